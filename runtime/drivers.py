@@ -1,0 +1,218 @@
+"""What the orchestrator may ask of a host, and what every driver promises in return.
+
+The promises stand here, once. Every method is safe to repeat: what is already so is not an
+error, except where a method says it refuses. Drivers raise :class:`~runtime.errors.DriverError`
+kinds and nothing else; anything else that escapes is a bug.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from runtime.types import (
+    ContainerConfig,
+    ContainerFacts,
+    ContainerId,
+    Digest,
+    ExecConfig,
+    Exposure,
+    HostFacts,
+    ImageFacts,
+    NetworkConfig,
+    NetworkFacts,
+    NetworkId,
+    ProbeOutput,
+    PullProgress,
+    SandboxConfig,
+    SandboxFacts,
+    VolumeFacts,
+    VolumeId,
+)
+
+OnExit = Callable[[ContainerId], None]
+OnProgress = Callable[[PullProgress], None]
+
+
+class ExecSession(Protocol):
+    """A process running beside a container's main one, with its standard streams."""
+
+    async def read(self) -> tuple[int, bytes]:
+        """Return the next ``(stream, data)``: 1 for stdout, 2 for stderr; ``(0, b"")`` at the end.
+
+        With a terminal everything arrives on stream 1.
+        """
+
+    async def write(self, data: bytes) -> None:
+        """Send ``data`` to its standard input; empty data closes it."""
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Tell the terminal its new size; ignored without a terminal."""
+
+    async def signal(self, number: int) -> None:
+        """Send it a signal; ignored when it has ended."""
+
+    async def wait(self) -> int:
+        """Return its exit code once it has ended; 126 and 127 as a shell would."""
+
+    async def close(self) -> None:
+        """End it if it still runs, and free everything it held."""
+
+
+class ContainerDriver(Protocol):
+    """Containers: made, started, stopped, removed. Each run is a new process in the same root."""
+
+    async def list(self) -> tuple[ContainerFacts, ...]:
+        """Report every container of this instance, sorted by id, as the host shows it now.
+
+        After a reboot, or when nobody saw the end, running ones are reported as exited 255.
+        """
+
+    async def create(self, config: ContainerConfig) -> None:
+        """Make the bundle and the root filesystem; nothing runs.
+
+        A half-made one is made again. Raises AlreadyExistsError for the same config,
+        ConflictError for another one, NotFoundError when the image is not in the store.
+        """
+
+    async def start(self, container: ContainerId) -> None:
+        """Begin a new run of a container that does not run; one that runs is left alone.
+
+        What an earlier run left behind is cleared away first. The root filesystem is kept.
+        """
+
+    async def stop(self, container: ContainerId, *, grace: float) -> None:
+        """Send its stop signal and note the moment it may be killed: ``grace`` seconds from now.
+
+        Does not wait. One already told keeps its moment. One that does not run is left alone.
+        """
+
+    async def kill(self, container: ContainerId) -> None:
+        """End every process of it with SIGKILL, and return when its exit is recorded."""
+
+    async def signal(self, container: ContainerId, number: int) -> None:
+        """Send a signal to its main process. Raises NotFoundError when it does not run."""
+
+    async def remove(self, container: ContainerId) -> None:
+        """Remove root filesystem, bundle, cgroups and records; logs stay.
+
+        One that does not exist is removed. Refuses one that runs with ConflictError.
+        """
+
+    async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
+        """Start a process in a running container. Raises NotFoundError when it does not run."""
+
+    async def probe(
+        self, container: ContainerId, argv: Sequence[str], *, timeout: float
+    ) -> ProbeOutput:
+        """Run ``argv`` in it as its own user, kill it and its children after ``timeout``."""
+
+    def on_exit(self, callback: OnExit) -> None:
+        """Have ``callback`` called in the event loop as soon as any container ends."""
+
+    async def sweep(self) -> Sequence[str]:
+        """Remove what no container accounts for (cgroups, mounts, processes); say what it was."""
+
+    async def close(self) -> None:
+        """Let go of every watch; containers keep running."""
+
+
+class ImageDriver(Protocol):
+    """Images in pyorch's own content-addressed store."""
+
+    async def list(self) -> tuple[ImageFacts, ...]:
+        """Report every image, sorted by its first reference."""
+
+    async def find(self, reference: str) -> ImageFacts | None:
+        """Return the image a reference, a digest or an unambiguous id prefix stands for."""
+
+    async def load(self, source: Path, *, name: str | None = None) -> tuple[ImageFacts, ...]:
+        """Take in what ``source`` holds: OCI archive, docker archive or OCI layout directory.
+
+        ``name`` is the reference for an archive that carries none. Raises InvalidError and
+        leaves nothing behind when anything in it is broken or hostile.
+        """
+
+    async def import_rootfs(
+        self, source: Path, *, name: str, config: "dict[str, object] | None" = None
+    ) -> ImageFacts:
+        """Make a one-layer image from a root filesystem: a tarball or a directory.
+
+        ``config`` is the ``config`` object of the image-spec (``Cmd``, ``Env``, …).
+        """
+
+    async def pull(self, reference: str, *, progress: OnProgress | None = None) -> ImageFacts:
+        """Fetch an image from its registry; what is in the store already is not fetched again."""
+
+    async def remove(self, reference: str) -> None:
+        """Drop a reference; the image and layers nobody needs any more go with the last one."""
+
+    async def close(self) -> None:
+        """Close connections."""
+
+
+class NetworkDriver(Protocol):
+    """Bridges, sandboxes, the firewall table and the resolvers."""
+
+    async def list(self) -> tuple[NetworkFacts, ...]:
+        """Report every network of this instance, sorted by id."""
+
+    async def create(self, config: NetworkConfig) -> None:
+        """Make the bridge, or mend the one that is there; it is up when this returns.
+
+        Raises ConflictError when the id exists with another subnet or the subnet is taken.
+        """
+
+    async def remove(self, network: NetworkId) -> None:
+        """Remove the bridge; one that is gone is removed. ConflictError while it has members."""
+
+    async def list_sandboxes(self) -> tuple[SandboxFacts, ...]:
+        """Report every sandbox of this instance, sorted by id."""
+
+    async def create_sandbox(self, config: SandboxConfig) -> Path:
+        """Make the namespace, or mend the one that is there, and return its path.
+
+        Mending keeps the namespace, so that processes in it keep their sockets.
+        """
+
+    async def remove_sandbox(self, container: ContainerId) -> None:
+        """Remove the namespace and its links; one that is gone is removed."""
+
+    async def publish(self, exposure: Exposure) -> None:
+        """Make exactly this reachable: one firewall transaction, resolvers told. Idempotent."""
+
+    def nameserver(self, networks: Sequence[NetworkId]) -> str:
+        """Return the address at which members of exactly these networks find their resolver."""
+
+    async def host(self) -> HostFacts:
+        """Report the machine: processors, memory, foreign routes, listening sockets."""
+
+    async def sweep(self) -> Sequence[str]:
+        """Remove links, namespaces and resolvers no record accounts for; say what it was."""
+
+    async def close(self) -> None:
+        """Let go of sockets; networks and resolvers stay."""
+
+
+class VolumeDriver(Protocol):
+    """Named directories that outlive containers."""
+
+    async def list(self) -> tuple[VolumeFacts, ...]:
+        """Report every volume, sorted by id."""
+
+    async def create(self, volume: VolumeId, labels: "dict[str, str]") -> None:
+        """Make an empty volume; one that exists is kept as it is."""
+
+    async def remove(self, volume: VolumeId) -> None:
+        """Delete a volume with its content; one that is gone is removed."""
+
+
+__all__ = [
+    "ContainerDriver",
+    "Digest",
+    "ExecSession",
+    "ImageDriver",
+    "NetworkDriver",
+    "OnExit",
+    "OnProgress",
+    "VolumeDriver",
+]

@@ -1,0 +1,428 @@
+"""The runtime's own nouns: what a driver is given, and what it reports.
+
+Plain frozen values. Times are seconds on ``CLOCK_BOOTTIME`` unless a name says ``wall``
+(seconds since the epoch, for display only); sizes are bytes; addresses are the standard
+library's :mod:`ipaddress` objects.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import NewType
+
+ContainerId = NewType("ContainerId", str)
+"""Names a container and its sandbox on this host, e.g. ``shop.web.2``. Safe as a file name."""
+
+NetworkId = NewType("NetworkId", str)
+"""Names a network on this host, e.g. ``shop_front``."""
+
+VolumeId = NewType("VolumeId", str)
+"""Names a volume on this host, e.g. ``shop_data``."""
+
+Digest = NewType("Digest", str)
+"""``sha256:<64 hex digits>``, checked before it is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """Where one pyorch lives on the host, so that several never touch each other.
+
+    ``name`` is 1 to 8 characters of ``[a-z0-9]`` and is part of every name the host sees:
+    cgroups below ``/<cgroup>``, links ``<link_prefix>…``, the nft table ``<table>``, and
+    the alias ``pyorch:<name>:…`` on every link.
+    """
+
+    name: str = "main"
+    data: Path = Path("/var/lib/pyorch")
+    run: Path = Path("/run/pyorch")
+    dns_base: IPv4Address = IPv4Address("169.254.42.0")
+    """First address of the link-local /24 the resolvers listen on; one /24 per instance."""
+
+    @property
+    def cgroup(self) -> str:
+        """The one directory below which every cgroup of this instance lives, no slashes."""
+        return "pyorch" if self.name == "main" else f"pyorch-{self.name}"
+
+    @property
+    def table(self) -> str:
+        """The one nftables table (family ``inet``) of this instance."""
+        return "pyorch" if self.name == "main" else f"pyorch_{self.name}"
+
+    @property
+    def alias(self) -> str:
+        """What the interface alias of every link of this instance starts with."""
+        return f"pyorch:{self.name}:"
+
+
+# ── containers ───────────────────────────────────────────────────────────────────────────
+
+
+class MountKind(StrEnum):
+    """Where the content of a mount comes from."""
+
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+    FILE = "file"
+    """Content carried in the configuration itself: a config or a secret, on tmpfs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One thing mounted into a container.
+
+    ``source`` is a host path for a bind, a :data:`VolumeId` for a volume, and empty
+    otherwise. ``content`` is only for :attr:`MountKind.FILE` and never printed.
+    """
+
+    kind: MountKind
+    target: str
+    source: str = ""
+    read_only: bool = False
+    create_host_path: bool = True
+    nocopy: bool = False
+    """Leave an empty volume empty instead of filling it from the image."""
+    size: int | None = None
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    options: tuple[str, ...] = ()
+    content: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the cgroup enforces; ``None`` means unlimited, except for ``pids``."""
+
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    cpuset: str | None = None
+    memory: int | None = None
+    memory_reservation: int | None = None
+    memory_swap: int | None = None
+    pids: int | None = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerConfig:
+    """Everything needed to make one container; two equal configs make equal containers.
+
+    ``None`` in ``command``, ``entrypoint``, ``user``, ``working_dir`` and ``stop_signal``
+    means the image decides. A ``None`` value in ``environment`` removes the image's value.
+    ``labels`` are kept in the container's record and reported back in
+    :class:`ContainerFacts`; they never become OCI annotations.
+    """
+
+    id: ContainerId
+    image: Digest
+    """The image's id: the digest of its manifest in the store."""
+    cgroup: str
+    """Path of the container's cgroup below the instance's, e.g. ``shop/web.2``."""
+    log: Path
+    """Directory of the log files; each run writes ``<run>.log`` in it."""
+    hostname: str
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    user: str | None = None
+    group_add: tuple[str, ...] = ()
+    working_dir: str | None = None
+    stop_signal: str | None = None
+    tty: bool = False
+    stdin_open: bool = False
+    init: bool = False
+    read_only: bool = False
+    privileged: bool = False
+    no_new_privileges: bool = False
+    seccomp: str | None = None
+    """``None``: the distribution's profile. ``unconfined``: none. Else a profile's path."""
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    oom_score_adj: int | None = None
+    shm_size: int = 64 * 1024 * 1024
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    """``(name, address)`` lines for ``/etc/hosts``, besides its own."""
+    nameservers: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    """The container's own addresses, for its own line in ``/etc/hosts``."""
+    netns: Path | None = None
+    """The sandbox to join; ``None`` is the host's network namespace."""
+    runtime: str | None = None
+    log_max_size: int = 20 * 1024 * 1024
+    log_max_files: int = 5
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The container has a bundle and a root filesystem; no process was started yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The process is alive. ``stop_by`` is the moment it will be killed, once told to stop."""
+
+    pid: int
+    run: int
+    started: float
+    stop_by: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exited:
+    """The process of run number ``run`` ended at ``at``; 255 where nobody saw the code.
+
+    ``lived`` is how long it ran, in seconds.
+    """
+
+    code: int
+    run: int
+    at: float
+    lived: float
+    oom: bool = False
+    stopped: bool = False
+    """It had been told to stop before it ended."""
+    why: str = ""
+    """For codes that were not seen: ``host reboot``, ``monitor died``. Else empty."""
+
+
+ContainerPhase = Created | Running | Exited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerFacts:
+    """A container found on the host."""
+
+    id: ContainerId
+    image: Digest
+    labels: Mapping[str, str]
+    phase: ContainerPhase
+    created_wall: float
+    log: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecConfig:
+    """A process to run beside the main one, inside the container."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    working_dir: str | None = None
+    tty: bool = False
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeOutput:
+    """What a command inside a container answered; ``code`` -1 means it ran out of time."""
+
+    code: int
+    output: bytes
+    """At most 4096 bytes of what it printed."""
+
+
+# ── images ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageHealthcheck:
+    """``HEALTHCHECK`` of an image; durations in seconds, ``None`` where it does not say."""
+
+    test: tuple[str, ...]
+    interval: float | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    start_period: float | None = None
+    start_interval: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """What an image says about running it (image-spec, config.md)."""
+
+    environment: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    stop_signal: str = ""
+    volumes: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    healthcheck: ImageHealthcheck | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """An image in the store. ``layers`` are directories, lowest first, shared by images."""
+
+    id: Digest
+    references: tuple[str, ...]
+    config: ImageConfig
+    layers: tuple[Path, ...]
+    size: int
+    created_wall: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far a pull is: one layer, ``done`` of ``total`` bytes."""
+
+    subject: str
+    done: int
+    total: int
+
+
+# ── networks ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """One bridge with one subnet. ``labels`` are kept in its record and reported back."""
+
+    id: NetworkId
+    subnet: IPv4Network
+    gateway: IPv4Address
+    internal: bool = False
+    mtu: int = 1500
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFacts:
+    """A network found on the host. ``intact`` is false when its bridge is gone or down."""
+
+    config: NetworkConfig
+    intact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A sandbox's place in one network. The first of a sandbox carries its default route."""
+
+    network: NetworkId
+    address: IPv4Address
+    interface: str
+    """Name inside the sandbox, e.g. ``eth0``."""
+    mac: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxConfig:
+    """A network namespace of its own, named after the container it is for."""
+
+    id: ContainerId
+    attachments: tuple[Attachment, ...]
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxFacts:
+    """A sandbox found on the host. ``intact`` is false when a link of it is missing."""
+
+    config: SandboxConfig
+    netns: Path
+    intact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPort:
+    """A port of the host that leads to one of several targets, chosen per connection."""
+
+    host_ip: str
+    """``0.0.0.0`` for all addresses, else one address of the host."""
+    host_port: int
+    protocol: str
+    """``tcp`` or ``udp``."""
+    targets: tuple[tuple[IPv4Address, int], ...]
+    """In order; empty means: refuse until somebody is ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedAddresses:
+    """What one name answers in one network."""
+
+    network: NetworkId
+    name: str
+    addresses: tuple[IPv4Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Everything that is reachable under a port or a name, in all stacks, at one moment.
+
+    The network driver turns it into one nftables table and the resolvers' files, each
+    replaced as a whole. ``zones`` are the distinct sets of networks that have members:
+    each gets a resolver that answers the union of its networks' names and nothing else.
+    """
+
+    ports: tuple[PublishedPort, ...] = ()
+    names: tuple[NamedAddresses, ...] = ()
+    zones: tuple[tuple[NetworkId, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A socket on the host that listens, and who holds it (pid 0 where unknown)."""
+
+    protocol: str
+    address: str
+    port: int
+    pid: int
+    command: str
+
+
+# ── volumes ──────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeFacts:
+    """A named volume on the host. ``path`` is its content."""
+
+    id: VolumeId
+    path: Path
+    labels: Mapping[str, str]
+    created_wall: float
+
+
+# ── the host ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """What the planner needs to know about the machine."""
+
+    cpus: int
+    memory: int
+    routes: tuple[IPv4Network, ...]
+    """Every destination the host routes, ours excepted."""
+    listeners: tuple[Listener, ...]
+
+
+class Verdict(StrEnum):
+    """What ``doctor`` says about one ability of this machine."""
+
+    OK = "ok"
+    WARNING = "warning"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of ``doctor``: what was looked at, what was found, what to do about it."""
+
+    subject: str
+    verdict: Verdict
+    detail: str
+    remedy: str | None = None

@@ -1,0 +1,158 @@
+"""The closed union of everything a plan can ask for.
+
+One small class each. Whoever adds one is led by the type checker to :func:`describe` and
+to the one place that carries actions out.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import assert_never
+
+from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, VolumeName
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """Get an image into the store."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateNetwork:
+    """Make a network, or mend the one that is there."""
+
+    network: NetworkName
+    subnet: IPv4Network
+    gateway: IPv4Address
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNetwork:
+    """Remove a network without members."""
+
+    network: NetworkName
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolume:
+    """Make an empty volume."""
+
+    volume: VolumeName
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveVolume:
+    """Delete a volume and its content: only ever because a person asked for it."""
+
+    volume: VolumeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasePort:
+    """Note which port of the host serves a service's published port."""
+
+    service: ServiceName
+    target: int
+    protocol: str
+    host_ip: str
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateReplica:
+    """Fill a slot: sandbox with these addresses, then the container; nothing runs yet."""
+
+    replica: ReplicaId
+    revision: Revision
+    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MendSandbox:
+    """Give a running replica its lost links back, with the same addresses."""
+
+    replica: ReplicaId
+    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartReplica:
+    """Begin a run. ``attempt`` counts restarts in a row; 0 for one that is not a restart."""
+
+    replica: ReplicaId
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReplica:
+    """Send the stop signal and note when the replica may be killed; does not wait."""
+
+    replica: ReplicaId
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class KillReplica:
+    """End a replica whose time to stop by itself is over."""
+
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReplica:
+    """Empty a slot: container, then sandbox. ``keep_address`` where it will be filled again."""
+
+    replica: ReplicaId
+    keep_address: bool = False
+
+
+Action = (
+    PullImage
+    | CreateNetwork
+    | RemoveNetwork
+    | CreateVolume
+    | RemoveVolume
+    | LeasePort
+    | CreateReplica
+    | MendSandbox
+    | StartReplica
+    | StopReplica
+    | KillReplica
+    | RemoveReplica
+)
+
+
+def describe(action: Action) -> str:
+    """Return the few words a human reads in a plan: what, and to whom."""
+    match action:
+        case PullImage(reference):
+            return f"pull image {reference}"
+        case CreateNetwork(network=network, subnet=subnet):
+            return f"create network {network} {subnet}"
+        case RemoveNetwork(network):
+            return f"remove network {network}"
+        case CreateVolume(volume):
+            return f"create volume {volume}"
+        case RemoveVolume(volume):
+            return f"remove volume {volume}"
+        case LeasePort():
+            return (
+                f"publish {action.host_ip}:{action.host_port}/{action.protocol}"
+                f" to {action.service}:{action.target}"
+            )
+        case CreateReplica(replica=replica):
+            return f"create {replica}"
+        case MendSandbox(replica=replica):
+            return f"mend {replica}"
+        case StartReplica(replica=replica):
+            return f"start {replica}"
+        case StopReplica(replica=replica):
+            return f"stop {replica}"
+        case KillReplica(replica):
+            return f"kill {replica}"
+        case RemoveReplica(replica):
+            return f"remove {replica}"
+        case unknown:
+            assert_never(unknown)

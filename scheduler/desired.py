@@ -1,0 +1,167 @@
+"""What was asked for, settled: no short forms, no defaults left to guess.
+
+Durations are seconds, sizes bytes. How a container is configured in detail is not the
+planner's business: it travels as the revision, a hash of everything that needs a new
+container when it changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
+
+
+class Intent(StrEnum):
+    """What the operator wants of the stack as a whole."""
+
+    RUN = "run"
+    STOP = "stop"
+    """Containers stopped and kept."""
+    REMOVE = "remove"
+    """Nothing left but volumes, and those neither if ``remove_volumes`` says so."""
+
+
+class Condition(StrEnum):
+    """What a dependency must have reached before the dependent is started."""
+
+    STARTED = "service_started"
+    HEALTHY = "service_healthy"
+    COMPLETED = "service_completed_successfully"
+
+
+class RestartMode(StrEnum):
+    """When an exited replica comes back."""
+
+    NO = "no"
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """When and how patiently an exited replica is restarted.
+
+    The first restart in a row is immediate, the second waits ``first_delay``, and each one
+    after that twice as long up to ``longest_delay``. A run of ``settled_after`` seconds
+    starts the row anew.
+    """
+
+    mode: RestartMode = RestartMode.NO
+    max_attempts: int | None = None
+    first_delay: float = 0.1
+    longest_delay: float = 60.0
+    settled_after: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healthcheck:
+    """How results of the probe become health; the probe itself is run elsewhere.
+
+    Until the first success probes come every ``start_interval`` seconds during
+    ``start_period``; failures in it do not count.
+    """
+
+    test: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    retries: int = 3
+    start_period: float = 0.0
+    start_interval: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """One entry of ``depends_on``. Without ``required`` it is only waited for while possible."""
+
+    service: ServiceName
+    condition: Condition = Condition.STARTED
+    required: bool = True
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A service's place in a network: its names there, and an address if it insists on one."""
+
+    network: NetworkName
+    aliases: tuple[str, ...] = ()
+    address: IPv4Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A published port. ``host_ports`` are candidates in order; empty means any free one.
+
+    Every replica of a service serves the same published port; connections are spread.
+    """
+
+    target: int
+    protocol: str = "tcp"
+    host_ip: str = "0.0.0.0"  # noqa: S104 - Compose binds all addresses unless told otherwise
+    host_ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredService:
+    """One service as its file asks for it, replicas and all."""
+
+    name: ServiceName
+    revision: Revision
+    image: str
+    """The reference as written; ``DesiredStack.images`` may pin it."""
+    pull: str = "missing"
+    """``missing``, ``always`` or ``never``."""
+    replicas: int = 1
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    healthcheck: Healthcheck | None = None
+    dependencies: tuple[Dependency, ...] = ()
+    networks: tuple[Membership, ...] = ()
+    """In order of priority: the first one carries the default route."""
+    volumes: tuple[VolumeName, ...] = ()
+    ports: tuple[Port, ...] = ()
+    stop_grace: float = 10.0
+    cpu_reservation: float = 0.0
+    memory_reservation: int = 0
+    dns_all: bool = False
+    """Names answer with replicas that are not ready, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredNetwork:
+    """One network. ``external`` ones must exist and are never made or removed."""
+
+    name: NetworkName
+    subnet: IPv4Network | None = None
+    gateway: IPv4Address | None = None
+    internal: bool = False
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredVolume:
+    """One named volume. ``external`` ones must exist and are never made or removed."""
+
+    name: VolumeName
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredStack:
+    """Everything one stack file asks for, and what the operator said about it since."""
+
+    name: StackName
+    intent: Intent = Intent.RUN
+    services: tuple[DesiredService, ...] = ()
+    networks: tuple[DesiredNetwork, ...] = ()
+    volumes: tuple[DesiredVolume, ...] = ()
+    remove_volumes: bool = False
+    stop_grace: float | None = None
+    """Overrides every service's own grace, as ``down -t`` does."""
+    pools: tuple[IPv4Network, ...] = ()
+    """Where subnets are chosen from."""
+    subnet_prefix: int = 26
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Reference → pinned image id, for the references this generation has resolved."""

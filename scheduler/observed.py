@@ -1,0 +1,152 @@
+"""What was found on the host, at one instant, before any decision was taken.
+
+A replica is in exactly one phase, and each phase carries only the facts that exist in it:
+there is no exit code to misread on a running replica. Moments are seconds on the boot clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from scheduler.ids import NetworkName, ReplicaId, Revision, StackName, VolumeName
+
+
+class Health(StrEnum):
+    """What the probes of a running replica add up to."""
+
+    NONE = "none"
+    """The service has no healthcheck."""
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The container exists and no process was started in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The process is alive."""
+
+    since: float
+    health: Health = Health.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """The process was told to stop and may be killed at ``until``."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exited:
+    """The process ended at ``at`` after ``lived`` seconds."""
+
+    code: int
+    at: float
+    lived: float = 0.0
+    stopped: bool = False
+    """It was told to stop: it did not end by itself."""
+
+
+Phase = Created | Running | Stopping | Exited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedReplica:
+    """A container found in one slot of a service."""
+
+    id: ReplicaId
+    revision: Revision
+    image: str
+    """Id of the image it was made from."""
+    phase: Phase
+    attempts: int = 0
+    """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
+    networks: tuple[NetworkName, ...] = ()
+    sandbox_intact: bool = True
+    """Its network namespace and links are there as they were made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedNetwork:
+    """A network of this pyorch found on the host; ``stack`` is who made it."""
+
+    name: NetworkName
+    stack: StackName
+    subnet: IPv4Network
+    internal: bool = False
+    intact: bool = True
+    members: int = 0
+    """Sandboxes attached to it, of any stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedVolume:
+    """A volume of this pyorch found on the host."""
+
+    name: VolumeName
+    stack: StackName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortLease:
+    """A port of the host that a service holds, in any stack."""
+
+    stack: StackName
+    service: str
+    host_ip: str
+    host_port: int
+    protocol: str
+    target: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressLease:
+    """An address in a network that a replica holds, in any stack, alive or not."""
+
+    stack: StackName
+    replica: ReplicaId
+    network: NetworkName
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostListener:
+    """A foreign socket on the host that already listens."""
+
+    protocol: str
+    address: str
+    port: int
+    holder: str
+    """For people, e.g. ``nginx (pid 812)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedStack:
+    """One observation: the stack's own things, and what of the host concerns it.
+
+    ``networks`` and ``volumes`` hold those of every stack; ``sandboxes`` are those of this
+    stack without a container, left behind by an interrupted pass.
+    """
+
+    name: StackName
+    replicas: tuple[ObservedReplica, ...] = ()
+    sandboxes: tuple[ReplicaId, ...] = ()
+    networks: tuple[ObservedNetwork, ...] = ()
+    volumes: tuple[ObservedVolume, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Reference → id of the image it stands for in the store now."""
+    ports: tuple[PortLease, ...] = ()
+    addresses: tuple[AddressLease, ...] = ()
+    routes: tuple[IPv4Network, ...] = ()
+    listeners: tuple[HostListener, ...] = ()
+    cpus: float = 0.0
+    memory: int = 0
+    reserved_cpus: float = 0.0
+    """Claimed by other stacks."""
+    reserved_memory: int = 0
