@@ -1,0 +1,169 @@
+"""`pyorchd`: build every object once, run them in one task group, leave containers running.
+
+The daemon may die at any moment and comes back to what runs: containers are held by their
+monitors, networks and resolvers by the kernel and processes of their own.
+"""
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+
+from orchestrator import __version__, log
+from orchestrator.errors import PyorchError
+from orchestrator.events import EventBus
+from orchestrator.observer import Drivers
+from orchestrator.reconciler import Reconciler
+from orchestrator.service import Orchestrator
+from orchestrator.settings import Settings
+from orchestrator.sources.exits import watch_exits
+from orchestrator.sources.probes import Prober
+from orchestrator.sources.timers import run_sweeps
+from orchestrator.store import Store
+from orchestrator.workqueue import WorkQueue
+
+PR_SET_CHILD_SUBREAPER = 36
+
+events_log = structlog.get_logger()
+
+
+def main() -> int:
+    """Run the daemon until it is told to stop; return its exit code."""
+    log.configure(verbose="-v" in sys.argv[1:])
+    try:
+        settings = Settings.from_environ()
+        if os.geteuid() != 0:
+            raise PyorchError("pyorchd needs root", hint="start it with sudo")
+        with _only_one(settings):
+            asyncio.run(serve(settings))
+    except PyorchError as error:
+        sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        return error.exit_code
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Own the daemon: until a signal or a request ends it."""
+    # Orphans of dead monitors come to the daemon, so that their exit codes are not lost.
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        store = Store(settings.data)
+        stack.callback(store.close)
+        drivers = await _open_drivers(settings, stack)
+        orchestrator = build(settings, drivers, store)
+        await drivers.containers.sweep()
+        await drivers.networks.sweep()
+        watch_exits(drivers.containers, orchestrator.queue)
+        for known in store.stacks():
+            orchestrator.queue.add(known.name)
+
+        from orchestrator.api import serve_api
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(orchestrator.queue.run(), name="queue"),
+                group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
+                group.create_task(run_sweeps(drivers, store, orchestrator.queue), name="sweeps"),
+                group.create_task(serve_api(orchestrator, stopping), name="api"),
+            ]
+            events_log.info("daemon.started", version=__version__, pid=os.getpid())
+            await stopping.wait()
+            for task in tasks:
+                task.cancel()
+        events_log.info("daemon.stopped")
+
+
+def build(settings: Settings, drivers: Drivers, store: Store) -> Orchestrator:
+    """Tie the parts together; nothing runs yet."""
+    events = EventBus()
+    queue = WorkQueue(work=lambda key: reconciler.run_pass(key))
+    prober = Prober(containers=drivers.containers, wake=queue.add, now=boot_clock)
+    reconciler = Reconciler(
+        settings=settings,
+        drivers=drivers,
+        store=store,
+        events=events,
+        now=boot_clock,
+        prober=prober,
+    )
+    return Orchestrator(
+        settings=settings,
+        drivers=drivers,
+        store=store,
+        events=events,
+        queue=queue,
+        reconciler=reconciler,
+    )
+
+
+def boot_clock() -> float:
+    """Return seconds since boot, time asleep included: nobody can set this clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
+    from runtime.image import Images
+    from runtime.network import Networks
+    from runtime.oci import Containers
+    from runtime.volumes import Volumes
+
+    instance = settings.instance()
+    images = Images(instance)
+    stack.push_async_callback(images.close)
+    volumes = Volumes(instance)
+    networks = Networks(instance)
+    await networks.open()
+    stack.push_async_callback(networks.close)
+    containers = Containers(instance, images, volumes)
+    await containers.open()
+    stack.push_async_callback(containers.close)
+    return Drivers(containers=containers, images=images, networks=networks, volumes=volumes)
+
+
+class _only_one:  # noqa: N801 - reads as a sentence where it is used
+    """Hold the data directory's lock while the context lasts; exit code 100 if it is held."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.data / "daemon.lock"
+        self._run = settings.run
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> None:
+        for folder in (self._path.parent, self._run):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        file = Path(self._path).open("a+", encoding="ascii")  # noqa: SIM115 - held until the end
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise PyorchError(
+                f"another pyorchd already runs on `{self._path.parent}` (pid {holder})",
+                hint="`pyorch daemon stop` ends it; its containers go on",
+                exit_code=100,
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

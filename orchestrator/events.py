@@ -1,0 +1,61 @@
+"""Past-tense facts, told to whoever listens, without ever waiting for a listener.
+
+Each subscriber has a bounded buffer. One that falls behind loses facts, never the present:
+a stream opens with the state and sends it again after every pass, so losing one in between
+costs nothing but detail.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+BUFFER = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One fact: ``name`` is dotted and past tense; ``replica`` is empty for the stack itself."""
+
+    stack: str
+    name: str
+    replica: str = ""
+    reason: str = ""
+    at_wall: float = field(default_factory=time.time)
+
+
+@dataclass(slots=True)
+class EventBus:
+    """Hands events to subscribers of a stack; ``None`` in a queue says only: look again."""
+
+    _subscribers: dict[str, set[asyncio.Queue[Event | None]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+
+    def publish(self, event: Event) -> None:
+        """Tell every subscriber of the event's stack."""
+        self._put(event.stack, event)
+
+    def changed(self, stack: str) -> None:
+        """Tell every subscriber that a pass over ``stack`` has ended."""
+        self._put(stack, None)
+
+    @contextmanager
+    def subscribe(self, stack: str) -> Iterator[asyncio.Queue[Event | None]]:
+        """Listen while the context lasts."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(BUFFER)
+        self._subscribers[stack].add(queue)
+        try:
+            yield queue
+        finally:
+            self._subscribers[stack].discard(queue)
+            if not self._subscribers[stack]:
+                del self._subscribers[stack]
+
+    def _put(self, stack: str, item: Event | None) -> None:
+        for queue in self._subscribers.get(stack, ()):
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(item)

@@ -1,0 +1,65 @@
+"""Carry out a plan: its order, as much overlap as that allows, and no opinion.
+
+A failed step skips what waits for it and nothing else; what the others achieve is simply
+absent from the next plan.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from runtime.errors import DriverError
+from scheduler.actions import Action
+from scheduler.plan import Plan, Step
+
+Perform = Callable[[Step], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The step was refused."""
+
+    error: DriverError
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step it waits for did not succeed."""
+
+
+Outcome = Done | Failed | Skipped
+
+
+async def execute(plan: Plan, perform: Perform) -> Mapping[int, Outcome]:
+    """Run ``plan`` and report what became of every step, by number.
+
+    Only :class:`DriverError` becomes an outcome. Anything else is a bug: it cancels the
+    remaining steps and propagates.
+    """
+    tasks: dict[int, asyncio.Task[Outcome]] = {}
+    async with asyncio.TaskGroup() as group:
+        for step in plan.steps:
+            waits_for = [tasks[number] for number in step.after]
+            tasks[step.number] = group.create_task(
+                _run(step, waits_for, perform), name=f"plan step {step.number}"
+            )
+    return {number: task.result() for number, task in tasks.items()}
+
+
+async def _run(step: Step, waits_for: Sequence[asyncio.Task[Outcome]], perform: Perform) -> Outcome:
+    for earlier in waits_for:
+        if not isinstance(await earlier, Done):
+            return Skipped()
+    try:
+        await perform(step)
+    except DriverError as error:
+        return Failed(error)
+    return Done()
+
+
+__all__ = ["Action", "Done", "Failed", "Outcome", "Perform", "Skipped", "execute"]

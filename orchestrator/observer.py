@@ -1,0 +1,52 @@
+"""Ask every driver once, at the same time, and return one observation."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orchestrator.translate.observed import HostView
+from runtime.drivers import ContainerDriver, ImageDriver, NetworkDriver, VolumeDriver
+from runtime.types import HostFacts, ImageFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drivers:
+    """The host, as the orchestrator reaches it."""
+
+    containers: ContainerDriver
+    images: ImageDriver
+    networks: NetworkDriver
+    volumes: VolumeDriver
+
+
+async def observe(drivers: Drivers, *, machine: bool) -> HostView:
+    """Return what is on the host now.
+
+    ``machine`` asks for routes and listening sockets, too: they cost a walk over every
+    process, and only a stack that still wants a subnet or a port needs them.
+    """
+    containers, sandboxes, networks, volumes, facts = await asyncio.gather(
+        drivers.containers.list(),
+        drivers.networks.list_sandboxes(),
+        drivers.networks.list(),
+        drivers.volumes.list(),
+        drivers.networks.host() if machine else _nothing(),
+    )
+    return HostView(
+        containers=containers,
+        sandboxes=sandboxes,
+        networks=networks,
+        volumes=volumes,
+        machine=facts,
+    )
+
+
+async def find_images(images: ImageDriver, references: Iterable[str]) -> dict[str, ImageFacts]:
+    """Return what each of ``references`` stands for; those not in the store are left out."""
+    wanted = sorted(set(references))
+    found = await asyncio.gather(*(images.find(reference) for reference in wanted))
+    return {name: facts for name, facts in zip(wanted, found, strict=True) if facts}
+
+
+async def _nothing() -> HostFacts | None:
+    return None

@@ -1,0 +1,51 @@
+"""Keep ports and names in step with what runs: one change at a time, however many ask.
+
+Whoever needs the present to be published waits for the round that begins after the asking;
+everybody who asks during a round shares the next one. That makes fifty starts at once a
+handful of firewall transactions.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.observer import Drivers
+from orchestrator.store import Store
+from orchestrator.translate.exposure import build_exposure
+from orchestrator.translate.observed import HostView
+from runtime.types import ContainerId
+from scheduler.desired import DesiredStack
+from scheduler.observed import Health
+
+
+@dataclass(slots=True, kw_only=True)
+class Publisher:
+    """Publishes the exposure of all stacks."""
+
+    drivers: Drivers
+    store: Store
+    stacks: Callable[[], Iterable[DesiredStack]]
+    health: Callable[[], Mapping[ContainerId, Health]]
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asked: int = 0
+    _served: int = 0
+
+    async def publish(self) -> None:
+        """Return once what runs now is reachable. Raises DriverError when that fails."""
+        self._asked += 1
+        mine = self._asked
+        async with self._lock:
+            if self._served >= mine:
+                return
+            upto = self._asked
+            containers, sandboxes = await asyncio.gather(
+                self.drivers.containers.list(), self.drivers.networks.list_sandboxes()
+            )
+            exposure = build_exposure(
+                self.stacks(),
+                HostView(containers=containers, sandboxes=sandboxes),
+                health=self.health(),
+                leases=self.store.ports(),
+            )
+            await self.drivers.networks.publish(exposure)
+            self._served = upto

@@ -1,0 +1,323 @@
+"""One pass over one stack: load, observe, plan, execute, record, say when to look again.
+
+A pass is told only *which* stack to look at, never what happened to it. Whatever woke the
+queue, the pass reads the whole situation again, so a lost or repeated wake-up changes
+nothing but the delay.
+"""
+
+import itertools
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from orchestrator.actions import StackActions
+from orchestrator.errors import PyorchError
+from orchestrator.events import Event, EventBus
+from orchestrator.executor import Done, Failed, Outcome, execute
+from orchestrator.observer import Drivers, find_images, observe
+from orchestrator.publisher import Publisher
+from orchestrator.settings import Settings
+from orchestrator.sources.probes import Prober
+from orchestrator.spec.models import StackFile
+from orchestrator.store import Store, StoredStack
+from orchestrator.translate.container import ContainerFactory
+from orchestrator.translate.desired import build_desired
+from orchestrator.translate.observed import build_observed
+from runtime.errors import DriverError
+from runtime.types import ImageFacts
+from scheduler import Failed as StackFailed
+from scheduler import PlanError, Settled, plan_stack, settled
+from scheduler.actions import PullImage
+from scheduler.desired import DesiredStack, Intent
+from scheduler.observed import ObservedStack
+from scheduler.plan import Plan
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.5
+"""Seconds before a stack with an error is looked at again; doubles up to LONGEST_PAUSE."""
+LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An error, for a person."""
+
+    message: str
+    hint: str | None = None
+    stuck: bool = True
+    """Waiting alone will not end it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassReport:
+    """What the last pass over a stack came to."""
+
+    generation: int
+    plan: Plan
+    problems: tuple[Problem, ...]
+    settled: bool
+    failure: str = ""
+    """Why the stack will not settle by itself; empty while it may."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reconciler:
+    """Runs passes. What it keeps between two of them is only ever a cache or a report."""
+
+    settings: Settings
+    drivers: Drivers
+    store: Store
+    events: EventBus
+    now: Callable[[], float]
+    prober: Prober
+    publisher: Publisher = field(init=False)
+    reports: dict[str, PassReport] = field(default_factory=dict)
+    desired: dict[str, DesiredStack] = field(default_factory=dict)
+    _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
+    _pulled: set[tuple[str, int, str]] = field(default_factory=set)
+    _errors: dict[str, int] = field(default_factory=dict)
+    _passes: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        """Tie the publisher to what this reconciler knows of every stack."""
+        self.publisher = Publisher(
+            drivers=self.drivers,
+            store=self.store,
+            stacks=lambda: self.desired.values(),
+            health=lambda: self.prober.health,
+        )
+
+    async def run_pass(self, name: str) -> float | None:
+        """Bring a stack one pass closer to its file; return the pause before the next one."""
+        with structlog.contextvars.bound_contextvars(stack=name, pass_id=next(self._passes)):
+            try:
+                pause = await self._pass(name)
+            except (PyorchError, PlanError, DriverError) as error:
+                return self._refused(name, error)
+            except Exception:
+                # A bug in one stack must not take the others down; it is told, and retried.
+                log.exception("pass.crashed")
+                bug = PyorchError("a pass over the stack crashed", hint="see the daemon's log")
+                return self._refused(name, bug)
+            return pause
+
+    def model(self, stored: StoredStack) -> StackFile:
+        """Return the stack file of a stack's present generation."""
+        cached = self._models.get(stored.name)
+        if cached and cached[0] == stored.generation:
+            return cached[1]
+        document, _ = self.store.generation(stored.name, stored.generation)
+        model = StackFile.model_validate(document)
+        self._models[stored.name] = (stored.generation, model)
+        return model
+
+    async def prepare(
+        self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
+    ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
+        """Translate intent and observe the host: everything a plan is made from."""
+        references = {service.image for service in model.services.values() if service.image}
+        images = await find_images(self.drivers.images, references | set(pins.values()))
+        desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+        view = await observe(self.drivers, machine=self._wants_machine(desired))
+        observed = build_observed(
+            stored.name,
+            view,
+            references={name: images[name].id for name in references if name in images},
+            health=self.prober.health,
+            histories=self.store.histories(stored.name),
+            addresses=self.store.addresses(),
+            ports=self.store.ports(),
+        )
+        return desired, observed, images
+
+    async def _pass(self, name: str) -> float | None:
+        stored = self.store.stack(name)
+        if stored is None:
+            return None
+        started = self.now()
+        model = self.model(stored)
+        _, pins = self.store.generation(name, stored.generation)
+        desired, observed, images = await self.prepare(stored, model, pins)
+        if self._pin(stored, desired, images, pins):
+            desired, observed, images = await self.prepare(stored, model, pins)
+        self.desired[name] = desired
+        self._release_ports(desired)
+        plan = plan_stack(desired, observed, now=self.now())
+        factory = ContainerFactory(
+            settings=self.settings,
+            model=model,
+            desired=desired,
+            images=images,
+            nameserver=self.drivers.networks.nameserver,
+        )
+        actions = StackActions(
+            stack=stored.name,
+            drivers=self.drivers,
+            store=self.store,
+            events=self.events,
+            publisher=self.publisher,
+            configure=factory.build,
+            own_sandbox=factory.own_sandbox,
+            sandbox_sysctls={},
+        )
+        outcomes = await execute(plan, actions.perform)
+        self._note_pulled(stored, plan, outcomes)
+        problems = tuple(
+            Problem(message=str(o.error), hint=o.error.hint, stuck=not o.error.retryable)
+            for o in outcomes.values()
+            if isinstance(o, Failed)
+        )
+        await self.publisher.publish()
+        self.prober.adjust(desired, observed if not plan.steps else None)
+        self._report(stored, desired, observed, plan, problems)
+        done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
+        log.info(
+            "pass.finished",
+            steps=len(plan.steps),
+            done=done,
+            held=len(plan.held),
+            errors=len(problems),
+            took=round(self.now() - started, 4),
+        )
+        if self._gone(desired, observed, plan):
+            self._forget(name)
+            return None
+        self.events.changed(name)
+        return self._pause(name, plan, done=done, problems=problems)
+
+    def _wants_machine(self, desired: DesiredStack) -> bool:
+        if desired.intent is not Intent.RUN:
+            return False
+        held = {
+            (lease.service, lease.target, lease.protocol)
+            for lease in self.store.ports()
+            if lease.stack == desired.name
+        }
+        wanted = {
+            (service.name, port.target, port.protocol)
+            for service in desired.services
+            for port in service.ports
+        }
+        return (
+            bool(wanted - held)
+            or desired.name not in self.reports
+            or any(service.cpu_reservation or service.memory_reservation
+                   for service in desired.services)
+        )
+
+    def _pin(
+        self,
+        stored: StoredStack,
+        desired: DesiredStack,
+        images: Mapping[str, ImageFacts],
+        pins: dict[str, str],
+    ) -> bool:
+        """Tie references to the images they stand for now; say whether any was new."""
+        if desired.intent is not Intent.RUN:
+            return False
+        fresh = {
+            service.image: str(images[service.image].id)
+            for service in desired.services
+            if service.image in images
+            and service.image not in pins
+            and (
+                service.pull != "always"
+                or (stored.name, stored.generation, service.image) in self._pulled
+            )
+        }
+        if not fresh:
+            return False
+        pins.update(fresh)
+        self.store.pin_images(stored.name, stored.generation, pins)
+        return True
+
+    def _note_pulled(
+        self, stored: StoredStack, plan: Plan, outcomes: Mapping[int, Outcome]
+    ) -> None:
+        for step in plan.steps:
+            if isinstance(step.action, PullImage) and isinstance(outcomes[step.number], Done):
+                self._pulled.add((stored.name, stored.generation, step.action.reference))
+
+    def _release_ports(self, desired: DesiredStack) -> None:
+        wanted = {
+            (service.name, port.target, port.protocol, port.host_ip)
+            for service in desired.services
+            for port in service.ports
+            if desired.intent is not Intent.REMOVE
+        }
+        for lease in self.store.ports():
+            key = (lease.service, lease.target, lease.protocol, lease.host_ip)
+            if lease.stack == desired.name and key not in wanted:
+                self.store.release_port(lease)
+
+    def _report(
+        self,
+        stored: StoredStack,
+        desired: DesiredStack,
+        observed: ObservedStack,
+        plan: Plan,
+        problems: tuple[Problem, ...],
+    ) -> None:
+        verdict = settled(desired, observed, plan)
+        stuck = next((problem for problem in problems if problem.stuck), None)
+        failure = stuck.message if stuck else ""
+        if isinstance(verdict, StackFailed) and not failure:
+            failure = verdict.reason
+        self.reports[stored.name] = PassReport(
+            generation=stored.generation,
+            plan=plan,
+            problems=problems,
+            settled=isinstance(verdict, Settled) and not problems,
+            failure=failure,
+        )
+
+    def _refused(self, name: str, error: PyorchError | PlanError | DriverError) -> float:
+        log.error("pass.refused", error=str(error))
+        stored = self.store.stack(name)
+        hint = getattr(error, "hint", None)
+        self.reports[name] = PassReport(
+            generation=stored.generation if stored else 0,
+            plan=Plan(),
+            problems=(Problem(message=str(error), hint=hint),),
+            settled=False,
+            failure=str(error),
+        )
+        self.events.changed(name)
+        return self._back_off(name)
+
+    def _pause(
+        self, name: str, plan: Plan, *, done: int, problems: tuple[Problem, ...]
+    ) -> float | None:
+        if problems:
+            return self._back_off(name)
+        self._errors.pop(name, None)
+        if done:
+            return 0.0
+        return None if plan.wake_at is None else max(plan.wake_at - self.now(), 0.0)
+
+    def _back_off(self, name: str) -> float:
+        count = self._errors.get(name, 0)
+        self._errors[name] = count + 1
+        return float(min(FIRST_PAUSE * 2**count, LONGEST_PAUSE))
+
+    def _gone(self, desired: DesiredStack, observed: ObservedStack, plan: Plan) -> bool:
+        return (
+            desired.intent is Intent.REMOVE
+            and not plan.steps
+            and not plan.held
+            and not observed.replicas
+            and not observed.sandboxes
+        )
+
+    def _forget(self, name: str) -> None:
+        self.desired.pop(name, None)
+        self.reports.pop(name, None)
+        self._models.pop(name, None)
+        self._errors.pop(name, None)
+        shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
+        self.store.forget(name)
+        log.info("stack.gone")
+        self.events.publish(Event(stack=name, name="stack.gone"))

@@ -1,0 +1,340 @@
+"""Everything the API may do, in one place: note what is wanted, wake the loop, tell what is.
+
+Nothing here acts on the host on behalf of a stack. A request becomes intent in the store
+and a key in the queue; the answer is given before anything happens.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from orchestrator.errors import PyorchError
+from orchestrator.events import Event, EventBus
+from orchestrator.observer import Drivers, find_images
+from orchestrator.reconciler import Reconciler
+from orchestrator.settings import Settings
+from orchestrator.spec.models import StackFile
+from orchestrator.store import ReplicaHistory, Store, StoredStack
+from orchestrator.workqueue import WorkQueue
+from runtime import types as host
+from scheduler import plan_stack
+from scheduler.desired import DesiredStack, Intent
+from scheduler.ids import ReplicaId, StackName, parse_container_name
+from scheduler.observed import Health
+from scheduler.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyOptions:
+    """What the person said besides the file. ``owner_uid`` is that of the socket's peer."""
+
+    owner_uid: int = 0
+    force_recreate: bool = False
+    pull: str | None = None
+    scale: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The generation that holds now, and whether it is a new one."""
+
+    generation: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaView:
+    """One replica, for people."""
+
+    id: str
+    container: str
+    service: str
+    slot: int
+    phase: str
+    health: str
+    exit_code: int | None
+    restarts: int
+    image: str
+    command: str
+    created_wall: float
+    started_wall: float | None
+    revision: str
+    ports: tuple[str, ...]
+    addresses: Mapping[str, str]
+    log: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackView:
+    """One stack, for people."""
+
+    name: str
+    intent: str
+    generation: int
+    settled: bool
+    failure: str
+    held: tuple[Mapping[str, object], ...]
+    errors: tuple[Mapping[str, object], ...]
+    replicas: tuple[ReplicaView, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+@dataclass(slots=True, kw_only=True)
+class Orchestrator:
+    """What the API stands in front of."""
+
+    settings: Settings
+    drivers: Drivers
+    store: Store
+    events: EventBus
+    queue: WorkQueue
+    reconciler: Reconciler
+
+    async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
+        """Accept a settled stack file as what is wanted from now on, and wake its stack.
+
+        The same file with the same images keeps the present generation.
+        """
+        if options.scale:
+            model = _scaled(model, options.scale)
+        document: dict[str, Any] = json.loads(model.model_dump_json())
+        if options.force_recreate:
+            stored = self.store.stack(model.name)
+            document["recreate"] = (stored.generation if stored else 0) + 1
+            model = StackFile.model_validate(document)
+        stored = self.store.stack(model.name)
+        if stored is not None:
+            present, pins = self.store.generation(stored.name, stored.generation)
+            if _same(present, document) and await self._images_stand(pins, options):
+                if stored.intent is not Intent.RUN:
+                    self.store.set_intent(stored.name, Intent.RUN)
+                self._wake(stored.name)
+                return Applied(generation=stored.generation, changed=False)
+        number = self.store.save_generation(
+            model.name, document, {}, owner_uid=options.owner_uid
+        )
+        self._wake(model.name)
+        return Applied(generation=number, changed=True)
+
+    async def plan(self, model: StackFile | None, name: str) -> Plan:
+        """Return what applying ``model`` would do, or what the present file still asks for."""
+        stored = self.store.stack(name)
+        if model is None:
+            if stored is None:
+                raise _unknown(name)
+            model = self.reconciler.model(stored)
+        pins: Mapping[str, str] = {}
+        if stored is not None:
+            present, pins = self.store.generation(stored.name, stored.generation)
+            same = _same(present, json.loads(model.model_dump_json()))
+            if not (same and await self._images_stand(pins, ApplyOptions())):
+                pins = {}
+        assumed = StoredStack(
+            name=StackName(name),
+            intent=Intent.RUN,
+            generation=stored.generation if stored else 0,
+            remove_volumes=False,
+            stop_grace=None,
+            owner_uid=0,
+            changed_wall=0.0,
+        )
+        desired, observed, _ = await self.reconciler.prepare(assumed, model, pins)
+        return plan_stack(desired, observed, now=self.reconciler.now())
+
+    async def stop(self, name: str, *, grace: float | None = None) -> None:
+        """Have every container of a stack stopped and kept."""
+        self._known(name)
+        self.store.set_intent(name, Intent.STOP, stop_grace=grace)
+        self._wake(name)
+
+    async def start(self, name: str) -> None:
+        """Have a stopped stack run again."""
+        self._known(name)
+        self.store.set_intent(name, Intent.RUN)
+        self._wake(name)
+
+    async def remove(self, name: str, *, volumes: bool, grace: float | None = None) -> None:
+        """Have nothing left of a stack but its volumes, or not even those."""
+        self._known(name)
+        self.store.set_intent(name, Intent.REMOVE, remove_volumes=volumes, stop_grace=grace)
+        self._wake(name)
+
+    async def stacks(self) -> tuple[StackView, ...]:
+        """Describe every stack."""
+        containers = await self.drivers.containers.list()
+        sandboxes = await self.drivers.networks.list_sandboxes()
+        return tuple(self._view(stored, containers, sandboxes) for stored in self.store.stacks())
+
+    async def view(self, name: str) -> StackView:
+        """Describe one stack. Raises PyorchError for one that is not known."""
+        stored = self._known(name)
+        containers = await self.drivers.containers.list()
+        return self._view(stored, containers, await self.drivers.networks.list_sandboxes())
+
+    async def follow(self, name: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the present state, then facts as they happen and the state after each pass.
+
+        Ends with ``{"type": "gone"}`` once nothing is left of the stack.
+        """
+        with self.events.subscribe(name) as queue:
+            try:
+                yield {"type": "state", **(await self.view(name)).as_json()}
+            except PyorchError:
+                yield {"type": "gone"}
+                return
+            while True:
+                event = await queue.get()
+                if event is None:
+                    try:
+                        yield {"type": "state", **(await self.view(name)).as_json()}
+                    except PyorchError:
+                        yield {"type": "gone"}
+                        return
+                elif event.name == "stack.gone":
+                    yield {"type": "gone"}
+                    return
+                else:
+                    yield _told(event)
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    def _wake(self, name: str) -> None:
+        self.reconciler.reports.pop(name, None)
+        self.queue.add(name)
+
+    def _known(self, name: str) -> StoredStack:
+        stored = self.store.stack(name)
+        if stored is None:
+            raise _unknown(name)
+        return stored
+
+    async def _images_stand(self, pins: Mapping[str, str], options: ApplyOptions) -> bool:
+        if options.pull == "always":
+            return False
+        found = await find_images(self.drivers.images, pins)
+        return all(
+            name not in found or str(found[name].id) == pinned for name, pinned in pins.items()
+        )
+
+    def _view(
+        self,
+        stored: StoredStack,
+        containers: tuple[host.ContainerFacts, ...],
+        sandboxes: tuple[host.SandboxFacts, ...],
+    ) -> StackView:
+        report = self.reconciler.reports.get(stored.name)
+        if report is not None and report.generation != stored.generation:
+            report = None
+        desired = self.reconciler.desired.get(stored.name)
+        histories = self.store.histories(stored.name)
+        places = {facts.config.id: facts.config.attachments for facts in sandboxes}
+        return StackView(
+            name=stored.name,
+            intent=stored.intent.value,
+            generation=stored.generation,
+            settled=report is not None and report.settled,
+            failure=report.failure if report else "",
+            held=tuple(
+                {"subject": h.subject, "reason": h.reason, "hint": h.hint, "stuck": h.stuck}
+                for h in (report.plan.held if report else ())
+            ),
+            errors=tuple(
+                {"message": problem.message, "hint": problem.hint}
+                for problem in (report.problems if report else ())
+            ),
+            replicas=tuple(
+                self._replica(facts, places.get(facts.id, ()), desired, histories)
+                for facts in containers
+                if parse_container_name(facts.id)[0] == stored.name
+            ),
+        )
+
+    def _replica(
+        self,
+        facts: host.ContainerFacts,
+        places: tuple[host.Attachment, ...],
+        desired: DesiredStack | None,
+        histories: Mapping[ReplicaId, ReplicaHistory],
+    ) -> ReplicaView:
+        stack, replica = parse_container_name(facts.id)
+        service = next(
+            (s for s in (desired.services if desired else ()) if s.name == replica.service), None
+        )
+        health = self.reconciler.prober.health.get(facts.id)
+        if health is None:
+            watched = service is not None and service.healthcheck is not None
+            health = Health.STARTING if watched else Health.NONE
+        phase = facts.phase
+        running = isinstance(phase, host.Running)
+        return ReplicaView(
+            id=str(replica),
+            container=f"{stack}-{replica.service}-{replica.slot}",
+            service=replica.service,
+            slot=replica.slot,
+            phase=_phase_word(phase),
+            health=health.value if running else Health.NONE.value,
+            exit_code=phase.code if isinstance(phase, host.Exited) else None,
+            restarts=histories.get(replica, ReplicaHistory()).restarts,
+            image=service.image if service else str(facts.image),
+            command=facts.labels.get("pyorch.command", ""),
+            created_wall=facts.created_wall,
+            started_wall=self._wall(phase.started) if isinstance(phase, host.Running) else None,
+            revision=facts.labels.get("pyorch.revision", ""),
+            ports=tuple(
+                f"{lease.host_ip}:{lease.host_port}->{lease.target}/{lease.protocol}"
+                for lease in self.store.ports()
+                if (lease.stack, lease.service) == (stack, replica.service)
+            ),
+            addresses={place.network: str(place.address) for place in places},
+            log=str(facts.log),
+        )
+
+    def _wall(self, moment: float) -> float:
+        import time
+
+        return time.time() - (self.reconciler.now() - moment)
+
+
+def _phase_word(phase: host.ContainerPhase) -> str:
+    match phase:
+        case host.Created():
+            return "created"
+        case host.Running(stop_by=None):
+            return "running"
+        case host.Running():
+            return "stopping"
+        case host.Exited():
+            return "exited"
+
+
+def _told(event: Event) -> dict[str, Any]:
+    return {
+        "type": "event",
+        "name": event.name,
+        "replica": event.replica,
+        "reason": event.reason,
+        "at_wall": event.at_wall,
+    }
+
+
+def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _scaled(model: StackFile, scale: Mapping[str, int]) -> StackFile:
+    services = dict(model.services)
+    for name, replicas in scale.items():
+        if name not in services:
+            raise PyorchError(f"--scale: no such service: `{name}`", code="not_found")
+        services[name] = services[name].model_copy(update={"scale": replicas, "deploy": None})
+    return model.model_copy(update={"services": services})
+
+
+def _unknown(name: str) -> PyorchError:
+    return PyorchError(
+        f"no stack named `{name}` is known here", hint="see `pyorch ls`", code="not_found"
+    )

@@ -1,0 +1,87 @@
+"""Where this pyorch lives and what it may use: one value, read once from the environment.
+
+Standard library only: the thin client needs the socket's path and nothing else of this.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import PyorchError
+
+if TYPE_CHECKING:
+    from runtime.types import Instance
+
+DEFAULT_POOLS = (IPv4Network("10.89.0.0/16"), IPv4Network("172.30.0.0/16"))
+"""Where subnets of networks are chosen from; routes of the host are avoided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One daemon's place on the host. See ``docs/settings.md`` for the variables."""
+
+    name: str = "main"
+    data: Path = Path("/var/lib/pyorch")
+    run: Path = Path("/run/pyorch")
+    pools: tuple[IPv4Network, ...] = DEFAULT_POOLS
+    subnet_prefix: int = 26
+    localhost_only: bool = False
+    """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read ``PYORCH_INSTANCE``, ``PYORCH_DATA``, ``PYORCH_RUN``, ``PYORCH_POOLS``.
+
+        Raises PyorchError naming the variable whose value cannot be used.
+        """
+        name = environ.get("PYORCH_INSTANCE") or "main"
+        if not re.fullmatch(r"[a-z0-9]{1,8}", name):
+            raise PyorchError(
+                f"PYORCH_INSTANCE: `{name}` is no instance name",
+                hint="use 1 to 8 lower-case letters and digits",
+            )
+        suffix = "" if name == "main" else f"-{name}"
+        pools = DEFAULT_POOLS
+        if written := environ.get("PYORCH_POOLS"):
+            try:
+                pools = tuple(IPv4Network(part.strip()) for part in written.split(","))
+            except ValueError as error:
+                raise PyorchError(
+                    f"PYORCH_POOLS: {error}", hint="write networks like 10.89.0.0/16, by commas"
+                ) from None
+        return cls(
+            name=name,
+            data=Path(environ.get("PYORCH_DATA") or f"/var/lib/pyorch{suffix}"),
+            run=Path(environ.get("PYORCH_RUN") or f"/run/pyorch{suffix}"),
+            pools=pools,
+            localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
+        )
+
+    @property
+    def socket(self) -> Path:
+        """The API's socket."""
+        return self.run / "pyorchd.sock"
+
+    @property
+    def daemon_log(self) -> Path:
+        """Where a daemon without a service manager writes its log."""
+        return self.data / "daemon.log"
+
+    @property
+    def dns_base(self) -> IPv4Address:
+        """First address of the link-local /24 this instance's resolvers listen on."""
+        if self.name == "main":
+            return IPv4Address("169.254.42.0")
+        third = 64 + hashlib.sha256(self.name.encode()).digest()[0] % 128
+        return IPv4Address(f"169.254.{third}.0")
+
+    def instance(self) -> "Instance":
+        """Return the same place in the runtime's words."""
+        from runtime.types import Instance
+
+        return Instance(name=self.name, data=self.data, run=self.run, dns_base=self.dns_base)

@@ -1,0 +1,1 @@
+"""What makes a stack worth another look: exits, probe results, time."""

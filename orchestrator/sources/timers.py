@@ -1,0 +1,28 @@
+"""Time went by: look at everything, in case a hint was lost."""
+
+import asyncio
+
+import structlog
+
+from orchestrator.observer import Drivers
+from orchestrator.store import Store
+from orchestrator.workqueue import WorkQueue
+from runtime.errors import DriverError
+
+SWEEP = 15.0
+"""Seconds between two sweeps: how long what nobody was told about can stay unnoticed."""
+
+log = structlog.get_logger()
+
+
+async def run_sweeps(drivers: Drivers, store: Store, queue: WorkQueue) -> None:
+    """Wake every stack, and clear away what nobody owns, every 15 seconds."""
+    while True:
+        await asyncio.sleep(SWEEP)
+        try:
+            for subject in (*await drivers.containers.sweep(), *await drivers.networks.sweep()):
+                log.warning("leftover.removed", subject=subject)
+        except DriverError as error:
+            log.error("sweep.failed", error=str(error), hint=error.hint)
+        for known in store.stacks():
+            queue.add(known.name)

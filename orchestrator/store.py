@@ -1,0 +1,437 @@
+"""What must outlive the daemon: what people want, and the history no host can tell.
+
+One SQLite file in WAL mode. Contents of secrets never enter it: they are files of mode
+0600, one folder a generation, and go with the last generation that uses them. What runs
+is not in here at all; it is read from the host, so a lost database loses no container.
+
+Statements are small and local, and are run in place rather than handed to a thread.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from orchestrator.errors import PyorchError
+from scheduler.desired import Intent
+from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
+from scheduler.observed import AddressLease, PortLease
+
+SCHEMA: tuple[str, ...] = (
+    """
+    CREATE TABLE stacks (
+        name TEXT PRIMARY KEY,
+        intent TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        remove_volumes INTEGER NOT NULL DEFAULT 0,
+        stop_grace REAL,
+        owner_uid INTEGER NOT NULL,
+        changed_wall REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE generations (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        model TEXT NOT NULL,
+        images TEXT NOT NULL DEFAULT '{}',
+        accepted_wall REAL NOT NULL,
+        PRIMARY KEY (stack, number)
+    ) STRICT;
+    CREATE TABLE replicas (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        restarts INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (stack, service, slot)
+    ) STRICT;
+    CREATE TABLE addresses (
+        network TEXT NOT NULL,
+        address TEXT NOT NULL,
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        PRIMARY KEY (network, address)
+    ) STRICT;
+    CREATE TABLE ports (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        target INTEGER NOT NULL,
+        protocol TEXT NOT NULL,
+        host_ip TEXT NOT NULL,
+        host_port INTEGER NOT NULL,
+        PRIMARY KEY (protocol, host_ip, host_port)
+    ) STRICT;
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        stack TEXT NOT NULL,
+        name TEXT NOT NULL,
+        replica TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        at_wall REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX events_by_stack ON events (stack, id);
+    """,
+)
+"""One entry a version: entry N brings a database from version N to N + 1."""
+
+KEPT_EVENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStack:
+    """What was last asked of a stack."""
+
+    name: StackName
+    intent: Intent
+    generation: int
+    remove_volumes: bool
+    stop_grace: float | None
+    owner_uid: int
+    changed_wall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaHistory:
+    """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled."""
+
+    attempts: int = 0
+    restarts: int = 0
+
+
+class Store:
+    """Durable intent and history. Close it when done."""
+
+    def __init__(self, data: Path) -> None:
+        """Open or make the database below ``data``.
+
+        Raises PyorchError for one that is broken, or that a newer pyorch wrote.
+        """
+        self._secrets = data / "secrets"
+        self._path = data / "state.db"
+        data.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._secrets.mkdir(exist_ok=True, mode=0o700)
+        try:
+            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            self._path.chmod(0o600)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise PyorchError(
+                f"cannot open the state database `{self._path}`: {error}",
+                hint="move it aside; running containers are found again without it",
+            ) from error
+
+    def close(self) -> None:
+        """Write everything back into the one file and let go of it."""
+        self._db.close()
+
+    # ── intent ───────────────────────────────────────────────────────────────────────────
+
+    def stacks(self) -> tuple[StoredStack, ...]:
+        """Return every stack known, by name."""
+        rows = self._db.execute(
+            "SELECT name, intent, generation, remove_volumes, stop_grace, owner_uid, changed_wall"
+            " FROM stacks ORDER BY name"
+        )
+        return tuple(
+            StoredStack(
+                name=StackName(name),
+                intent=Intent(intent),
+                generation=generation,
+                remove_volumes=bool(remove_volumes),
+                stop_grace=stop_grace,
+                owner_uid=owner_uid,
+                changed_wall=changed_wall,
+            )
+            for (
+                name,
+                intent,
+                generation,
+                remove_volumes,
+                stop_grace,
+                owner_uid,
+                changed_wall,
+            ) in rows
+        )
+
+    def stack(self, name: str) -> StoredStack | None:
+        """Return one stack, or None."""
+        return next((stack for stack in self.stacks() if stack.name == name), None)
+
+    def save_generation(
+        self, name: str, model: Mapping[str, object], images: Mapping[str, str], *, owner_uid: int
+    ) -> int:
+        """Accept a settled model as the stack's next generation, and return its number.
+
+        ``model`` is the JSON form of a stack file with the contents of its secrets; they
+        are taken out of it here. The stack's intent becomes `run`.
+        """
+        found = self.stack(name)
+        number = 1 + max(
+            found.generation if found else 0,
+            self._db.execute(
+                "SELECT COALESCE(MAX(number), 0) FROM generations WHERE stack = ?", (name,)
+            ).fetchone()[0],
+        )
+        bare = self._put_secrets(name, number, model)
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO stacks (name, intent, generation, owner_uid, changed_wall)"
+                " VALUES (?, 'run', ?, ?, ?) ON CONFLICT (name) DO UPDATE SET intent = 'run',"
+                " generation = excluded.generation, remove_volumes = 0, stop_grace = NULL,"
+                " changed_wall = excluded.changed_wall",
+                (name, number, owner_uid, time.time()),
+            )
+            self._db.execute(
+                "INSERT INTO generations (stack, number, model, images, accepted_wall)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (name, number, json.dumps(bare), json.dumps(dict(images)), time.time()),
+            )
+        return number
+
+    def generation(self, name: str, number: int) -> tuple[dict[str, object], dict[str, str]]:
+        """Return a generation's model, secrets put back, and its pinned images.
+
+        Raises KeyError when there is no such generation.
+        """
+        row = self._db.execute(
+            "SELECT model, images FROM generations WHERE stack = ? AND number = ?", (name, number)
+        ).fetchone()
+        if row is None:
+            raise KeyError(name, number)
+        return self._with_secrets(name, number, json.loads(row[0])), json.loads(row[1])
+
+    def pin_images(self, name: str, number: int, images: Mapping[str, str]) -> None:
+        """Note which images a generation's references stand for, from now on."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE generations SET images = ? WHERE stack = ? AND number = ?",
+                (json.dumps(dict(images)), name, number),
+            )
+
+    def set_intent(
+        self,
+        name: str,
+        intent: Intent,
+        *,
+        remove_volumes: bool = False,
+        stop_grace: float | None = None,
+    ) -> None:
+        """Change what is wanted of a stack as a whole."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE stacks SET intent = ?, remove_volumes = ?, stop_grace = ?,"
+                " changed_wall = ? WHERE name = ?",
+                (intent.value, int(remove_volumes), stop_grace, time.time(), name),
+            )
+
+    def forget(self, name: str) -> None:
+        """Drop a stack of which nothing is left, secrets first."""
+        shutil.rmtree(self._secrets / name, ignore_errors=True)
+        with self._transaction():
+            self._db.execute("DELETE FROM stacks WHERE name = ?", (name,))
+            self._db.execute("DELETE FROM events WHERE stack = ?", (name,))
+
+    # ── leases and history ───────────────────────────────────────────────────────────────
+
+    def addresses(self) -> tuple[AddressLease, ...]:
+        """Return every address held, in any stack."""
+        rows = self._db.execute("SELECT network, address, stack, service, slot FROM addresses")
+        return tuple(
+            AddressLease(
+                stack=StackName(stack),
+                replica=ReplicaId(ServiceName(service), slot),
+                network=NetworkName(network),
+                address=IPv4Address(address),
+            )
+            for network, address, stack, service, slot in rows
+        )
+
+    def lease_addresses(
+        self,
+        stack: str,
+        replica: ReplicaId,
+        addresses: tuple[tuple[NetworkName, IPv4Address], ...],
+    ) -> None:
+        """Let ``replica`` hold exactly these addresses."""
+        with self._transaction():
+            self._drop_addresses(stack, replica)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO addresses VALUES (?, ?, ?, ?, ?)",
+                [
+                    (network, str(address), stack, replica.service, replica.slot)
+                    for network, address in addresses
+                ],
+            )
+
+    def ports(self) -> tuple[PortLease, ...]:
+        """Return every published port held, in any stack."""
+        rows = self._db.execute(
+            "SELECT stack, service, host_ip, host_port, protocol, target FROM ports"
+        )
+        return tuple(
+            PortLease(
+                stack=StackName(stack),
+                service=service,
+                host_ip=host_ip,
+                host_port=host_port,
+                protocol=protocol,
+                target=target,
+            )
+            for stack, service, host_ip, host_port, protocol, target in rows
+        )
+
+    def lease_port(self, lease: PortLease) -> None:
+        """Let a service hold a port of the host."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO ports VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    lease.stack,
+                    lease.service,
+                    lease.target,
+                    lease.protocol,
+                    lease.host_ip,
+                    lease.host_port,
+                ),
+            )
+
+    def release_port(self, lease: PortLease) -> None:
+        """Take a port of the host back."""
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM ports WHERE stack = ? AND service = ? AND target = ?"
+                " AND protocol = ? AND host_ip = ? AND host_port = ?",
+                (
+                    lease.stack,
+                    lease.service,
+                    lease.target,
+                    lease.protocol,
+                    lease.host_ip,
+                    lease.host_port,
+                ),
+            )
+
+    def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
+        """Return what is remembered of each slot of a stack."""
+        rows = self._db.execute(
+            "SELECT service, slot, attempts, restarts FROM replicas WHERE stack = ?", (stack,)
+        )
+        return {
+            ReplicaId(ServiceName(service), slot): ReplicaHistory(
+                attempts=attempts, restarts=restarts
+            )
+            for service, slot, attempts, restarts in rows
+        }
+
+    def record_start(self, stack: str, replica: ReplicaId, *, attempt: int) -> None:
+        """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO replicas VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (stack, service, slot) DO UPDATE SET attempts = excluded.attempts,"
+                " restarts = restarts + excluded.restarts",
+                (stack, replica.service, replica.slot, attempt, int(attempt > 0)),
+            )
+
+    def forget_replica(self, stack: str, replica: ReplicaId, *, keep_address: bool) -> None:
+        """Forget an emptied slot; its addresses stay held where it will be filled again."""
+        with self._transaction():
+            if keep_address:
+                return
+            self._db.execute(
+                "DELETE FROM replicas WHERE stack = ? AND service = ? AND slot = ?",
+                (stack, replica.service, replica.slot),
+            )
+            self._drop_addresses(stack, replica)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────
+
+    def record_event(
+        self, stack: str, name: str, replica: str, reason: str, at_wall: float
+    ) -> None:
+        """Append to the history, and let the oldest go."""
+        with self._transaction():
+            number = self._db.execute(
+                "INSERT INTO events (stack, name, replica, reason, at_wall)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (stack, name, replica, reason, at_wall),
+            ).lastrowid
+            if number and number % 256 == 0:
+                self._db.execute("DELETE FROM events WHERE id <= ?", (number - KEPT_EVENTS,))
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(SCHEMA):
+            raise PyorchError(
+                f"`{self._path}` was written by a newer pyorch (schema {version})",
+                hint=f"this one knows schemas up to {len(SCHEMA)}; install the newer one again",
+            )
+        for number in range(version, len(SCHEMA)):
+            # One transaction a version: after a kill it is the old schema or the new one.
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {SCHEMA[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+            )
+
+    def _drop_addresses(self, stack: str, replica: ReplicaId) -> None:
+        self._db.execute(
+            "DELETE FROM addresses WHERE stack = ? AND service = ? AND slot = ?",
+            (stack, replica.service, replica.slot),
+        )
+
+    def _put_secrets(
+        self, stack: str, number: int, model: Mapping[str, object]
+    ) -> dict[str, object]:
+        bare = dict(model)
+        secrets = model.get("secrets")
+        if not isinstance(secrets, dict) or not secrets:
+            return bare
+        folder = self._secrets / stack / str(number)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        kept: dict[str, object] = {}
+        for index, (name, secret) in enumerate(sorted(secrets.items())):
+            entry = dict(secret)
+            content = entry.pop("content", None)
+            if content is not None:
+                entry["content_file"] = str(index)
+                path = folder / str(index)
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(str(content))
+                    file.flush()
+                    os.fsync(file.fileno())
+            kept[name] = entry
+        bare["secrets"] = kept
+        return bare
+
+    def _with_secrets(
+        self, stack: str, number: int, model: dict[str, object]
+    ) -> dict[str, object]:
+        secrets = model.get("secrets")
+        if isinstance(secrets, dict):
+            for entry in secrets.values():
+                name = entry.pop("content_file", None)
+                if name is not None:
+                    path = self._secrets / stack / str(number) / name
+                    entry["content"] = path.read_text(encoding="utf-8")
+        return model

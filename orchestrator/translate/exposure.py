@@ -1,0 +1,111 @@
+"""All stacks, their replicas and leases → what is reachable under a port or a name.
+
+Ready means running and not known to be unwell: with a healthcheck, healthy; without one,
+running. Where no replica of a service is ready all running ones answer, so that clusters
+which form before they are ready find each other.
+"""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address
+
+from orchestrator.translate.observed import HostView
+from runtime import types as host
+from scheduler.desired import DesiredService, DesiredStack
+from scheduler.ids import NetworkName, ReplicaId, StackName, parse_container_name
+from scheduler.observed import Health, PortLease
+
+Place = tuple[ReplicaId, Health, Mapping[NetworkName, IPv4Address]]
+
+
+def build_exposure(
+    stacks: Iterable[DesiredStack],
+    view: HostView,
+    *,
+    health: Mapping[host.ContainerId, Health],
+    leases: Iterable[PortLease],
+) -> host.Exposure:
+    """Return everything that is to be reachable right now, in a settled order."""
+    running = _running(view, health)
+    held: dict[tuple[str, str], list[PortLease]] = {}
+    for lease in leases:
+        held.setdefault((lease.stack, lease.service), []).append(lease)
+    ports: list[host.PublishedPort] = []
+    names: dict[tuple[host.NetworkId, str], list[IPv4Address]] = {}
+    zones: set[tuple[host.NetworkId, ...]] = set()
+    for stack in stacks:
+        for service in stack.services:
+            places = running.get((stack.name, service.name), [])
+            ready = _ready(service, places)
+            if service.networks:
+                zones.add(zone_of(service))
+            for lease in held.get((stack.name, service.name), ()):
+                ports.append(_published(lease, service, ready))
+            for membership in service.networks:
+                network = host.NetworkId(membership.network)
+                for alias in (service.name, *membership.aliases):
+                    names.setdefault((network, alias), []).extend(
+                        places_[membership.network]
+                        for _, _, places_ in ready
+                        if membership.network in places_
+                    )
+                for replica, _, places_ in places:
+                    if membership.network in places_:
+                        own = f"{stack.name}-{replica.service}-{replica.slot}"
+                        names.setdefault((network, own), []).append(places_[membership.network])
+    return host.Exposure(
+        ports=tuple(sorted(ports, key=lambda port: (port.protocol, port.host_port, port.host_ip))),
+        names=tuple(
+            host.NamedAddresses(network=network, name=name, addresses=tuple(sorted(set(found))))
+            for (network, name), found in sorted(names.items())
+            if found
+        ),
+        zones=tuple(sorted(zones)),
+    )
+
+
+def zone_of(service: DesiredService) -> tuple[host.NetworkId, ...]:
+    """Return the set of networks whose names a service's replicas may know."""
+    return tuple(sorted({host.NetworkId(place.network) for place in service.networks}))
+
+
+def _running(
+    view: HostView, health: Mapping[host.ContainerId, Health]
+) -> dict[tuple[StackName, str], list[Place]]:
+    addresses = {
+        sandbox.config.id: {
+            NetworkName(place.network): place.address for place in sandbox.config.attachments
+        }
+        for sandbox in view.sandboxes
+    }
+    running: dict[tuple[StackName, str], list[Place]] = {}
+    for facts in view.containers:
+        if not isinstance(facts.phase, host.Running):
+            continue
+        stack, replica = parse_container_name(facts.id)
+        place = (replica, health.get(facts.id, Health.NONE), addresses.get(facts.id, {}))
+        running.setdefault((stack, replica.service), []).append(place)
+    return running
+
+
+def _ready(service: DesiredService, places: list[Place]) -> list[Place]:
+    if service.dns_all:
+        return places
+    ready = [place for place in places if place[1] in (Health.NONE, Health.HEALTHY)]
+    return ready or places
+
+
+def _published(
+    lease: PortLease, service: DesiredService, ready: Iterable[Place]
+) -> host.PublishedPort:
+    first = service.networks[0].network if service.networks else None
+    targets = tuple(
+        (addresses[first], lease.target)
+        for _, _, addresses in ready
+        if first is not None and first in addresses
+    )
+    return host.PublishedPort(
+        host_ip=lease.host_ip,
+        host_port=lease.host_port,
+        protocol=lease.protocol,
+        targets=tuple(sorted(targets)),
+    )

@@ -1,0 +1,20 @@
+"""The labels by which pyorch knows its own things again, even without its database.
+
+Containers also carry the labels other tools read to find out about a stack.
+"""
+
+STACK = "pyorch.stack"
+SERVICE = "pyorch.service"
+SLOT = "pyorch.slot"
+REVISION = "pyorch.revision"
+SANDBOX = "pyorch.sandbox"
+"""``own``: a network namespace of its own. ``host`` or ``shared``: somebody else's."""
+
+COMPOSE_PROJECT = "com.docker.compose.project"
+COMPOSE_SERVICE = "com.docker.compose.service"
+COMPOSE_NUMBER = "com.docker.compose.container-number"
+COMPOSE_ONEOFF = "com.docker.compose.oneoff"
+COMPOSE_HASH = "com.docker.compose.config-hash"
+COMPOSE_IMAGE = "com.docker.compose.image"
+COMPOSE_NETWORK = "com.docker.compose.network"
+COMPOSE_VOLUME = "com.docker.compose.volume"

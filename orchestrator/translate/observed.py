@@ -1,0 +1,145 @@
+"""Driver facts and stored history → :class:`scheduler.observed.ObservedStack`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.store import ReplicaHistory
+from orchestrator.translate import labels
+from runtime import types as host
+from scheduler.ids import (
+    NetworkName,
+    ReplicaId,
+    Revision,
+    StackName,
+    VolumeName,
+    parse_container_name,
+)
+from scheduler.observed import (
+    AddressLease,
+    Created,
+    Exited,
+    Health,
+    HostListener,
+    ObservedNetwork,
+    ObservedReplica,
+    ObservedStack,
+    ObservedVolume,
+    Phase,
+    PortLease,
+    Running,
+    Stopping,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostView:
+    """What every driver reported, at one moment."""
+
+    containers: tuple[host.ContainerFacts, ...] = ()
+    sandboxes: tuple[host.SandboxFacts, ...] = ()
+    networks: tuple[host.NetworkFacts, ...] = ()
+    volumes: tuple[host.VolumeFacts, ...] = ()
+    machine: host.HostFacts | None = None
+
+
+def build_observed(
+    stack: StackName,
+    view: HostView,
+    *,
+    references: Mapping[str, str],
+    health: Mapping[host.ContainerId, Health],
+    histories: Mapping[ReplicaId, ReplicaHistory],
+    addresses: tuple[AddressLease, ...],
+    ports: tuple[PortLease, ...],
+) -> ObservedStack:
+    """Say what of ``view`` concerns ``stack``, in the planner's words.
+
+    ``references`` maps the image references the stack uses to the ids found for them.
+    """
+    sandboxes = {facts.config.id: facts for facts in view.sandboxes}
+    replicas = []
+    filled = set()
+    for facts in view.containers:
+        owner, replica = parse_container_name(facts.id)
+        if owner != stack:
+            continue
+        filled.add(facts.id)
+        sandbox = sandboxes.get(facts.id)
+        own = facts.labels.get(labels.SANDBOX) == "own"
+        replicas.append(
+            ObservedReplica(
+                id=replica,
+                revision=Revision(facts.labels.get(labels.REVISION, "")),
+                image=facts.image,
+                phase=_phase(facts, health.get(facts.id, Health.NONE)),
+                attempts=histories.get(replica, ReplicaHistory()).attempts,
+                networks=tuple(
+                    NetworkName(place.network) for place in sandbox.config.attachments
+                )
+                if sandbox
+                else (),
+                sandbox_intact=not own or (sandbox is not None and sandbox.intact),
+            )
+        )
+    members: dict[host.NetworkId, int] = {}
+    for facts_ in view.sandboxes:
+        for place in facts_.config.attachments:
+            members[place.network] = members.get(place.network, 0) + 1
+    machine = view.machine
+    return ObservedStack(
+        name=stack,
+        replicas=tuple(sorted(replicas, key=lambda found: found.id)),
+        sandboxes=tuple(
+            sorted(
+                parse_container_name(name)[1]
+                for name in sandboxes
+                if name not in filled and parse_container_name(name)[0] == stack
+            )
+        ),
+        networks=tuple(
+            ObservedNetwork(
+                name=NetworkName(found.config.id),
+                stack=StackName(found.config.labels.get(labels.STACK, "")),
+                subnet=found.config.subnet,
+                internal=found.config.internal,
+                intact=found.intact,
+                members=members.get(found.config.id, 0),
+            )
+            for found in view.networks
+        ),
+        volumes=tuple(
+            ObservedVolume(
+                name=VolumeName(found.id), stack=StackName(found.labels.get(labels.STACK, ""))
+            )
+            for found in view.volumes
+        ),
+        images=dict(references),
+        ports=ports,
+        addresses=addresses,
+        routes=machine.routes if machine else (),
+        listeners=tuple(
+            HostListener(
+                protocol=found.protocol,
+                address=found.address,
+                port=found.port,
+                holder=f"{found.command} (pid {found.pid})" if found.pid else "another process",
+            )
+            for found in (machine.listeners if machine else ())
+        ),
+        cpus=float(machine.cpus) if machine else 0.0,
+        memory=machine.memory if machine else 0,
+    )
+
+
+def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
+    match facts.phase:
+        case host.Created():
+            return Created()
+        case host.Running(stop_by=None) as running:
+            return Running(since=running.started, health=health)
+        case host.Running() as stopping:
+            return Stopping(until=stopping.stop_by or 0.0)
+        case host.Exited() as exited:
+            return Exited(
+                code=exited.code, at=exited.at, lived=exited.lived, stopped=exited.stopped
+            )
