@@ -204,8 +204,10 @@ class Reconciler:
         return (
             bool(wanted - held)
             or desired.name not in self.reports
-            or any(service.cpu_reservation or service.memory_reservation
-                   for service in desired.services)
+            or any(
+                service.cpu_reservation or service.memory_reservation
+                for service in desired.services
+            )
         )
 
     def _pin(

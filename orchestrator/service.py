@@ -114,9 +114,7 @@ class Orchestrator:
                     self.store.set_intent(stored.name, Intent.RUN)
                 self._wake(stored.name)
                 return Applied(generation=stored.generation, changed=False)
-        number = self.store.save_generation(
-            model.name, document, {}, owner_uid=options.owner_uid
-        )
+        number = self.store.save_generation(model.name, document, {}, owner_uid=options.owner_uid)
         self._wake(model.name)
         return Applied(generation=number, changed=True)
 

@@ -360,8 +360,7 @@ class Store:
         """Append to the history, and let the oldest go."""
         with self._transaction():
             number = self._db.execute(
-                "INSERT INTO events (stack, name, replica, reason, at_wall)"
-                " VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO events (stack, name, replica, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
                 (stack, name, replica, reason, at_wall),
             ).lastrowid
             if number and number % 256 == 0:
@@ -424,9 +423,7 @@ class Store:
         bare["secrets"] = kept
         return bare
 
-    def _with_secrets(
-        self, stack: str, number: int, model: dict[str, object]
-    ) -> dict[str, object]:
+    def _with_secrets(self, stack: str, number: int, model: dict[str, object]) -> dict[str, object]:
         secrets = model.get("secrets")
         if isinstance(secrets, dict):
             for entry in secrets.values():

@@ -5,7 +5,7 @@ error, except where a method says it refuses. Drivers raise :class:`~runtime.err
 kinds and nothing else; anything else that escapes is a bug.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 

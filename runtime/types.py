@@ -37,7 +37,7 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
-    dns_base: IPv4Address = IPv4Address("169.254.42.0")
+    dns_base: IPv4Address = field(default_factory=lambda: IPv4Address("169.254.42.0"))
     """First address of the link-local /24 the resolvers listen on; one /24 per instance."""
 
     @property

@@ -1,0 +1,29 @@
+"""Decides; never acts. Desired × observed × now → a plan, with a reason on every step.
+
+Nothing in this package can see or change the world: no clock, no randomness, no files.
+"""
+
+from scheduler.errors import CyclicDependencyError, ExhaustedError, PlanError
+from scheduler.health import HealthState, judge_probe, next_probe
+from scheduler.plan import Held, Plan, Step
+from scheduler.planner import plan_stack
+from scheduler.revision import revision_of
+from scheduler.status import Failed, Settled, Waiting, settled
+
+__all__ = [
+    "CyclicDependencyError",
+    "ExhaustedError",
+    "Failed",
+    "HealthState",
+    "Held",
+    "Plan",
+    "PlanError",
+    "Settled",
+    "Step",
+    "Waiting",
+    "judge_probe",
+    "next_probe",
+    "plan_stack",
+    "revision_of",
+    "settled",
+]

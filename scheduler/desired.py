@@ -100,7 +100,7 @@ class Port:
 
     target: int
     protocol: str = "tcp"
-    host_ip: str = "0.0.0.0"  # noqa: S104 - Compose binds all addresses unless told otherwise
+    host_ip: str = "0.0.0.0"
     host_ports: tuple[int, ...] = ()
 
 

@@ -73,9 +73,7 @@ def build_observed(
                 image=facts.image,
                 phase=_phase(facts, health.get(facts.id, Health.NONE)),
                 attempts=histories.get(replica, ReplicaHistory()).attempts,
-                networks=tuple(
-                    NetworkName(place.network) for place in sandbox.config.attachments
-                )
+                networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
                 sandbox_intact=not own or (sandbox is not None and sandbox.intact),

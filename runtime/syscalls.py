@@ -1,0 +1,78 @@
+"""System calls the standard library does not offer, as functions that raise OSError."""
+
+import ctypes
+import os
+from pathlib import Path
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MNT_DETACH = 0x2
+CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+_SYS_OPENAT2 = 437  # the same number on every architecture (openat2(2))
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def mount(
+    source: str | Path, target: str | Path, fstype: str | None, flags: int = 0, data: str = ""
+) -> None:
+    """Attach a filesystem (mount(2))."""
+    _check(
+        _libc.mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            fstype.encode() if fstype else None,
+            ctypes.c_ulong(flags),
+            data.encode() if data else None,
+        ),
+        target,
+    )
+
+
+def umount2(target: str | Path, flags: int = 0) -> None:
+    """Detach a filesystem (umount2(2))."""
+    _check(_libc.umount2(os.fsencode(target), flags), target)
+
+
+def setns(fd: int, nstype: int) -> None:
+    """Move the calling thread into a namespace (setns(2))."""
+    _check(_libc.setns(fd, nstype))
+
+
+def unshare(flags: int) -> None:
+    """Give the calling thread namespaces of its own (unshare(2))."""
+    _check(_libc.unshare(flags))
+
+
+def openat2(dirfd: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
+    """Open ``path`` below ``dirfd`` under rules about links (openat2(2)); close-on-exec."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    fd = _libc.syscall(
+        _SYS_OPENAT2, dirfd, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)
+    )
+    _check(fd, path)
+    return int(fd)
+
+
+def _check(result: int, subject: str | Path = "") -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(subject))

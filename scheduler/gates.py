@@ -1,0 +1,121 @@
+"""Whether the dependencies of a service let its replicas start now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scheduler.desired import Condition, Dependency, DesiredService
+from scheduler.ids import ServiceName
+from scheduler.observed import Created, Exited, Health, ObservedReplica, Running
+from scheduler.restart import StayDown, decide_restart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Open after some steps of this plan, or shut, with the reason."""
+
+    after: tuple[int, ...] = ()
+    shut: str = ""
+    stuck: bool = False
+    hint: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Gatekeeper:
+    """Knows what runs and what this plan starts, and judges dependencies by that."""
+
+    services: Mapping[ServiceName, DesiredService]
+    replicas: Mapping[ServiceName, Sequence[ObservedReplica]]
+    now: float
+    started: dict[ServiceName, dict[int, int]] = field(default_factory=dict)
+    """Service → slot → number of the step of this plan that starts it."""
+    touched: set[ServiceName] = field(default_factory=set)
+    """Services of which this plan stops or replaces a replica."""
+
+    def judge(self, service: DesiredService) -> Gate:
+        """Return whether a replica of ``service`` may start."""
+        after: list[int] = []
+        for dependency in service.dependencies:
+            wanted = self.services.get(dependency.service)
+            if wanted is None:
+                continue
+            gate = self._one(dependency, wanted)
+            if gate.shut:
+                if gate.stuck and not dependency.required:
+                    continue
+                return gate
+            after.extend(gate.after)
+        return Gate(after=tuple(sorted(set(after))))
+
+    def _one(self, dependency: Dependency, wanted: DesiredService) -> Gate:
+        match dependency.condition:
+            case Condition.STARTED:
+                return self._started(wanted)
+            case Condition.HEALTHY:
+                return self._healthy(wanted)
+            case Condition.COMPLETED:
+                return self._completed(wanted)
+
+    def _slots(self, wanted: DesiredService) -> list[ObservedReplica | None]:
+        by_slot = {replica.id.slot: replica for replica in self.replicas.get(wanted.name, ())}
+        return [by_slot.get(slot) for slot in range(1, wanted.replicas + 1)]
+
+    def _started(self, wanted: DesiredService) -> Gate:
+        after = []
+        starting = self.started.get(wanted.name, {})
+        for slot, replica in enumerate(self._slots(wanted), start=1):
+            if slot in starting:
+                after.append(starting[slot])
+            elif replica is None or isinstance(replica.phase, Created):
+                return Gate(shut=f"{wanted.name} is not started")
+            elif isinstance(replica.phase, Exited):
+                if not self._stays_down(wanted, replica):
+                    return Gate(shut=f"{wanted.name} is not started")
+        return Gate(after=tuple(after))
+
+    def _healthy(self, wanted: DesiredService) -> Gate:
+        slots = self._slots(wanted)
+        if self.started.get(wanted.name) or wanted.name in self.touched:
+            return Gate(shut=f"{wanted.name} is not healthy yet")
+        for replica in slots:
+            if replica is None:
+                return Gate(shut=f"{wanted.name} is not healthy yet")
+            match replica.phase:
+                case Running(health=Health.HEALTHY):
+                    continue
+                case Running(health=Health.NONE) if wanted.healthcheck is None:
+                    return Gate(
+                        shut=f"{wanted.name} has no healthcheck and can never be healthy",
+                        stuck=True,
+                        hint=f"give `{wanted.name}` a `healthcheck`, or wait for `service_started`",
+                    )
+                case Running(health=Health.UNHEALTHY):
+                    return Gate(shut=f"{wanted.name} is unhealthy", stuck=True)
+                case Exited() as exited if self._stays_down(wanted, replica):
+                    return Gate(
+                        shut=f"{wanted.name} exited with {exited.code} and is not restarted",
+                        stuck=True,
+                    )
+                case _:
+                    return Gate(shut=f"{wanted.name} is not healthy yet")
+        return Gate()
+
+    def _completed(self, wanted: DesiredService) -> Gate:
+        for replica in self._slots(wanted):
+            if replica is None or wanted.name in self.touched:
+                return Gate(shut=f"{wanted.name} has not completed yet")
+            match replica.phase:
+                case Exited(code=0):
+                    continue
+                case Exited() as exited if self._stays_down(wanted, replica):
+                    return Gate(shut=f"{wanted.name} exited with {exited.code}", stuck=True)
+                case _:
+                    return Gate(shut=f"{wanted.name} has not completed yet")
+        return Gate()
+
+    def _stays_down(self, wanted: DesiredService, replica: ObservedReplica) -> bool:
+        if not isinstance(replica.phase, Exited) or replica.phase.stopped:
+            return False
+        decision = decide_restart(
+            wanted.restart, replica.phase, attempts=replica.attempts, now=self.now
+        )
+        return isinstance(decision, StayDown)

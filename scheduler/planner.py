@@ -1,0 +1,265 @@
+"""``plan_stack``: what was asked for × what was found × the moment → a plan.
+
+The answer depends on the arguments alone, not on their order. A stack that already matches
+gets an empty plan. Nothing in a plan waits: what may not happen yet is held, with the
+reason, and whatever frees it leads to another plan.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network
+
+from scheduler.actions import (
+    CreateNetwork,
+    CreateVolume,
+    PullImage,
+    RemoveNetwork,
+    RemoveReplica,
+)
+from scheduler.addresses import choose_address, choose_subnet, gateway_of
+from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Intent
+from scheduler.errors import ExhaustedError
+from scheduler.gates import Gatekeeper
+from scheduler.graph import start_order
+from scheduler.ids import NetworkName, ReplicaId, ServiceName, VolumeName
+from scheduler.observed import ObservedReplica, ObservedStack, PortLease
+from scheduler.plan import Plan, PlanBuilder
+from scheduler.ports import lease_ports
+from scheduler.replicas import Addresses, Ground, discard, plan_replicas
+from scheduler.shutdown import plan_shutdown
+
+
+def plan_stack(desired: DesiredStack, observed: ObservedStack, *, now: float) -> Plan:
+    """Return everything that can be done for ``desired`` right now, and what must wait.
+
+    Raises CyclicDependencyError when its services depend on each other in a circle.
+    """
+    if desired.intent is not Intent.RUN:
+        return plan_shutdown(desired, observed, now=now)
+    return _Planner(desired=desired, observed=observed, now=now).run()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Planner:
+    desired: DesiredStack
+    observed: ObservedStack
+    now: float
+    plan: PlanBuilder = field(default_factory=PlanBuilder)
+    network_steps: dict[NetworkName, int] = field(default_factory=dict)
+    volume_steps: dict[VolumeName, int] = field(default_factory=dict)
+    pulls: dict[str, int] = field(default_factory=dict)
+    subnets: dict[NetworkName, tuple[IPv4Network, IPv4Address]] = field(default_factory=dict)
+    taken: dict[NetworkName, set[IPv4Address]] = field(default_factory=dict)
+    held_addresses: dict[tuple[ReplicaId, NetworkName], IPv4Address] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Networks and volumes nobody can use now, and why."""
+    promised: list[PortLease] = field(default_factory=list)
+
+    def run(self) -> Plan:
+        services = {service.name: service for service in self.desired.services}
+        order = start_order(self.desired)
+        self._read_leases()
+        for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
+            self._network(network)
+        self._volumes()
+        found: dict[ServiceName, list[ObservedReplica]] = {}
+        for replica in sorted(self.observed.replicas, key=lambda one: one.id):
+            found.setdefault(replica.id.service, []).append(replica)
+        for name in sorted(set(found) - set(services)):
+            for replica in reversed(found[name]):
+                discard(
+                    self.plan, replica, grace=10.0, reason="not in the stack file", now=self.now
+                )
+        self._leftover_sandboxes(services)
+        gates = Gatekeeper(services=services, replicas=found, now=self.now)
+        for name in order:
+            service = services[name]
+            plan_replicas(
+                self.plan,
+                service,
+                found.get(name, ()),
+                ground=self._ground(service),
+                gates=gates,
+                now=self.now,
+            )
+        self._unwanted_networks()
+        return self.plan.build()
+
+    def _read_leases(self) -> None:
+        for lease in self.observed.addresses:
+            self.taken.setdefault(lease.network, set()).add(lease.address)
+            if lease.stack == self.desired.name:
+                self.held_addresses[lease.replica, lease.network] = lease.address
+        for service in self.desired.services:
+            for place in service.networks:
+                if place.address is not None:
+                    self.taken.setdefault(place.network, set()).add(place.address)
+
+    def _network(self, wanted: DesiredNetwork) -> None:
+        found = next((one for one in self.observed.networks if one.name == wanted.name), None)
+        if found is None and wanted.external:
+            self._refuse(
+                "network",
+                wanted.name,
+                f"external network `{wanted.name}` does not exist",
+                hint="make it with the stack that owns it, or drop `external: true`",
+            )
+            return
+        if found is not None:
+            gateway = wanted.gateway or gateway_of(found.subnet)
+            self.subnets[wanted.name] = (found.subnet, gateway)
+            foreign = found.stack != self.desired.name and not wanted.external
+            moved = wanted.subnet is not None and wanted.subnet != found.subnet
+            if foreign or moved:
+                self._refuse(
+                    "network",
+                    wanted.name,
+                    f"network `{wanted.name}` belongs to stack `{found.stack}`"
+                    if foreign
+                    else f"network `{wanted.name}` exists with subnet {found.subnet}",
+                    hint="`pyorch down` first, then `pyorch up`"
+                    if moved
+                    else "mark it `external: true` to share it",
+                )
+            elif not found.intact and not wanted.external:
+                self._create_network(wanted, found.subnet, gateway, "its bridge is gone or down")
+            return
+        taken = [*self.observed.routes, *(other.subnet for other in self.observed.networks)]
+        taken += [subnet for subnet, _ in self.subnets.values()]
+        try:
+            subnet = wanted.subnet or choose_subnet(
+                wanted.name, self.desired.pools, self.desired.subnet_prefix, taken
+            )
+        except ExhaustedError as error:
+            self._refuse("network", wanted.name, str(error), hint=error.hint)
+            return
+        self._create_network(wanted, subnet, wanted.gateway or gateway_of(subnet), "is missing")
+
+    def _create_network(
+        self, wanted: DesiredNetwork, subnet: IPv4Network, gateway: IPv4Address, reason: str
+    ) -> None:
+        self.subnets[wanted.name] = (subnet, gateway)
+        self.network_steps[wanted.name] = self.plan.add(
+            CreateNetwork(
+                network=wanted.name, subnet=subnet, gateway=gateway, internal=wanted.internal
+            ),
+            reason,
+        )
+
+    def _volumes(self) -> None:
+        present = {volume.name for volume in self.observed.volumes}
+        for volume in sorted(self.desired.volumes, key=lambda wanted: wanted.name):
+            if volume.name in present:
+                continue
+            if volume.external:
+                self._refuse(
+                    "volume",
+                    volume.name,
+                    f"external volume `{volume.name}` does not exist",
+                    hint="make it with the stack that owns it, or drop `external: true`",
+                )
+            else:
+                self.volume_steps[volume.name] = self.plan.add(
+                    CreateVolume(volume.name), "is missing"
+                )
+
+    def _leftover_sandboxes(self, services: dict[ServiceName, DesiredService]) -> None:
+        for replica in sorted(self.observed.sandboxes):
+            service = services.get(replica.service)
+            if service is None or replica.slot > service.replicas:
+                self.plan.add(RemoveReplica(replica), "left behind by an interrupted pass")
+
+    def _ground(self, service: DesiredService) -> Ground:
+        after: list[int] = []
+        shut = ""
+        for place in service.networks:
+            shut = shut or self.unusable.get(f"network {place.network}", "")
+            if place.network in self.network_steps:
+                after.append(self.network_steps[place.network])
+        for volume in service.volumes:
+            shut = shut or self.unusable.get(f"volume {volume}", "")
+            if volume in self.volume_steps:
+                after.append(self.volume_steps[volume])
+        image = self._image(service)
+        if image is None:
+            if service.pull == "never" or service.image in self.unusable:
+                shut = shut or f"image `{service.image}` is not in the store"
+            elif service.replicas > 0:
+                after.append(self._pull(service))
+        leases, refused = lease_ports(self.desired.name, service, self.observed, self.promised)
+        for taken in refused:
+            shut = shut or f"port {taken.port} is in use by {taken.holder}"
+            self.plan.hold(
+                service.name,
+                f"port {taken.port} is in use by {taken.holder}",
+                hint="stop it, or publish another port",
+                stuck=True,
+            )
+        if not shut:
+            for lease in leases:
+                after.append(self.plan.add(lease, "is published"))
+                self.promised.append(
+                    PortLease(
+                        stack=self.desired.name,
+                        service=service.name,
+                        host_ip=lease.host_ip,
+                        host_port=lease.host_port,
+                        protocol=lease.protocol,
+                        target=lease.target,
+                    )
+                )
+        return Ground(
+            image=image,
+            after=tuple(sorted(set(after))),
+            shut=shut,
+            addresses=partial(self._addresses, service),
+        )
+
+    def _image(self, service: DesiredService) -> str | None:
+        pinned = self.desired.images.get(service.image)
+        if pinned is not None:
+            return pinned
+        if service.pull == "always":
+            return None
+        found = self.observed.images.get(service.image)
+        if found is None and service.pull == "never":
+            self.plan.hold(
+                service.name,
+                f"image `{service.image}` is not in the store and may not be pulled",
+                hint=f"`pyorch image pull {service.image}`, or `pyorch image load ARCHIVE`",
+                stuck=True,
+            )
+        return found
+
+    def _pull(self, service: DesiredService) -> int:
+        if service.image not in self.pulls:
+            why = "pull policy is `always`" if service.pull == "always" else "is missing"
+            self.pulls[service.image] = self.plan.add(PullImage(service.image), why)
+        return self.pulls[service.image]
+
+    def _addresses(self, service: DesiredService, replica: ReplicaId) -> Addresses:
+        chosen: list[tuple[NetworkName, IPv4Address]] = []
+        for place in service.networks:
+            if place.network not in self.subnets:
+                continue
+            subnet, gateway = self.subnets[place.network]
+            used = self.taken.setdefault(place.network, set())
+            address = place.address or self.held_addresses.get((replica, place.network))
+            if address is None or address not in subnet:
+                address = choose_address(
+                    self.desired.name, replica, place.network, subnet, gateway, used
+                )
+            used.add(address)
+            chosen.append((place.network, address))
+        return tuple(chosen)
+
+    def _unwanted_networks(self) -> None:
+        wanted = {network.name for network in self.desired.networks}
+        for network in sorted(self.observed.networks, key=lambda found: found.name):
+            mine = network.stack == self.desired.name
+            if mine and network.name not in wanted and network.members == 0:
+                self.plan.add(RemoveNetwork(network.name), "not in the stack file")
+
+    def _refuse(self, kind: str, name: str, reason: str, *, hint: str | None) -> None:
+        self.unusable[f"{kind} {name}"] = reason
+        self.plan.hold(f"{kind} {name}", reason, hint=hint, stuck=True)

@@ -1,0 +1,220 @@
+"""Bring the replicas of one service to the wanted number, revision and phase.
+
+Each slot is settled on its own: discarded, filled, replaced or kept. Replicas that run are
+replaced one at a time, the next one only when the last one is ready.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import assert_never
+
+from scheduler.actions import (
+    CreateReplica,
+    KillReplica,
+    MendSandbox,
+    RemoveReplica,
+    StartReplica,
+    StopReplica,
+)
+from scheduler.desired import DesiredService
+from scheduler.gates import Gatekeeper
+from scheduler.ids import NetworkName, ReplicaId
+from scheduler.observed import Created, Exited, Health, ObservedReplica, Running, Stopping
+from scheduler.plan import PlanBuilder
+from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
+
+Addresses = tuple[tuple[NetworkName, IPv4Address], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the slots of one service stand on.
+
+    ``image`` is the id of the image they must be made from, None while it is not there.
+    ``after`` are the steps of this plan that must succeed before a slot is filled, and
+    ``shut`` says why none can be filled at all.
+    """
+
+    image: str | None
+    after: tuple[int, ...]
+    shut: str
+    addresses: Callable[[ReplicaId], Addresses]
+
+
+def plan_replicas(
+    plan: PlanBuilder,
+    service: DesiredService,
+    observed: Sequence[ObservedReplica],
+    *,
+    ground: Ground,
+    gates: Gatekeeper,
+    now: float,
+) -> None:
+    """Add the steps one service needs; a service that already matches adds none."""
+    slots = _Slots(plan=plan, service=service, ground=ground, gates=gates, now=now)
+    by_slot = {replica.id.slot: replica for replica in observed}
+    for slot in sorted((slot for slot in by_slot if slot > service.replicas), reverse=True):
+        discard(
+            plan,
+            by_slot[slot],
+            grace=service.stop_grace,
+            reason=f"scale down to {service.replicas}",
+            now=now,
+        )
+    wanted = [by_slot.get(slot) for slot in range(1, service.replicas + 1)]
+    unready = next((found.id for found in wanted if found and slots.is_unready(found)), None)
+    for slot, found in enumerate(wanted, start=1):
+        replica = ReplicaId(service.name, slot)
+        if found is None:
+            slots.fill(replica, "slot is empty")
+        elif reason := slots.outdated(found):
+            if slots.replace(found, reason, busy=unready):
+                unready = replica
+        else:
+            slots.keep(found)
+
+
+def discard(
+    plan: PlanBuilder,
+    replica: ObservedReplica,
+    *,
+    grace: float,
+    reason: str,
+    now: float,
+    after: tuple[int, ...] = (),
+    keep_address: bool = False,
+) -> int | None:
+    """Empty a slot as far as this pass can; return the removing step once there is one."""
+    match replica.phase:
+        case Running() if grace > 0:
+            plan.add(StopReplica(replica=replica.id, grace=grace), reason, after=after)
+            return None
+        case Stopping(until=until) if until > now and grace > 0:
+            plan.wake(until)
+            plan.hold(str(replica.id), "stopping")
+            return None
+        case Running() | Stopping():
+            killed = plan.add(
+                KillReplica(replica.id),
+                reason if isinstance(replica.phase, Running) else "did not stop in time",
+                after=after,
+            )
+            return plan.add(RemoveReplica(replica.id, keep_address), reason, after=(killed,))
+        case Created() | Exited():
+            return plan.add(RemoveReplica(replica.id, keep_address), reason, after=after)
+        case unknown:
+            assert_never(unknown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slots:
+    plan: PlanBuilder
+    service: DesiredService
+    ground: Ground
+    gates: Gatekeeper
+    now: float
+
+    def outdated(self, found: ObservedReplica) -> str:
+        """Return why a replica must be replaced; empty when it need not."""
+        if found.revision != self.service.revision:
+            return f"revision {found.revision} is not {self.service.revision}"
+        if self.ground.image is not None and found.image != self.ground.image:
+            return "image has changed"
+        if not found.sandbox_intact and not isinstance(found.phase, Running | Stopping):
+            return "its network namespace is gone"
+        return ""
+
+    def is_unready(self, found: ObservedReplica) -> bool:
+        """Whether a replica of the wanted revision is on its way up: others wait for it."""
+        if self.outdated(found):
+            return isinstance(found.phase, Stopping)
+        match found.phase:
+            case Running(health=health):
+                return health is Health.STARTING
+            case Created() | Stopping():
+                return True
+            case Exited():
+                return False
+
+    def fill(self, replica: ReplicaId, reason: str, *, after: tuple[int, ...] = ()) -> None:
+        if self.ground.shut:
+            self.plan.hold(str(replica), self.ground.shut)
+            return
+        created = self.plan.add(
+            CreateReplica(
+                replica=replica,
+                revision=self.service.revision,
+                addresses=self.ground.addresses(replica),
+            ),
+            reason,
+            after=(*self.ground.after, *after),
+        )
+        self.start(replica, reason, after=(created,))
+
+    def start(
+        self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
+    ) -> None:
+        gate = self.gates.judge(self.service)
+        if gate.shut:
+            self.plan.hold(str(replica), gate.shut, hint=gate.hint, stuck=gate.stuck)
+            return
+        number = self.plan.add(
+            StartReplica(replica=replica, attempt=attempt), reason, after=(*after, *gate.after)
+        )
+        self.gates.started.setdefault(self.service.name, {})[replica.slot] = number
+
+    def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
+        """Replace a replica, or hold it; say whether it is under way now."""
+        runs = isinstance(found.phase, Running)
+        if runs and (self.ground.shut or self.ground.after):
+            # What the new one needs comes first: the old one serves as long as it can.
+            shut = self.ground.shut or "what the new one needs is not there yet"
+            self.plan.hold(f"{found.id}", shut)
+            return False
+        if runs and busy is not None:
+            self.plan.hold(f"{found.id}", f"waiting for {busy} to be replaced")
+            return False
+        self.gates.touched.add(self.service.name)
+        gone = discard(
+            self.plan,
+            found,
+            grace=self.service.stop_grace,
+            reason=reason,
+            now=self.now,
+            keep_address=True,
+        )
+        if gone is not None:
+            self.fill(found.id, reason, after=(gone,))
+        return True
+
+    def keep(self, found: ObservedReplica) -> None:
+        match found.phase:
+            case Running():
+                if not found.sandbox_intact:
+                    self.plan.add(
+                        MendSandbox(replica=found.id, addresses=self.ground.addresses(found.id)),
+                        "its network links are gone",
+                    )
+            case Stopping(until=until):
+                self.gates.touched.add(self.service.name)
+                if until > self.now:
+                    self.plan.wake(until)
+                    self.plan.hold(str(found.id), "stopping")
+                else:
+                    self.plan.add(KillReplica(found.id), "did not stop in time")
+            case Created():
+                self.start(found.id, "created but never started")
+            case Exited(stopped=True):
+                self.start(found.id, "was stopped")
+            case Exited() as exited:
+                match decide_restart(
+                    self.service.restart, exited, attempts=found.attempts, now=self.now
+                ):
+                    case RestartNow(attempt, reason):
+                        self.start(found.id, reason, attempt=attempt)
+                    case RestartAt(moment, reason):
+                        self.plan.wake(moment)
+                        self.plan.hold(str(found.id), reason)
+                    case StayDown():
+                        pass
