@@ -1,0 +1,149 @@
+"""Control groups below our own directory: found, emptied and removed by ourselves.
+
+The runtime makes a container's groups; it is not trusted to remove them. On version 1 a
+group exists once a controller, in every hierarchy that is mounted; on version 2 once.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from runtime.errors import UnavailableError
+
+ROOT = Path("/sys/fs/cgroup")
+PATIENCE = 5.0
+"""Seconds to wait for killed processes to leave a group."""
+
+
+class Mode(StrEnum):
+    """Which control groups this host has (cgroups(7))."""
+
+    V1 = "v1"
+    V2 = "v2"
+    HYBRID = "hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """One mounted tree and what it controls; no controllers for version 2."""
+
+    root: Path
+    controllers: frozenset[str]
+
+
+@cache
+def hierarchies() -> tuple[Hierarchy, ...]:
+    """Return every mounted hierarchy, version 2 last."""
+    found: dict[Path, Hierarchy] = {}
+    v2: list[Hierarchy] = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        root = Path(left.split()[4])
+        fstype, _, options = right.split(" ", 2)
+        if root != ROOT and ROOT not in root.parents:
+            continue
+        if fstype == "cgroup2":
+            v2.append(Hierarchy(root, frozenset()))
+        elif fstype == "cgroup":
+            names = frozenset(options.split(",")) - {"rw", "ro", "relatime"}
+            found[root] = Hierarchy(root, names)
+    return (*found.values(), *v2)
+
+
+def mode() -> Mode:
+    """Return which version this host runs."""
+    trees = hierarchies()
+    unified = any(not tree.controllers for tree in trees)
+    if len(trees) == 1 and unified:
+        return Mode.V2
+    return Mode.HYBRID if unified else Mode.V1
+
+
+def directories(path: str) -> list[Path]:
+    """Return where the group ``path`` exists, deepest first."""
+    found: list[Path] = []
+    for tree in hierarchies():
+        top = tree.root / path.lstrip("/")
+        if top.is_dir():
+            found += [Path(folder) for folder, _, _ in os.walk(top, topdown=False)]
+    return found
+
+
+def processes(path: str) -> set[int]:
+    """Return the ids of every process in the group ``path`` or below, in any hierarchy."""
+    found: set[int] = set()
+    for folder in directories(path):
+        with contextlib.suppress(OSError):
+            found.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
+    return found
+
+
+def kill(path: str) -> None:
+    """End every process in the group and below with SIGKILL; blocks until they are gone.
+
+    Raises UnavailableError when one does not go: it hangs in the kernel.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while alive := processes(path):
+        for folder in directories(path):
+            with contextlib.suppress(OSError):
+                (folder / "cgroup.kill").write_text("1")
+            with contextlib.suppress(OSError):
+                (folder / "freezer.state").write_text("THAWED")
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise UnavailableError("end processes of", path, f"{sorted(alive)} do not go away")
+        time.sleep(0.002)
+
+
+def remove(path: str) -> None:
+    """Remove the group and those below it in every hierarchy, killing what is in there."""
+    kill(path)
+    deadline = time.monotonic() + PATIENCE
+    while left := directories(path):
+        for folder in left:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if time.monotonic() > deadline:
+            raise UnavailableError("remove cgroup", path, "it stays busy")
+        if directories(path):
+            time.sleep(0.002)
+
+
+def children(path: str) -> set[str]:
+    """Return the names of the groups directly below ``path``, in any hierarchy."""
+    found: set[str] = set()
+    for tree in hierarchies():
+        top = tree.root / path.lstrip("/")
+        with contextlib.suppress(OSError):
+            found.update(entry.name for entry in os.scandir(top) if entry.is_dir())
+    return found
+
+
+def remove_if_empty(path: str) -> None:
+    """Remove one group where nothing is in it; leave it otherwise."""
+    for tree in hierarchies():
+        with contextlib.suppress(OSError):
+            (tree.root / path.lstrip("/")).rmdir()
+
+
+def oom_kills(path: str) -> int:
+    """Return how often the kernel killed something in the group for want of memory."""
+    for tree in hierarchies():
+        for name in ("memory.events", "memory.oom_control"):
+            try:
+                text = (tree.root / path.lstrip("/") / name).read_text()
+            except OSError:
+                continue
+            for line in text.splitlines():
+                key, _, value = line.partition(" ")
+                if key == "oom_kill" and value.strip().isdigit():
+                    return int(value)
+    return 0

@@ -1,0 +1,175 @@
+"""A process beside a container's main one, through the runtime's own ``exec``."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import struct
+import termios
+from collections.abc import Sequence
+from pathlib import Path
+
+from typing_extensions import override
+
+from runtime.drivers import ExecSession
+from runtime.process import spawn
+
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+
+
+class RuntimeExec(ExecSession):
+    """One such process; with a terminal, of a pseudo-terminal held here."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, pid_file: Path, scratch: Path, master: int | None
+    ) -> None:
+        """Take over ``process`` and the files it needs; ``master`` is the terminal, if any."""
+        self._process = process
+        self._pid_file = pid_file
+        self._scratch = scratch
+        self._master = master
+        self._chunks: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(64)
+        self._stderr = b""
+        self._readers = [
+            asyncio.ensure_future(self._pump(1, process.stdout)),
+            asyncio.ensure_future(self._pump(2, process.stderr)),
+        ]
+        if master is not None:
+            self._readers.append(asyncio.ensure_future(self._pump_terminal(master)))
+        self._end = asyncio.ensure_future(self._finish())
+
+    @classmethod
+    async def begin(
+        cls, argv: Sequence[str], *, pid_file: Path, scratch: Path, tty: bool
+    ) -> "RuntimeExec":
+        """Start the runtime's exec; ``argv`` is its whole command line."""
+        if not tty:
+            process = await spawn(argv, capture=True)
+            return cls(process, pid_file, scratch, None)
+        master, slave = os.openpty()
+        os.set_blocking(master, False)
+        try:
+            process = await spawn(argv, stdin=slave, stdout=slave, stderr=slave)
+        except BaseException:
+            os.close(master)
+            raise
+        finally:
+            os.close(slave)
+        return cls(process, pid_file, scratch, master)
+
+    @override
+    async def read(self) -> tuple[int, bytes]:
+        return await self._chunks.get()
+
+    @override
+    async def write(self, data: bytes) -> None:
+        if self._master is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._master, data or b"\x04")
+            return
+        stdin = self._process.stdin
+        if stdin is None or stdin.is_closing():
+            return
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if data:
+                stdin.write(data)
+                await stdin.drain()
+            else:
+                stdin.close()
+
+    @override
+    async def resize(self, columns: int, rows: int) -> None:
+        if self._master is not None:
+            size = struct.pack("HHHH", rows, columns, 0, 0)
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGWINCH)
+
+    @override
+    async def signal(self, number: int) -> None:
+        pid = self._pid()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    @override
+    async def wait(self) -> int:
+        await asyncio.shield(self._end)
+        code = self._process.returncode or 0
+        if code < 0:
+            return 128 - code
+        if code and self._pid() is None:
+            # The runtime itself failed: it says so in words, a shell says it in numbers.
+            words = self._stderr.lower()
+            if b"permission denied" in words:
+                return NOT_EXECUTABLE
+            if b"no such file" in words or b"not found" in words:
+                return NOT_FOUND
+        return code
+
+    @override
+    async def close(self) -> None:
+        pid = self._pid()
+        if self._process.returncode is None:
+            for victim in (pid, self._process.pid):
+                if victim is not None:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        # It leads a session of its own: its children go with it.
+                        os.killpg(victim, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+        for reader in self._readers:
+            reader.cancel()
+        await self._process.wait()
+        self._end.cancel()
+        if self._master is not None:
+            os.close(self._master)
+            self._master = None
+        for path in (self._pid_file, self._scratch):
+            path.unlink(missing_ok=True)
+
+    def _pid(self) -> int | None:
+        try:
+            return int(self._pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    async def _finish(self) -> None:
+        await self._process.wait()
+        # Output may still be in the pipes; what a grandchild holds open is not waited for.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await asyncio.gather(*self._readers, return_exceptions=True)
+        await self._chunks.put((0, b""))
+
+    async def _pump(self, stream: int, source: asyncio.StreamReader | None) -> None:
+        while source is not None and (data := await source.read(65536)):
+            if stream == 2:
+                self._stderr = (self._stderr + data)[-4096:]
+            await self._chunks.put((stream, data))
+
+    async def _pump_terminal(self, master: int) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            ready: asyncio.Future[None] = loop.create_future()
+            loop.add_reader(master, _settle, ready)
+            try:
+                await ready
+            finally:
+                loop.remove_reader(master)
+            try:
+                data = os.read(master, 65536)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            await self._chunks.put((1, data))
+
+
+def _settle(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
