@@ -115,6 +115,7 @@ def boot_clock() -> float:
 
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.image import Images
+
     from runtime.network import Networks
     from runtime.oci import Containers
     from runtime.volumes import Volumes
@@ -143,7 +144,7 @@ class _only_one:  # noqa: N801 - reads as a sentence where it is used
     def __enter__(self) -> None:
         for folder in (self._path.parent, self._run):
             folder.mkdir(parents=True, exist_ok=True, mode=0o711)
-        file = Path(self._path).open("a+", encoding="ascii")  # noqa: SIM115 - held until the end
+        file = Path(self._path).open("a+", encoding="ascii")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

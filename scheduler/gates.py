@@ -67,9 +67,8 @@ class Gatekeeper:
                 after.append(starting[slot])
             elif replica is None or isinstance(replica.phase, Created):
                 return Gate(shut=f"{wanted.name} is not started")
-            elif isinstance(replica.phase, Exited):
-                if not self._stays_down(wanted, replica):
-                    return Gate(shut=f"{wanted.name} is not started")
+            elif isinstance(replica.phase, Exited) and not self._stays_down(wanted, replica):
+                return Gate(shut=f"{wanted.name} is not started")
         return Gate(after=tuple(after))
 
     def _healthy(self, wanted: DesiredService) -> Gate:

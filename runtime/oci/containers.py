@@ -519,7 +519,7 @@ class Containers(ContainerDriver):
         try:
             pid = int((self._run / container / "conmon.pid").read_text())
             for _ in range(200):
-                if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None:
                     return
                 await asyncio.sleep(0.002)
         except (ChildProcessError, FileNotFoundError, ValueError):

@@ -111,19 +111,23 @@ class RuntimeExec(ExecSession):
 
     @override
     async def close(self) -> None:
-        pid = self._pid()
+        inner = self._pid()
+        if self._process.returncode is None and inner is not None:
+            # The process first: its parent, the runtime, then collects it and ends by itself.
+            # Were the runtime killed first, the other would be nobody's child, and as long as
+            # nobody collects it, its whole PID namespace cannot end (pid_namespaces(7)).
+            _kill(inner)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._process.wait()
         if self._process.returncode is None:
-            for victim in (pid, self._process.pid):
-                if victim is not None:
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        # It leads a session of its own: its children go with it.
-                        os.killpg(victim, signal.SIGKILL)
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(victim, signal.SIGKILL)
+            _kill(self._process.pid)
         for reader in self._readers:
             reader.cancel()
         await self._process.wait()
         self._end.cancel()
+        if inner is not None:
+            await _collect(inner)
         if self._master is not None:
             os.close(self._master)
             self._master = None
@@ -173,3 +177,22 @@ class RuntimeExec(ExecSession):
 def _settle(ready: "asyncio.Future[None]") -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+def _kill(leader: int) -> None:
+    """End a process that leads a session, and its children with it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(leader, signal.SIGKILL)
+
+
+async def _collect(pid: int) -> None:
+    """Reap ``pid`` where it has become our own child; wait a moment for it to die."""
+    for _ in range(200):
+        try:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None:
+                return
+        except ChildProcessError:
+            return
+        await asyncio.sleep(0.005)

@@ -1,0 +1,30 @@
+# make demo    bring up the guestbook          make test       everything the tests need, then the tests
+# make check   style, types, layers            make test-pure  the tests that need no root, in seconds
+SHELL := /bin/sh
+RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
+TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace
+PYTHON := .venv/bin/python
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+
+.PHONY: test test-pure check install install-dev
+
+install:
+	@packaging/install-deps $(RUNTIME)
+	@packaging/venv
+
+install-dev:
+	@packaging/install-deps $(TESTS)
+	@packaging/venv '[dev]'
+
+check: install-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check -q .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test: check
+	$(SUDO) $(PYTHON) -m pytest -q
+
+test-pure:
+	@packaging/venv '[dev]'
+	$(PYTHON) -m pytest -q -m "not root"

@@ -1,0 +1,74 @@
+"""What the machine itself is like: processors, memory, and who listens on which port."""
+
+import os
+import socket
+import struct
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from runtime.types import Listener
+
+LISTEN = "0A"
+UNCONNECTED = "07"
+
+
+def read_memory() -> int:
+    """Return the machine's memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def read_listeners() -> tuple[Listener, ...]:
+    """Return every listening TCP and every bound, unconnected UDP socket. Walks all processes."""
+    found: list[tuple[str, str, int, str]] = []
+    for table, protocol, state in (
+        ("tcp", "tcp", LISTEN),
+        ("tcp6", "tcp", LISTEN),
+        ("udp", "udp", UNCONNECTED),
+        ("udp6", "udp", UNCONNECTED),
+    ):
+        try:
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == state:
+                address, _, port = fields[1].partition(":")
+                found.append((protocol, _address(address), int(port, 16), fields[9]))
+    holders = _holders({inode for *_, inode in found})
+    return tuple(
+        Listener(
+            protocol=protocol,
+            address=address,
+            port=port,
+            pid=holders.get(inode, (0, ""))[0],
+            command=holders.get(inode, (0, ""))[1],
+        )
+        for protocol, address, port, inode in found
+    )
+
+
+def _address(text: str) -> str:
+    if len(text) == 8:
+        return socket.inet_ntoa(struct.pack("<I", int(text, 16)))
+    words = [struct.pack("<I", int(text[i : i + 8], 16)) for i in range(0, 32, 8)]
+    address = IPv6Address(b"".join(words))
+    mapped = address.ipv4_mapped
+    return str(mapped) if mapped else str(address)
+
+
+def _holders(inodes: set[str]) -> dict[str, tuple[int, str]]:
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[str, tuple[int, str]] = {}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            for entry in os.scandir(process / "fd"):
+                inode = wanted.get(os.readlink(entry.path))
+                if inode is not None:
+                    command = (process / "comm").read_text().strip()
+                    found[inode] = (int(process.name), command)
+        except OSError:
+            continue
+    return found

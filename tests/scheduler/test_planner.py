@@ -1,0 +1,163 @@
+"""What the planner decides, as the plan a person would read."""
+
+import pytest
+from builders import NOW, host, replica, service, stack
+
+from scheduler import CyclicDependencyError, plan_stack
+from scheduler.desired import (
+    Condition,
+    Dependency,
+    DesiredVolume,
+    Healthcheck,
+    Intent,
+    Port,
+    RestartMode,
+    RestartPolicy,
+)
+from scheduler.ids import ServiceName, StackName, VolumeName
+from scheduler.observed import (
+    Exited,
+    Health,
+    HostListener,
+    ObservedVolume,
+    Running,
+    Stopping,
+)
+
+ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
+CHECK = Healthcheck(test=("true",))
+
+
+def plan(desired, observed):
+    return str(plan_stack(desired, observed, now=NOW))
+
+
+def test_an_empty_slot_is_filled():
+    assert plan(stack(service()), host()) == (
+        "#1 create web.1: slot is empty\n#2 start web.1 after #1: slot is empty"
+    )
+
+
+def test_a_matching_replica_is_left_alone():
+    assert plan(stack(service()), host(replica(1))) == ""
+
+
+def test_a_missing_image_is_pulled_first():
+    assert plan(stack(service(image="other")), host()) == (
+        "#1 pull image other: is missing\n"
+        "#2 create web.1 after #1: slot is empty\n"
+        "#3 start web.1 after #2: slot is empty"
+    )
+
+
+def test_scaling_down_empties_the_highest_slot_first():
+    assert plan(stack(service()), host(replica(1), replica(2), replica(3))) == (
+        "#1 stop web.3: scale down to 1\n#2 stop web.2: scale down to 1"
+    )
+
+
+def test_a_running_replica_of_another_revision_is_told_to_stop_first():
+    assert plan(stack(service()), host(replica(1, revision="r0"))) == (
+        "#1 stop web.1: revision r0 is not r1"
+    )
+
+
+def test_a_stopped_replica_of_another_revision_is_replaced_in_one_plan():
+    gone = replica(1, Exited(code=0, at=NOW, stopped=True), revision="r0")
+
+    assert plan(stack(service()), host(gone)) == (
+        "#1 remove web.1: revision r0 is not r1\n"
+        "#2 create web.1 after #1: revision r0 is not r1\n"
+        "#3 start web.1 after #2: revision r0 is not r1"
+    )
+
+
+def test_replicas_that_run_are_replaced_one_at_a_time():
+    old = [replica(slot, revision="r0") for slot in (1, 2)]
+
+    assert plan(stack(service(replicas=2)), host(*old)) == (
+        "#1 stop web.1: revision r0 is not r1\nheld web.2: waiting for web.1 to be replaced"
+    )
+
+
+def test_the_first_restart_is_immediate_and_the_second_waits():
+    crashed = Exited(code=1, at=NOW - 0.05, lived=1.0)
+
+    first = plan(stack(service(restart=ALWAYS)), host(replica(1, crashed)))
+    second = plan_stack(
+        stack(service(restart=ALWAYS)), host(replica(1, crashed, attempts=1)), now=NOW
+    )
+
+    assert first == "#1 start web.1: exited with 1, restart 1"
+    assert second.steps == ()
+    assert second.wake_at == pytest.approx(NOW + 0.05)
+
+
+def test_a_dependent_starts_after_what_it_depends_on_in_the_same_plan():
+    web = service(dependencies=(Dependency(service=ServiceName("db")),))
+
+    assert plan(stack(web, service("db")), host()) == (
+        "#1 create db.1: slot is empty\n"
+        "#2 start db.1 after #1: slot is empty\n"
+        "#3 create web.1: slot is empty\n"
+        "#4 start web.1 after #2, #3: slot is empty"
+    )
+
+
+def test_a_dependent_is_held_until_its_dependency_is_healthy():
+    wait = Dependency(service=ServiceName("db"), condition=Condition.HEALTHY)
+    wanted = stack(service(dependencies=(wait,)), service("db", healthcheck=CHECK))
+    starting = Running(since=NOW - 1, health=Health.STARTING)
+    healthy = Running(since=NOW - 1, health=Health.HEALTHY)
+
+    early = plan(wanted, host(replica(1, starting, service="db")))
+    late = plan(wanted, host(replica(1, healthy, service="db")))
+
+    assert early == "#1 create web.1: slot is empty\nheld web.1: db is not healthy yet"
+    assert late == "#1 create web.1: slot is empty\n#2 start web.1 after #1: slot is empty"
+
+
+def test_a_port_somebody_else_has_is_named_with_its_holder():
+    wanted = stack(service(ports=(Port(target=80, host_ports=(8080,)),)))
+    taken = HostListener(protocol="tcp", address="0.0.0.0", port=8080, holder="nginx (pid 7)")
+
+    found = plan_stack(wanted, host(listeners=(taken,)), now=NOW)
+
+    assert "held web: port 8080 is in use by nginx (pid 7)" in str(found)
+    assert any(held.stuck for held in found.held)
+
+
+def test_a_cycle_is_named():
+    one = service("a", dependencies=(Dependency(service=ServiceName("b")),))
+    other = service("b", dependencies=(Dependency(service=ServiceName("a")),))
+
+    with pytest.raises(CyclicDependencyError, match="a -> b -> a"):
+        plan_stack(stack(one, other), host(), now=NOW)
+
+
+def test_going_down_stops_dependents_first_and_kills_those_that_take_too_long():
+    web = service(dependencies=(Dependency(service=ServiceName("db")),))
+    wanted = stack(web, service("db"), intent=Intent.REMOVE)
+
+    first = plan(wanted, host(replica(1), replica(1, service="db")))
+    later = plan(wanted, host(replica(1, Stopping(until=NOW - 1)), replica(1, service="db")))
+
+    assert first == "#1 stop web.1: stack goes down\nheld db.1: web stops first"
+    assert later == (
+        "#1 kill web.1: did not stop in time\n"
+        "#2 remove web.1 after #1: stack goes down\n"
+        "#3 stop db.1 after #1: stack goes down"
+    )
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_volume_is_removed_only_when_somebody_asked_for_it(asked):
+    wanted = stack(
+        service(),
+        volumes=(DesiredVolume(name=VolumeName("shop_data")),),
+        intent=Intent.REMOVE,
+        remove_volumes=asked,
+    )
+    volume = ObservedVolume(name=VolumeName("shop_data"), stack=StackName("shop"))
+
+    assert ("remove volume" in plan(wanted, host(volumes=(volume,)))) is asked
