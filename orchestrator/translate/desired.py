@@ -1,0 +1,205 @@
+"""Stack file → :class:`scheduler.desired.DesiredStack`: what it means, in the planner's words."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+
+from orchestrator.settings import Settings
+from orchestrator.spec.models import Service, StackFile
+from orchestrator.store import StoredStack
+from runtime.types import ImageFacts
+from scheduler import revision_of
+from scheduler.desired import (
+    Condition,
+    Dependency,
+    DesiredNetwork,
+    DesiredService,
+    DesiredStack,
+    DesiredVolume,
+    Healthcheck,
+    Membership,
+    Port,
+    RestartMode,
+    RestartPolicy,
+)
+from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
+
+UNREVISED = {
+    "depends_on",
+    "deploy",
+    "healthcheck",
+    "ports",
+    "profiles",
+    "pull_policy",
+    "restart",
+    "scale",
+    "stop_grace_period",
+    "x_pyorch",
+}
+"""Keys whose change needs no new container: what they say is done around it."""
+
+ANY = "0.0.0.0"
+
+
+def build_desired(
+    model: StackFile,
+    stored: StoredStack,
+    settings: Settings,
+    *,
+    images: Mapping[str, ImageFacts],
+    pins: Mapping[str, str],
+) -> DesiredStack:
+    """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    return DesiredStack(
+        name=StackName(model.name),
+        intent=stored.intent,
+        services=tuple(
+            _service(model, name, service, images.get(service.image), settings)
+            for name, service in sorted(model.services.items())
+        ),
+        networks=tuple(
+            DesiredNetwork(
+                name=NetworkName(network.name),
+                subnet=_subnet(network.ipam.config[0].subnet) if network.ipam.config else None,
+                gateway=_address(network.ipam.config[0].gateway) if network.ipam.config else None,
+                internal=network.internal,
+                external=network.external,
+            )
+            for network in model.networks.values()
+        ),
+        volumes=tuple(
+            DesiredVolume(name=VolumeName(volume.name), external=volume.external)
+            for volume in model.volumes.values()
+        ),
+        remove_volumes=stored.remove_volumes,
+        stop_grace=stored.stop_grace,
+        pools=settings.pools,
+        subnet_prefix=settings.subnet_prefix,
+        images=dict(pins),
+    )
+
+
+def revision(model: StackFile, service: Service) -> Revision:
+    """Return the hash of everything about a service that needs a new container to change."""
+    parts = service.model_dump(mode="json", exclude=UNREVISED)
+    parts["recreate"] = model.recreate
+    parts["resources"] = service.deploy.resources.model_dump() if service.deploy else None
+    parts["networks"] = {
+        model.networks[name].name: place.model_dump() for name, place in service.networks.items()
+    }
+    for kind, declared in (("configs", model.configs), ("secrets", model.secrets)):
+        mounts = service.configs if kind == "configs" else service.secrets
+        parts[f"{kind}_content"] = {one.source: declared[one.source].content for one in mounts}
+    return revision_of(parts)
+
+
+def _service(
+    model: StackFile, name: str, service: Service, image: ImageFacts | None, settings: Settings
+) -> DesiredService:
+    deploy = service.deploy
+    reserved = deploy.resources.reservations if deploy else None
+    places = sorted(service.networks.items(), key=lambda one: (-one[1].priority, one[0]))
+    grace = service.stop_grace_period
+    return DesiredService(
+        name=ServiceName(name),
+        revision=revision(model, service),
+        image=service.image,
+        pull="missing" if service.pull_policy == "if_not_present" else service.pull_policy,
+        replicas=service.replicas,
+        restart=_restart(service),
+        healthcheck=_healthcheck(service, image),
+        dependencies=tuple(
+            Dependency(
+                service=ServiceName(wanted),
+                condition=Condition(entry.condition),
+                required=entry.required,
+                restart=entry.restart,
+            )
+            for wanted, entry in sorted(service.depends_on.items())
+        ),
+        networks=tuple(
+            Membership(
+                network=NetworkName(model.networks[key].name),
+                aliases=tuple(dict.fromkeys((*place.aliases, *_container_name(service)))),
+                address=_address(place.ipv4_address),
+            )
+            for key, place in places
+        ),
+        volumes=tuple(
+            sorted(
+                {
+                    VolumeName(model.volumes[mount.source].name)
+                    for mount in service.volumes
+                    if mount.type == "volume" and mount.source
+                }
+            )
+        ),
+        ports=tuple(
+            Port(
+                target=port.target,
+                protocol=port.protocol,
+                host_ip=port.host_ip or ("127.0.0.1" if settings.localhost_only else ANY),
+                host_ports=port.host_ports(),
+            )
+            for port in service.ports
+        ),
+        stop_grace=10.0 if grace is None else grace,
+        cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
+        memory_reservation=(reserved.memory or 0) if reserved else 0,
+        dns_all=service.x_pyorch.dns == "all",
+    )
+
+
+def _container_name(service: Service) -> tuple[str, ...]:
+    return (service.container_name,) if service.container_name else ()
+
+
+def _restart(service: Service) -> RestartPolicy:
+    policy = service.deploy.restart_policy if service.deploy else None
+    if policy is not None:
+        modes = {
+            "none": RestartMode.NO,
+            "on-failure": RestartMode.ON_FAILURE,
+            "any": RestartMode.ALWAYS,
+        }
+        return RestartPolicy(
+            mode=modes[policy.condition],
+            max_attempts=policy.max_attempts,
+            first_delay=0.1 if policy.delay is None else policy.delay,
+        )
+    mode, _, limit = service.restart.partition(":")
+    return RestartPolicy(mode=RestartMode(mode), max_attempts=int(limit) if limit else None)
+
+
+def _healthcheck(service: Service, image: ImageFacts | None) -> Healthcheck | None:
+    own, theirs = service.healthcheck, image.config.healthcheck if image else None
+    if own is not None and (own.disable or (own.test and own.test[0] == "NONE")):
+        return None
+    test = own.test if own is not None and own.test else theirs.test if theirs else None
+    if not test or test[0] == "NONE":
+        return None
+    shell = image.config.shell if image else ("/bin/sh", "-c")
+    argv = (*shell, *test[1:]) if test[0] == "CMD-SHELL" else test[1:]
+
+    def setting(name: str, default: float) -> float:
+        for source in (own, theirs):
+            value = getattr(source, name, None)
+            if value:
+                return float(value)
+        return default
+
+    return Healthcheck(
+        test=tuple(argv),
+        interval=setting("interval", 30.0),
+        timeout=setting("timeout", 30.0),
+        retries=int(setting("retries", 3)),
+        start_period=setting("start_period", 0.0),
+        start_interval=setting("start_interval", 5.0),
+    )
+
+
+def _subnet(text: str | None) -> IPv4Network | None:
+    return IPv4Network(text) if text else None
+
+
+def _address(text: str | None) -> IPv4Address | None:
+    return IPv4Address(text) if text else None
