@@ -63,6 +63,7 @@ async def serve(settings: Settings) -> None:
         stack.callback(store.close)
         drivers = await _open_drivers(settings, stack)
         orchestrator = build(settings, drivers, store)
+        await orchestrator.reconciler.preload()
         await drivers.containers.sweep()
         await drivers.networks.sweep()
         watch_exits(drivers.containers, orchestrator.queue)

@@ -104,6 +104,21 @@ class Reconciler:
                 return self._refused(name, bug)
             return pause
 
+    async def preload(self) -> None:
+        """Learn what every stack is, before anything is published: a stack that is not known
+        yet would lose its ports and names for a moment."""
+        for stored in self.store.stacks():
+            try:
+                model = self.model(stored)
+                _, pins = self.store.generation(stored.name, stored.generation)
+                names = {service.image for service in model.services.values()}
+                images = await find_images(self.drivers.images, names)
+                self.desired[stored.name] = build_desired(
+                    model, stored, self.settings, images=images, pins=pins
+                )
+            except (PyorchError, DriverError, ValueError) as error:
+                log.error("stack.unreadable", stack=stored.name, error=str(error))
+
     def model(self, stored: StoredStack) -> StackFile:
         """Return the stack file of a stack's present generation."""
         cached = self._models.get(stored.name)
@@ -171,7 +186,7 @@ class Reconciler:
             if isinstance(o, Failed)
         )
         await self.publisher.publish()
-        self.prober.adjust(desired, observed if not plan.steps else None)
+        self.prober.adjust(desired, observed)
         self._report(stored, desired, observed, plan, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
         log.info(

@@ -46,7 +46,7 @@ class Settings:
                 hint="use 1 to 8 lower-case letters and digits",
             )
         suffix = "" if name == "main" else f"-{name}"
-        pools = DEFAULT_POOLS
+        pools: tuple[IPv4Network, ...] = DEFAULT_POOLS
         if written := environ.get("PYORCH_POOLS"):
             try:
                 pools = tuple(IPv4Network(part.strip()) for part in written.split(","))

@@ -174,7 +174,7 @@ class Store:
         are taken out of it here. The stack's intent becomes `run`.
         """
         found = self.stack(name)
-        number = 1 + max(
+        number: int = 1 + max(
             found.generation if found else 0,
             self._db.execute(
                 "SELECT COALESCE(MAX(number), 0) FROM generations WHERE stack = ?", (name,)

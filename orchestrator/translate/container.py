@@ -113,7 +113,12 @@ class ContainerFactory:
         }
 
     def _mounts(self, service: models.Service) -> tuple[Mount, ...]:
-        found = [self._mount(given) for given in service.volumes]
+        # An anonymous volume lives and dies with its container, as the container's own layer does.
+        found = [
+            self._mount(given)
+            for given in service.volumes
+            if given.source or given.type != "volume"
+        ]
         for text in service.tmpfs:
             target, _, options = text.partition(":")
             found.append(
@@ -152,13 +157,10 @@ class ContainerFactory:
                     mode=given.tmpfs.mode,
                 )
             case "volume":
-                if not given.source:
-                    # An anonymous volume lives and dies with the container: its own layer does.
-                    return Mount(kind=MountKind.TMPFS, target=given.target)
                 return Mount(
                     kind=MountKind.VOLUME,
                     target=given.target,
-                    source=self.model.volumes[given.source].name,
+                    source=self.model.volumes[given.source or ""].name,
                     read_only=given.read_only,
                     nocopy=given.volume.nocopy,
                 )
