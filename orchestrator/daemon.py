@@ -116,7 +116,6 @@ def boot_clock() -> float:
 
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.image import Images
-
     from runtime.network import Networks
     from runtime.oci import Containers
     from runtime.volumes import Volumes

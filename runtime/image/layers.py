@@ -59,7 +59,8 @@ def decompress(source: IO[bytes]) -> IO[bytes]:
     head = source.read(6)
     source.seek(0)
     if head.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", igzip.IGzipFile(fileobj=source, mode="rb"))
+        unzipped = igzip.IGzipFile(fileobj=source, mode="rb")  # type: ignore[no-untyped-call]
+        return cast(IO[bytes], unzipped)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         reader = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(source)
         return cast("IO[bytes]", reader)

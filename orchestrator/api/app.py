@@ -1,0 +1,308 @@
+"""Routes, the socket, and how refusals look to a client."""
+
+import asyncio
+import grp
+import json
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from aiohttp import web
+from pydantic import ValidationError
+
+from orchestrator import __version__
+from orchestrator.api.containers import exec_in, stream_logs
+from orchestrator.errors import PyorchError
+from orchestrator.service import ApplyOptions, Orchestrator
+from orchestrator.spec.models import StackFile
+from runtime.errors import DriverError
+from runtime.types import PullProgress
+from scheduler import PlanError
+
+log = structlog.get_logger()
+
+MAX_BODY = 16 * 1024 * 1024
+KEY = web.AppKey("orchestrator", Orchestrator)
+STOPPING = web.AppKey("stopping", asyncio.Event)
+STATUS = {"not_found": 404, "conflict": 409, "already_exists": 409, "invalid": 422}
+
+
+async def serve_api(orchestrator: Orchestrator, stopping: asyncio.Event) -> None:
+    """Serve until cancelled. ``stopping`` is set when a request asks for the daemon's end."""
+    runner = web.AppRunner(create_app(orchestrator, stopping), access_log=None)
+    await runner.setup()
+    path = orchestrator.settings.socket
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(old)
+    try:
+        os.chown(path, 0, grp.getgrnam("pyorch").gr_gid)
+        path.chmod(0o660)
+    except KeyError:
+        pass  # without the group only root talks to the daemon
+    try:
+        await web.SockSite(runner, listener, shutdown_timeout=0.2).start()
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+        path.unlink(missing_ok=True)
+
+
+def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Application:
+    """Return the application; nothing listens yet."""
+    app = web.Application(middlewares=[_refusals, _origin], client_max_size=MAX_BODY)
+    app[KEY] = orchestrator
+    app[STOPPING] = stopping
+    app.add_routes(
+        [
+            web.get("/v1/healthz", _health),
+            web.get("/v1/version", _version),
+            web.post("/v1/shutdown", _shutdown),
+            web.get("/v1/stacks", _stacks),
+            web.put("/v1/stacks/{name}", _apply),
+            web.get("/v1/stacks/{name}", _stack),
+            web.delete("/v1/stacks/{name}", _remove),
+            web.post("/v1/stacks/{name}/plan", _plan),
+            web.post("/v1/stacks/{name}/stop", _stop),
+            web.post("/v1/stacks/{name}/start", _start),
+            web.get("/v1/stacks/{name}/events", _events),
+            web.get("/v1/stacks/{name}/logs", _logs),
+            web.post("/v1/stacks/{name}/exec", _exec),
+            web.get("/v1/images", _images),
+            web.post("/v1/images/load", _load),
+            web.post("/v1/images/import", _import),
+            web.post("/v1/images/pull", _pull),
+            web.delete("/v1/images", _remove_image),
+        ]
+    )
+    return app
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def problem(status: int, code: str, detail: str, hint: str | None = None) -> web.Response:
+    """Return a refusal (RFC 9457) with a stable code and the next thing to try."""
+    title = HTTPStatus(status).phrase
+    document = {"type": "about:blank", "title": title, "status": status, "code": code}
+    document |= {"detail": detail, "hint": hint}
+    return web.json_response(document, status=status, content_type="application/problem+json")
+
+
+@web.middleware
+async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (PyorchError, DriverError, PlanError) as error:
+        code = getattr(error, "code", "refused")
+        return problem(STATUS.get(code, 400), code, str(error), error.hint)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem(422, "invalid", f"{where}: {first['msg']}")
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("request.refused", path=request.path, error=repr(error))
+        return problem(400, "bad_request", f"the request is not understood: {error}")
+
+
+@web.middleware
+async def _origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    # A browser that was led here names its own page, or a host that is not us.
+    if "Origin" in request.headers or request.host not in ("pyorch", "localhost"):
+        return problem(403, "forbidden", "requests from web pages are refused")
+    if request.method != "GET":
+        log.info("request.accepted", method=request.method, path=request.path, uid=_peer(request))
+    return await handler(request)
+
+
+def _peer(request: web.Request) -> int:
+    transport = request.transport
+    connection = transport.get_extra_info("socket") if transport else None
+    if connection is None:
+        return -1
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", packed)[1])
+
+
+async def _health(request: web.Request) -> web.StreamResponse:
+    del request
+    return web.json_response({"status": "ok"})
+
+
+async def _version(request: web.Request) -> web.StreamResponse:
+    name = request.app[KEY].settings.name
+    return web.json_response({"version": __version__, "pid": os.getpid(), "instance": name})
+
+
+async def _shutdown(request: web.Request) -> web.StreamResponse:
+    request.app[STOPPING].set()
+    return web.json_response({}, status=202)
+
+
+async def _stacks(request: web.Request) -> web.StreamResponse:
+    return web.json_response([view.as_json() for view in await request.app[KEY].stacks()])
+
+
+async def _stack(request: web.Request) -> web.StreamResponse:
+    view = await request.app[KEY].view(request.match_info["name"])
+    return web.json_response(view.as_json())
+
+
+async def _apply(request: web.Request) -> web.StreamResponse:
+    body = await request.json()
+    model = StackFile.model_validate(body["model"])
+    if model.name != request.match_info["name"]:
+        raise PyorchError("the path and the stack file name different stacks", code="invalid")
+    options = ApplyOptions(owner_uid=_peer(request), **body.get("options", {}))
+    applied = await request.app[KEY].apply(model, options=options)
+    return web.json_response(
+        {"generation": applied.generation, "changed": applied.changed}, status=202
+    )
+
+
+async def _plan(request: web.Request) -> web.StreamResponse:
+    body = await request.json()
+    model = StackFile.model_validate(body["model"]) if body.get("model") else None
+    plan = await request.app[KEY].plan(model, request.match_info["name"])
+    return web.json_response(
+        {
+            "text": str(plan),
+            "steps": len(plan.steps),
+            "held": [{"subject": h.subject, "reason": h.reason, "hint": h.hint} for h in plan.held],
+        }
+    )
+
+
+async def _stop(request: web.Request) -> web.StreamResponse:
+    await request.app[KEY].stop(request.match_info["name"], grace=_grace(request))
+    return web.json_response({}, status=202)
+
+
+async def _start(request: web.Request) -> web.StreamResponse:
+    await request.app[KEY].start(request.match_info["name"])
+    return web.json_response({}, status=202)
+
+
+async def _remove(request: web.Request) -> web.StreamResponse:
+    volumes = request.query.get("volumes") == "true"
+    name = request.match_info["name"]
+    await request.app[KEY].remove(name, volumes=volumes, grace=_grace(request))
+    return web.json_response({}, status=202)
+
+
+def _grace(request: web.Request) -> float | None:
+    given = request.query.get("grace")
+    return None if given is None else max(float(given), 0.0)
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    stream = await _begin(request)
+    async for entry in request.app[KEY].follow(request.match_info["name"]):
+        await _line(stream, entry)
+    return stream
+
+
+async def _logs(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["name"]
+    orchestrator = request.app[KEY]
+    await orchestrator.view(name)
+    query = request.query
+    tail = None if query.get("tail", "all") == "all" else int(query["tail"])
+    stream = await _begin(request)
+    lines = stream_logs(
+        orchestrator,
+        name,
+        services=tuple(query.getall("service", [])),
+        follow=query.get("follow") == "1",
+        tail=tail,
+    )
+    async for entry in lines:
+        await _line(stream, entry)
+    return stream
+
+
+async def _exec(request: web.Request) -> web.StreamResponse:
+    return await exec_in(request, request.app[KEY])
+
+
+async def _images(request: web.Request) -> web.StreamResponse:
+    return web.json_response(
+        [_image(facts) for facts in await request.app[KEY].drivers.images.list()]
+    )
+
+
+async def _load(request: web.Request) -> web.StreamResponse:
+    from pathlib import Path
+
+    body = await request.json()
+    images = request.app[KEY].drivers.images
+    found = await images.load(Path(body["path"]), name=body.get("name"))
+    return web.json_response([_image(facts) for facts in found])
+
+
+async def _import(request: web.Request) -> web.StreamResponse:
+    from pathlib import Path
+
+    body = await request.json()
+    images = request.app[KEY].drivers.images
+    facts = await images.import_rootfs(
+        Path(body["path"]), name=body["name"], config=body.get("config") or {}
+    )
+    return web.json_response(_image(facts))
+
+
+async def _pull(request: web.Request) -> web.StreamResponse:
+    reference = (await request.json())["reference"]
+    stream = await _begin(request)
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1024)
+
+    def progress(step: PullProgress) -> None:
+        if not told.full():
+            told.put_nowait({"layer": step.subject, "done": step.done, "total": step.total})
+
+    async def pull() -> None:
+        try:
+            facts = await request.app[KEY].drivers.images.pull(reference, progress=progress)
+            await told.put({"image": _image(facts)})
+        except DriverError as error:
+            await told.put({"error": {"detail": str(error), "hint": error.hint}})
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pull(), name=f"pull {reference}")
+        while True:
+            entry = await told.get()
+            await _line(stream, entry)
+            if "layer" not in entry:
+                return stream
+
+
+async def _remove_image(request: web.Request) -> web.StreamResponse:
+    await request.app[KEY].drivers.images.remove(request.query["reference"])
+    return web.json_response({})
+
+
+def _image(facts: Any) -> dict[str, Any]:
+    return {
+        "id": facts.id,
+        "references": list(facts.references),
+        "size": facts.size,
+        "created_wall": facts.created_wall,
+    }
+
+
+async def _begin(request: web.Request) -> web.StreamResponse:
+    stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await stream.prepare(request)
+    return stream
+
+
+async def _line(stream: web.StreamResponse, entry: dict[str, Any]) -> None:
+    await stream.write(json.dumps(entry).encode() + b"\n")

@@ -1,0 +1,207 @@
+"""What goes on inside containers: their logs, and commands run beside them."""
+
+import asyncio
+import json
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from orchestrator.errors import PyorchError
+from orchestrator.service import Orchestrator
+from runtime.drivers import ExecSession
+from runtime.errors import DriverError
+from runtime.types import ContainerId, ExecConfig
+from scheduler.ids import parse_container_name
+
+PAUSE = 0.1
+"""Seconds between two looks at a log that is followed."""
+STDIN, RESIZE, SIGNAL = 0, 1, 2
+STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
+
+
+@dataclass(slots=True)
+class _Tailed:
+    replica: str
+    folder: Path
+    run: int
+    offset: int = 0
+
+
+async def stream_logs(
+    orchestrator: Orchestrator,
+    stack: str,
+    *,
+    services: tuple[str, ...],
+    follow: bool,
+    tail: int | None,
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield log lines of a stack, oldest first; with ``follow`` go on until the stack is gone.
+
+    Restarts and new replicas are followed. A line longer than what conmon writes at once is
+    put together again.
+    """
+    tailed: dict[str, _Tailed] = {}
+    first = True
+    while True:
+        found: list[dict[str, Any]] = []
+        for facts in await orchestrator.drivers.containers.list():
+            name, replica = parse_container_name(facts.id)
+            if name != stack or (services and replica.service not in services):
+                continue
+            place = tailed.setdefault(str(replica), _Tailed(str(replica), facts.log, 0))
+            lines = _read(place)
+            found += lines[-tail:] if first and tail is not None and tail else lines
+            if first and tail == 0:
+                found = []
+        found.sort(key=lambda line: line["at"])
+        for line in found:
+            yield line
+        first = False
+        if not follow:
+            return
+        if not found:
+            await asyncio.sleep(PAUSE)
+            if orchestrator.store.stack(stack) is None:
+                return
+
+
+def _read(place: _Tailed) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    runs = sorted(int(path.stem) for path in place.folder.glob("*.log") if path.stem.isdigit())
+    for run in runs:
+        if run < place.run:
+            continue
+        if run > place.run:
+            place.run, place.offset = run, 0
+        with (place.folder / f"{run}.log").open("rb") as file:
+            file.seek(place.offset)
+            data = file.read()
+        whole, newline, _ = data.rpartition(b"\n")
+        place.offset += len(whole) + len(newline)
+        partial = ""
+        for raw in whole.decode(errors="replace").split("\n") if newline else ():
+            parts = raw.split(" ", 3)
+            if len(parts) < 4:
+                continue
+            at, stream, kind, text = parts
+            if kind == "P":
+                partial += text
+                continue
+            found.append(
+                {"replica": place.replica, "stream": stream, "at": at, "line": partial + text}
+            )
+            partial = ""
+    return found
+
+
+async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.StreamResponse:
+    """Run a command in a replica and speak frames over the upgraded connection."""
+    stack, service = request.match_info["name"], request.query["service"]
+    body = await request.json()
+    index = request.query.get("index")
+    view = await orchestrator.view(stack)
+    running = sorted(
+        (one for one in view.replicas if one.service == service and one.phase == "running"),
+        key=lambda one: one.slot,
+    )
+    if index is not None:
+        running = [one for one in running if one.slot == int(index)]
+    if not running:
+        raise PyorchError(
+            f"service `{service}` of stack `{stack}` has no running replica",
+            hint="see `pyorch ps -a`",
+            code="not_found",
+        )
+    session = await orchestrator.drivers.containers.exec(
+        ContainerId(f"{stack}.{running[0].id}"),
+        ExecConfig(
+            argv=tuple(body["argv"]),
+            environment=body.get("env") or {},
+            user=body.get("user"),
+            working_dir=body.get("workdir"),
+            tty=bool(body.get("tty")),
+            privileged=bool(body.get("privileged")),
+        ),
+    )
+    response = web.StreamResponse(
+        status=101, headers={"Upgrade": "pyorch-exec", "Connection": "Upgrade"}
+    )
+    try:
+        if body.get("tty"):
+            await session.resize(int(body.get("columns", 80)), int(body.get("rows", 24)))
+        await response.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return response
+        reader = _upgrade(request)
+        feeding = asyncio.create_task(_feed(reader, session), name="exec input")
+        try:
+            while True:
+                stream, data = await session.read()
+                if stream == 0:
+                    break
+                transport.write(_frame(STDOUT if stream == 1 else STDERR, data))
+                await response.drain()
+            code = await session.wait()
+            transport.write(_frame(EXIT, json.dumps({"code": code}).encode()))
+        except DriverError as error:
+            detail = {"detail": str(error), "hint": error.hint}
+            transport.write(_frame(ERROR, json.dumps(detail).encode()))
+        finally:
+            feeding.cancel()
+        transport.close()
+    finally:
+        await session.close()
+    return response
+
+
+def _upgrade(request: web.Request) -> asyncio.StreamReader:
+    """Take the connection's incoming bytes away from the HTTP parser."""
+    reader = asyncio.StreamReader()
+    protocol = request.protocol
+    payload = getattr(protocol, "_payload_parser", None)
+    del payload
+    protocol.set_parser(_Sink(reader))
+    return reader
+
+
+class _Sink:
+    """What aiohttp hands raw bytes to once a connection speaks something else."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self._reader.feed_data(data)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        self._reader.feed_eof()
+
+    def set_exception(self, error: BaseException) -> None:
+        self._reader.set_exception(error)
+
+
+async def _feed(reader: asyncio.StreamReader, session: ExecSession) -> None:
+    try:
+        while True:
+            kind, length = struct.unpack(">BI", await reader.readexactly(5))
+            data = await reader.readexactly(length)
+            if kind == STDIN:
+                await session.write(data)
+            elif kind == RESIZE:
+                size = json.loads(data)
+                await session.resize(int(size["columns"]), int(size["rows"]))
+            elif kind == SIGNAL:
+                await session.signal(int(json.loads(data)["number"]))
+    except asyncio.IncompleteReadError:
+        # The client is gone: so is whoever the command was for.
+        await session.close()
+
+
+def _frame(kind: int, data: bytes) -> bytes:
+    return struct.pack(">BI", kind, len(data)) + data
