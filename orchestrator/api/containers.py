@@ -163,9 +163,8 @@ def _upgrade(request: web.Request) -> asyncio.StreamReader:
     """Take the connection's incoming bytes away from the HTTP parser."""
     reader = asyncio.StreamReader()
     protocol = request.protocol
-    payload = getattr(protocol, "_payload_parser", None)
-    del payload
-    protocol.set_parser(_Sink(reader))
+    # Only the three methods of _Sink are ever called on a parser (aiohttp, web_protocol).
+    protocol.set_parser(_Sink(reader))  # type: ignore[arg-type]
     return reader
 
 
@@ -182,7 +181,7 @@ class _Sink:
     def feed_eof(self) -> None:
         self._reader.feed_eof()
 
-    def set_exception(self, error: BaseException) -> None:
+    def set_exception(self, error: Exception) -> None:
         self._reader.set_exception(error)
 
 
