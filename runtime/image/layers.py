@@ -60,7 +60,7 @@ def decompress(source: IO[bytes]) -> IO[bytes]:
     source.seek(0)
     if head.startswith(b"\x1f\x8b"):
         unzipped = igzip.IGzipFile(fileobj=source, mode="rb")  # type: ignore[no-untyped-call]
-        return cast(IO[bytes], unzipped)
+        return cast("IO[bytes]", unzipped)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         reader = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(source)
         return cast("IO[bytes]", reader)
