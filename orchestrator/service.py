@@ -72,6 +72,8 @@ class StackView:
     name: str
     intent: str
     generation: int
+    reported: bool
+    """A pass of this generation has ended."""
     settled: bool
     failure: str
     held: tuple[Mapping[str, object], ...]
@@ -234,6 +236,7 @@ class Orchestrator:
             name=stored.name,
             intent=stored.intent.value,
             generation=stored.generation,
+            reported=report is not None,
             settled=report is not None and report.settled,
             failure=report.failure if report else "",
             held=tuple(

@@ -1,0 +1,85 @@
+"""``pyorch``: arguments, dispatch, exit codes. A command's own module is imported when it runs."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from orchestrator.errors import PyorchError
+
+COMMANDS = {
+    "up": "create and start a stack, and keep it as its file says",
+    "down": "stop and remove a stack",
+    "plan": "show what `up` would do (exit code 2: changes, 0: none)",
+    "ps": "list replicas",
+    "logs": "show what containers print",
+    "exec": "run a command in a container",
+    "config": "check the stack file and print it settled",
+    "ls": "list stacks",
+    "image": "list, load, import, pull and remove images",
+    "doctor": "say what this machine can and cannot do",
+    "daemon": "install, uninstall, run, stop the daemon, or tell its state",
+    "version": "print the version",
+}
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(given)
+    except PyorchError as error:
+        sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that says what is wrong in one line, and exits with 1 as every other mistake does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise PyorchError(message, hint=f"`{self.prog} --help` lists what there is")
+
+
+def _run(given: list[str]) -> int:
+    parser = _Parser(prog="pyorch", description="One Compose file, kept running.")
+    parser.add_argument("-f", "--file", action="append", default=[], help="stack file, or -")
+    parser.add_argument("-p", "--project-name", help="name of the stack")
+    parser.add_argument("--project-directory", help="where relative paths begin")
+    parser.add_argument("--env-file", action="append", default=[], help="file of variables")
+    parser.add_argument("--profile", action="append", default=[], help="services to include")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    chosen = next((word for word in given if word in COMMANDS), None)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        if name == chosen:
+            for flags in (["-f", "--file"], ["--env-file"], ["--profile"]):
+                if name != "logs" or "-f" not in flags:
+                    command.add_argument(
+                        *flags, action="append", dest="late_" + flags[-1][2:].replace("-", "_")
+                    )
+            module = importlib.import_module(f"orchestrator.cli.{name}")
+            module.add_arguments(command)
+    args = parser.parse_args(given)
+    if args.command is None:
+        parser.print_help()
+        return 1
+    for name in ("file", "env_file", "profile"):
+        late = getattr(args, f"late_{name}", None) or []
+        setattr(args, name, [*getattr(args, name), *late])
+    module = importlib.import_module(f"orchestrator.cli.{args.command}")
+    return int(module.run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""``pyorch exec``."""
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from types import FrameType
+
+from orchestrator.cli.loading import stack_name
+from orchestrator.client import ERROR, EXIT, RESIZE, STDERR, STDIN, STDOUT, frame, read_frame
+from orchestrator.client.launch import connect
+from orchestrator.errors import PyorchError
+from orchestrator.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's own arguments."""
+    parser.add_argument("-T", "--no-tty", action="store_true", help="no terminal")
+    parser.add_argument("-e", "--env", action="append", default=[], metavar="K=V")
+    parser.add_argument("-u", "--user")
+    parser.add_argument("-w", "--workdir")
+    parser.add_argument("--index", type=int, help="which replica; the first one by default")
+    parser.add_argument("--privileged", action="store_true")
+    parser.add_argument("service", metavar="SERVICE")
+    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
+    if not args.argv:
+        raise PyorchError("no command is given", hint="`pyorch exec SERVICE COMMAND…`")
+    terminal = sys.stdin.isatty() and sys.stdout.isatty() and not args.no_tty
+    name = stack_name(args)
+    client = connect(Settings.from_environ())
+    columns, rows = shutil.get_terminal_size()
+    body = {
+        "argv": args.argv,
+        "env": dict(entry.partition("=")[::2] for entry in args.env),
+        "user": args.user,
+        "workdir": args.workdir,
+        "privileged": args.privileged,
+        "tty": terminal,
+        "columns": columns,
+        "rows": rows,
+    }
+    query = {"service": args.service}
+    if args.index is not None:
+        query["index"] = str(args.index)
+    channel = client.exec(name, query, body)
+    with _raw_terminal(enabled=terminal):
+        if terminal:
+            signal.signal(signal.SIGWINCH, lambda *_: _resize(channel))
+        return _talk(channel)
+
+
+def _talk(channel: socket.socket) -> int:
+    sources: list[object] = [channel, sys.stdin]
+    while True:
+        ready, _, _ = select.select(sources, [], [])
+        if sys.stdin in ready:
+            data = os.read(sys.stdin.fileno(), 65536)
+            channel.sendall(frame(STDIN, data))
+            if not data:
+                sources.remove(sys.stdin)
+        if channel in ready:
+            found = read_frame(channel)
+            if found is None:
+                raise PyorchError("the daemon closed the connection")
+            kind, data = found
+            match kind:
+                case _ if kind == STDOUT:
+                    sys.stdout.buffer.write(data)
+                    sys.stdout.buffer.flush()
+                case _ if kind == STDERR:
+                    sys.stderr.buffer.write(data)
+                    sys.stderr.buffer.flush()
+                case _ if kind == EXIT:
+                    return int(json.loads(data)["code"])
+                case _ if kind == ERROR:
+                    problem = json.loads(data)
+                    raise PyorchError(problem["detail"], hint=problem.get("hint"))
+                case _:
+                    pass
+
+
+def _resize(channel: socket.socket, number: int = 0, at: FrameType | None = None) -> None:
+    del number, at
+    columns, rows = shutil.get_terminal_size()
+    channel.sendall(frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode()))
+
+
+@contextlib.contextmanager
+def _raw_terminal(*, enabled: bool) -> Iterator[None]:
+    if not enabled:
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setraw(sys.stdin)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

@@ -1,0 +1,104 @@
+"""Watch a stack become what was asked for, and say how it goes."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.cli.render import say
+from orchestrator.client import Client
+from orchestrator.errors import PyorchError
+
+TOLD = {
+    "image.pulled": "Image {subject} Pulled",
+    "network.created": "Network Created",
+    "volume.created": "Volume Created",
+    "replica.created": "Container {replica} Created",
+    "replica.started": "Container {replica} Started",
+    "replica.stopping": "Container {replica} Stopping",
+    "replica.killed": "Container {replica} Killed",
+    "replica.removed": "Container {replica} Removed",
+    "network.removed": "Network Removed",
+    "volume.removed": "Volume Removed",
+}
+
+
+def follow_until_settled(
+    client: Client, stack: str, generation: int, *, wait: bool, timeout: float | None
+) -> None:
+    """Return once the stack runs as asked. Raises PyorchError with the reason when it will not.
+
+    Without ``wait`` a stack counts as up as soon as nothing is left to start: health is not
+    waited for, except by services that depend on it.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    for state in _states(client, stack):
+        if state["generation"] == generation:
+            if state["failure"]:
+                raise PyorchError(_reason(client, stack, state), code="failed")
+            if state["settled"] or (not wait and _started(state)):
+                return
+        if deadline is not None and time.monotonic() > deadline:
+            waiting = [f"{held['subject']}: {held['reason']}" for held in state["held"]]
+            waiting += [
+                f"{one['id']}: {one['health']}"
+                for one in state["replicas"]
+                if one["health"] not in ("none", "healthy")
+            ]
+            raise PyorchError(
+                f"stack `{stack}` is not healthy after {timeout:g} s: {'; '.join(waiting)}"
+            )
+    raise PyorchError(f"stack `{stack}` was removed meanwhile")
+
+
+def follow_until_gone(client: Client, stack: str) -> None:
+    """Return once nothing is left of the stack."""
+    for state in _states(client, stack):
+        if state["failure"] and state["intent"] == "remove":
+            raise PyorchError(_reason(client, stack, state))
+
+
+def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
+    held: set[str] = set()
+    for entry in client.stream("GET", f"/v1/stacks/{stack}/events"):
+        match entry["type"]:
+            case "state":
+                for one in entry["held"]:
+                    text = f" {one['subject']} waits: {one['reason']}"
+                    if text not in held:
+                        held.add(text)
+                        say(text)
+                yield entry
+            case "event":
+                told = TOLD.get(entry["name"])
+                if told:
+                    subject = f"{stack}-{entry['replica'].replace('.', '-')}"
+                    say(" " + told.format(replica=subject, subject=entry["reason"]))
+            case _:
+                return
+
+
+def _started(state: dict[str, Any]) -> bool:
+    reported = state.get("reported", False)
+    return bool(
+        reported
+        and not state["held"]
+        and not state["errors"]
+        and all(one["phase"] in ("running", "exited") for one in state["replicas"])
+    )
+
+
+def _reason(client: Client, stack: str, state: dict[str, Any]) -> str:
+    lines = [f"stack `{stack}`: {state['failure']}"]
+    for replica in state["replicas"]:
+        if (
+            (replica["phase"] == "exited"
+            and replica["exit_code"])
+            or replica["health"] == "unhealthy"
+        ):
+            query = {"service": replica["service"], "tail": "10"}
+            for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query):
+                if line["replica"] == replica["id"]:
+                    lines.append(f"  {replica['id']} | {line['line']}")
+    hints = [one["hint"] for one in state["errors"] if one.get("hint")]
+    lines += [f"hint: {hint}" for hint in dict.fromkeys(hints)]
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""``pyorch plan``: without a daemon and without root, against an empty host."""
+
+import argparse
+import json
+import sys
+
+from orchestrator.cli.loading import load
+from orchestrator.client import Client
+from orchestrator.settings import Settings
+from orchestrator.spec.models import StackFile
+
+CHANGES = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's own arguments."""
+    parser.add_argument("--json", action="store_true", help="as one object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan; return 0 for nothing to do, 2 for changes."""
+    stack = load(args).stack
+    settings = Settings.from_environ()
+    client = Client(settings.socket)
+    if settings.socket.exists() and client.is_up():
+        document = json.loads(stack.model_dump_json())
+        found = client.post(f"/v1/stacks/{stack.name}/plan", {"model": document})
+    else:
+        found = _alone(stack, settings)
+    if args.json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    elif found["text"]:
+        sys.stdout.write(found["text"] + "\n")
+    else:
+        sys.stderr.write("nothing to do\n")
+    return CHANGES if found["steps"] or found["held"] else 0
+
+
+def _alone(stack: StackFile, settings: Settings) -> dict[str, object]:
+    from orchestrator.store import StoredStack
+    from orchestrator.translate.desired import build_desired
+    from scheduler import plan_stack
+    from scheduler.desired import Intent
+    from scheduler.ids import StackName
+    from scheduler.observed import ObservedStack
+
+    stored = StoredStack(
+        name=StackName(stack.name),
+        intent=Intent.RUN,
+        generation=0,
+        remove_volumes=False,
+        stop_grace=None,
+        owner_uid=0,
+        changed_wall=0.0,
+    )
+    desired = build_desired(stack, stored, settings, images={}, pins={})
+    plan = plan_stack(desired, ObservedStack(name=StackName(stack.name)), now=0.0)
+    held = [{"subject": one.subject, "reason": one.reason, "hint": one.hint} for one in plan.held]
+    return {"text": str(plan), "steps": len(plan.steps), "held": held}

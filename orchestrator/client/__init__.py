@@ -1,0 +1,194 @@
+"""A client of the API with the standard library alone: how fast it starts is how fast it feels."""
+
+import http.client
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from orchestrator.errors import PyorchError
+
+STDIN, RESIZE, SIGNAL = 0, 1, 2
+STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
+
+
+class DaemonUnreachableError(PyorchError):
+    """Nobody answers on the socket."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("pyorch")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.sock.connect(str(self._path))
+        except PermissionError:
+            raise PyorchError(
+                f"you may not talk to the daemon on `{self._path}`",
+                hint="use sudo, or join the group `pyorch`, which is as good as root",
+            ) from None
+        except OSError:
+            raise DaemonUnreachableError(
+                f"no daemon answers on `{self._path}`", hint="`pyorch daemon status` tells more"
+            ) from None
+
+
+class Client:
+    """Requests to one daemon. Nothing is connected until something is asked."""
+
+    def __init__(self, path: Path) -> None:
+        """Talk over the socket at ``path``."""
+        self._path = path
+
+    def is_up(self) -> bool:
+        """Whether the daemon answers."""
+        try:
+            self.get("/v1/healthz")
+        except DaemonUnreachableError:
+            return False
+        return True
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        """Return what is at ``path``. Raises PyorchError with the daemon's own words."""
+        return self._request("GET", path, query=query)
+
+    def put(self, path: str, body: Any) -> Any:
+        """Send a document to ``path``."""
+        return self._request("PUT", path, body=body)
+
+    def post(self, path: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+        """Ask for something to be done."""
+        return self._request("POST", path, body=body or {}, query=query)
+
+    def delete(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        """Ask for something to go."""
+        return self._request("DELETE", path, query=query)
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a stream as they come."""
+        connection, answer = self._open(method, path, query=query, body=body)
+        try:
+            while line := answer.readline():
+                yield json.loads(line)
+        finally:
+            connection.close()
+
+    def exec(self, stack: str, query: Mapping[str, Any], body: Any) -> socket.socket:
+        """Begin a command in a replica; return the socket frames are spoken over."""
+        connection = _Connection(self._path)
+        data = json.dumps(body).encode()
+        headers = {
+            "Content-Type": "application/json",
+            "Connection": "Upgrade",
+            "Upgrade": "pyorch-exec",
+        }
+        path = f"/v1/stacks/{quote(stack)}/exec?{urlencode(query)}"
+        connection.request("POST", path, data, headers)
+        channel = connection.sock
+        head = b""
+        # Read byte by byte up to the empty line: what follows is frames already.
+        while not head.endswith(b"\r\n\r\n"):
+            byte = channel.recv(1)
+            if not byte:
+                raise PyorchError("the daemon closed the connection")
+            head += byte
+        if b" 101 " in head.split(b"\r\n")[0]:
+            return channel
+        length = next(
+            (
+                int(line.split(b":")[1])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            ),
+            0,
+        )
+        rest = b""
+        while len(rest) < length and (more := channel.recv(length - len(rest))):
+            rest += more
+        raise _refusal(rest)
+
+    def _request(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None
+    ) -> Any:
+        connection, answer = self._open(method, path, query=query, body=body)
+        try:
+            data = answer.read()
+        finally:
+            connection.close()
+        return json.loads(data) if data else None
+
+    def _open(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None, body: Any
+    ) -> tuple[_Connection, http.client.HTTPResponse]:
+        connection = _Connection(self._path)
+        if query:
+            path = f"{path}?{urlencode(query, doseq=True)}"
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        try:
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+        except (http.client.HTTPException, ConnectionError) as error:
+            connection.close()
+            raise DaemonUnreachableError(f"the daemon went away: {error!r}") from None
+        if answer.status >= 400:
+            try:
+                raise _refusal(answer.read())
+            finally:
+                connection.close()
+        return connection, answer
+
+
+def _refusal(data: bytes) -> PyorchError:
+    try:
+        found = json.loads(data)
+        return PyorchError(
+            found["detail"], hint=found.get("hint"), code=found.get("code", "failed")
+        )
+    except (ValueError, KeyError, TypeError):
+        return PyorchError(f"the daemon answered: {data[:200].decode(errors='replace')}")
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    """Return one frame of an exec connection."""
+    return struct.pack(">BI", kind, len(data)) + data
+
+
+def read_frame(channel: socket.socket) -> tuple[int, bytes] | None:
+    """Return the next frame's kind and content; None at the end."""
+    head = _exactly(channel, 5)
+    if head is None:
+        return None
+    kind, length = struct.unpack(">BI", head)
+    data = _exactly(channel, length)
+    return None if data is None else (kind, data)
+
+
+def _exactly(channel: socket.socket, count: int) -> bytes | None:
+    data = b""
+    while len(data) < count:
+        more = channel.recv(count - len(data))
+        if not more:
+            return None
+        data += more
+    return data
+
+
+def is_root() -> bool:
+    """Whether this process may do everything."""
+    return os.geteuid() == 0

@@ -1,0 +1,65 @@
+"""What this machine can and cannot do for containers, and the remedy."""
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from runtime import cgroups
+from runtime.errors import UnsupportedError
+from runtime.oci.containers import choose_runtime
+from runtime.oci.seccomp import DEFAULT_PROFILE
+from runtime.types import Finding, Verdict
+
+PROGRAMS = (("conmon", "conmon"), ("nft", "nftables"), ("dnsmasq", "dnsmasq-base"))
+
+
+def examine() -> tuple[Finding, ...]:
+    """Return every finding, what is missing among them."""
+    return tuple(_findings())
+
+
+def _findings() -> Iterator[Finding]:
+    root = os.geteuid() == 0
+    yield _finding("root", root, "yes" if root else "no", "run pyorch with sudo")
+    yield Finding(subject="kernel", verdict=Verdict.OK, detail=os.uname().release)
+    yield Finding(subject="cgroups", verdict=Verdict.OK, detail=cgroups.mode().value)
+    try:
+        name, note = choose_runtime()
+        verdict = Verdict.WARNING if note else Verdict.OK
+        yield Finding(subject="runtime", verdict=verdict, detail=note or name)
+    except UnsupportedError as error:
+        yield Finding(
+            subject="runtime", verdict=Verdict.MISSING, detail=error.cause, remedy=error.hint
+        )
+    for program, package in PROGRAMS:
+        path = shutil.which(program)
+        yield _finding(program, bool(path), path or "not installed", f"apt-get install {package}")
+    overlay = "overlay" in Path("/proc/filesystems").read_text()
+    yield _finding("overlayfs", overlay, "yes" if overlay else "no", "modprobe overlay")
+    profile = DEFAULT_PROFILE.exists()
+    yield _finding(
+        "seccomp profile",
+        profile,
+        str(DEFAULT_PROFILE) if profile else "not installed",
+        "apt-get install golang-github-containers-common",
+    )
+    forwards = Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1"
+    yield Finding(
+        subject="ip_forward",
+        verdict=Verdict.OK,
+        detail="on" if forwards else "off; turned on while a network needs it",
+    )
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    yield Finding(
+        subject="open files",
+        verdict=Verdict.OK if hard >= 4096 else Verdict.WARNING,
+        detail=f"at most {hard}",
+        remedy=None if hard >= 4096 else "raise LimitNOFILE",
+    )
+
+
+def _finding(subject: str, ok: object, detail: str, remedy: str) -> Finding:
+    verdict = Verdict.OK if ok else Verdict.MISSING
+    return Finding(subject=subject, verdict=verdict, detail=detail, remedy=None if ok else remedy)
