@@ -13,6 +13,7 @@ import termios
 import tty
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 from orchestrator.cli.loading import stack_name
 from orchestrator.client import ERROR, EXIT, RESIZE, STDERR, STDIN, STDOUT, frame, read_frame
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _talk(channel: socket.socket) -> int:
-    sources: list[object] = [channel, sys.stdin]
+    sources: list[Any] = [channel, sys.stdin]
     while True:
         ready, _, _ = select.select(sources, [], [])
         if sys.stdin in ready:
