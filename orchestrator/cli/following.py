@@ -90,11 +90,8 @@ def _started(state: dict[str, Any]) -> bool:
 def _reason(client: Client, stack: str, state: dict[str, Any]) -> str:
     lines = [f"stack `{stack}`: {state['failure']}"]
     for replica in state["replicas"]:
-        if (
-            (replica["phase"] == "exited"
-            and replica["exit_code"])
-            or replica["health"] == "unhealthy"
-        ):
+        failed = replica["phase"] == "exited" and replica["exit_code"]
+        if failed or replica["health"] == "unhealthy":
             query = {"service": replica["service"], "tail": "10"}
             for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query):
                 if line["replica"] == replica["id"]:

@@ -83,10 +83,13 @@ class Links:
             )
         await self._route.link("set", index=index, state="up", ifalias=alias)
 
-    async def add_dummy(self, name: str, alias: str) -> None:
-        """Make a link that leads nowhere and only holds addresses."""
+    async def add_holder(self, name: str, alias: str) -> None:
+        """Make a link that leads nowhere and only holds addresses.
+
+        A bridge without ports: not every kernel has dummy links.
+        """
         with _already_there():
-            await self._route.link("add", ifname=name, kind="dummy", ifalias=alias)
+            await self._route.link("add", ifname=name, kind="bridge", ifalias=alias)
         await self._route.link("set", index=await self._index(name), state="up", ifalias=alias)
 
     async def add_address(self, name: str, address: IPv4Address) -> None:

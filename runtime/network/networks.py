@@ -238,7 +238,7 @@ class Networks(NetworkDriver):
         if zones:
             link = resolver_link(self._instance)
             if not links.exists(link):
-                await self._net.add_dummy(link, f"{self._instance.alias}resolvers")
+                await self._net.add_holder(link, f"{self._instance.alias}resolvers")
             for zone in zones:
                 await self._net.add_address(link, self._resolvers.address(zone))
         isolated = frozenset(name for name, one in self._networks.items() if one.internal)
