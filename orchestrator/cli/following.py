@@ -34,7 +34,7 @@ def follow_until_settled(
     for state in _states(client, stack):
         if state["generation"] == generation:
             if state["failure"]:
-                raise PyorchError(_reason(client, stack, state), code="failed")
+                raise _failure(client, stack, state)
             if state["settled"] or (not wait and _started(state)):
                 return
         if deadline is not None and time.monotonic() > deadline:
@@ -54,7 +54,7 @@ def follow_until_gone(client: Client, stack: str) -> None:
     """Return once nothing is left of the stack."""
     for state in _states(client, stack):
         if state["failure"] and state["intent"] == "remove":
-            raise PyorchError(_reason(client, stack, state))
+            raise _failure(client, stack, state)
 
 
 def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
@@ -87,15 +87,16 @@ def _started(state: dict[str, Any]) -> bool:
     )
 
 
-def _reason(client: Client, stack: str, state: dict[str, Any]) -> str:
+def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
     lines = [f"stack `{stack}`: {state['failure']}"]
     for replica in state["replicas"]:
         failed = replica["phase"] == "exited" and replica["exit_code"]
         if failed or replica["health"] == "unhealthy":
             query = {"service": replica["service"], "tail": "10"}
-            for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query):
-                if line["replica"] == replica["id"]:
-                    lines.append(f"  {replica['id']} | {line['line']}")
+            lines += [
+                f"  {line['replica']} | {line['line']}"
+                for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query)
+                if line["replica"] == replica["id"]
+            ]
     hints = [one["hint"] for one in state["errors"] if one.get("hint")]
-    lines += [f"hint: {hint}" for hint in dict.fromkeys(hints)]
-    return "\n".join(lines)
+    return PyorchError("\n".join(lines), hint="; ".join(dict.fromkeys(hints)) or None)

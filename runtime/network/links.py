@@ -61,48 +61,52 @@ class Links:
     async def list(self) -> tuple[Link, ...]:
         """Return every link that has an alias."""
         found = []
-        async for message in await self._route.get_links():
-            alias = message.get_attr("IFLA_IFALIAS")
-            if alias:
-                name = message.get_attr("IFLA_IFNAME")
-                found.append(Link(name, message["index"], alias))
+        with _refusal("list links of", "this host"):
+            async for message in await self._route.get_links():
+                alias = message.get_attr("IFLA_IFALIAS")
+                if alias:
+                    name = message.get_attr("IFLA_IFNAME")
+                    found.append(Link(name, message["index"], alias))
         return tuple(found)
 
     async def add_bridge(
         self, name: str, alias: str, gateway: IPv4Address, subnet: IPv4Network, *, mtu: int
     ) -> None:
         """Make a bridge with an address, or mend the one of that name; it is up afterwards."""
-        with _already_there():
-            await self._route.link("add", ifname=name, kind="bridge", ifalias=alias, mtu=mtu)
-        index = await self._index(name)
-        _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
-        _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
-        with _already_there():
-            await self._route.addr(
-                "add", index=index, address=str(gateway), prefixlen=subnet.prefixlen
-            )
-        await self._route.link("set", index=index, state="up", ifalias=alias)
+        with _refusal("make bridge", name):
+            with _already_there():
+                await self._route.link("add", ifname=name, kind="bridge", ifalias=alias, mtu=mtu)
+            index = await self._index(name)
+            _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+            _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
+            with _already_there():
+                await self._route.addr(
+                    "add", index=index, address=str(gateway), prefixlen=subnet.prefixlen
+                )
+            await self._route.link("set", index=index, state="up", ifalias=alias)
 
     async def add_holder(self, name: str, alias: str) -> None:
         """Make a link that leads nowhere and only holds addresses.
 
         A bridge without ports: not every kernel has dummy links.
         """
-        with _already_there():
-            await self._route.link("add", ifname=name, kind="bridge", ifalias=alias)
-        await self._route.link("set", index=await self._index(name), state="up", ifalias=alias)
+        with _refusal("make link", name):
+            with _already_there():
+                await self._route.link("add", ifname=name, kind="bridge", ifalias=alias)
+            await self._route.link("set", index=await self._index(name), state="up", ifalias=alias)
 
     async def add_address(self, name: str, address: IPv4Address) -> None:
         """Give a link one more address, of its own."""
-        with _already_there():
+        with _refusal("give an address to link", name), _already_there():
             index = await self._index(name)
             await self._route.addr("add", index=index, address=str(address), prefixlen=32)
 
     async def remove(self, name: str) -> None:
         """Remove a link; one that is gone is removed."""
-        for index in await self._route.link_lookup(ifname=name):
-            with contextlib.suppress(NetlinkError):
-                await self._route.link("del", index=index)
+        with _refusal("remove link", name):
+            for index in await self._route.link_lookup(ifname=name):
+                with _gone():
+                    await self._route.link("del", index=index)
 
     async def add_veth(
         self,
@@ -117,35 +121,30 @@ class Links:
     ) -> None:
         """Make a pair: one end on ``bridge``, the other inside ``namespace`` as ``inside``."""
         fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+        peer = {"ifname": inside, "net_ns_fd": fd, "address": mac, "mtu": mtu}
         try:
-            with _already_there():
-                await self._route.link(
-                    "add",
-                    ifname=name,
-                    kind="veth",
-                    mtu=mtu,
-                    peer={"ifname": inside, "net_ns_fd": fd, "address": mac, "mtu": mtu},
-                )
-        except NetlinkError as error:
-            raise _refusal("make link", name, error) from error
+            with _refusal("make link", name):
+                with _already_there():
+                    await self._route.link("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
+                index = await self._index(name)
+                _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+                master = await self._index(bridge)
+                await self._route.link("set", index=index, ifalias=alias, master=master, state="up")
         finally:
             os.close(fd)
-        index = await self._index(name)
-        _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
-        master = await self._index(bridge)
-        await self._route.link("set", index=index, ifalias=alias, master=master, state="up")
 
     async def routes(self, ours: frozenset[int]) -> tuple[IPv4Network, ...]:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
         found = set()
-        async for message in await self._route.get_routes(family=2):
-            target = message.get_attr("RTA_DST")
-            if (
-                target
-                and message.get_attr("RTA_TABLE") in MAIN_TABLES
-                and message.get_attr("RTA_OIF") not in ours
-            ):
-                found.add(IPv4Network(f"{target}/{message['dst_len']}", strict=False))
+        with _refusal("list routes of", "this host"):
+            async for message in await self._route.get_routes(family=2):
+                target = message.get_attr("RTA_DST")
+                if (
+                    target
+                    and message.get_attr("RTA_TABLE") in MAIN_TABLES
+                    and message.get_attr("RTA_OIF") not in ours
+                ):
+                    found.add(IPv4Network(f"{target}/{message['dst_len']}", strict=False))
         return tuple(sorted(found))
 
     async def _index(self, name: str) -> int:
@@ -177,7 +176,8 @@ def configure_inside(namespace: Path, links: tuple[Inside, ...]) -> None:
                     with _already_there():
                         route.route("add", dst=str(net), gateway=str(way))
 
-    netns.run_inside(namespace, configure)
+    with _refusal("configure namespace", namespace.name):
+        netns.run_inside(namespace, configure)
 
 
 def is_up(name: str) -> bool:
@@ -202,11 +202,25 @@ def _already_there() -> Iterator[None]:
             raise
 
 
-def _refusal(verb: str, subject: str, error: NetlinkError) -> UnavailableError:
-    cause = os.strerror(error.code)
-    if error.code == errno.EXFULL:
-        cause = "its bridge has no port left (1023 at most)"
-    return UnavailableError(verb, subject, cause)
+@contextlib.contextmanager
+def _gone() -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:
+            raise
+
+
+@contextlib.contextmanager
+def _refusal(verb: str, subject: str) -> Iterator[None]:
+    """Say a kernel's refusal the way drivers do."""
+    try:
+        yield
+    except NetlinkError as error:
+        cause = os.strerror(error.code)
+        if error.code == errno.EXFULL:
+            cause = "its bridge has no port left (1023 at most)"
+        raise UnavailableError(verb, subject, cause) from error
 
 
 def _sysctl(path: str, value: str) -> None:

@@ -90,7 +90,7 @@ def _publish(ports: Sequence[PublishedPort]) -> str:
     return (
         _chain("publish", "", rules)
         + _chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", jump)
-        + _chain("output", "type nat hook output priority dstnat; policy accept;", jump)
+        + _chain("output", "type nat hook output priority -100; policy accept;", jump)
     )
 
 
