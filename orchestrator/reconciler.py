@@ -189,7 +189,9 @@ class Reconciler:
         self.prober.adjust(desired, observed)
         self._report(stored, desired, observed, plan, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
-        log.info(
+        # A pass that found nothing to do is not news: the sweep makes one every few seconds.
+        note = log.info if plan.steps or problems else log.debug
+        note(
             "pass.finished",
             steps=len(plan.steps),
             done=done,

@@ -4,6 +4,9 @@ import hashlib
 
 from runtime.types import ContainerId, Instance, NetworkId
 
+ANY_BRIDGE = "pob*"
+"""Every instance's bridges, as nft(8) matches names of links."""
+
 
 def bridge_prefix(instance: Instance) -> str:
     """Return what the name of every bridge of this instance starts with."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from runtime.network.names import ANY_BRIDGE
 from runtime.types import NetworkConfig, NetworkId, PublishedPort
 
 ANY = "0.0.0.0"
@@ -117,6 +118,8 @@ def _forward(
         rules += [f"iifname {_set(internal)} drop"]
     rules += [f"oifname {ours} drop", f"iifname {ours} accept"]
     if close:
+        # Other instances on this machine have tables of their own, which judge their links.
+        rules += [f'{way} "{ANY_BRIDGE}" accept' for way in ("iifname", "oifname")]
         rules.append("meta nfproto ipv4 drop")
     return _chain("forward", "type filter hook forward priority filter; policy accept;", rules)
 
