@@ -1,12 +1,20 @@
 # make demo    bring up the guestbook          make test       everything the tests need, then the tests
-# make check   style, types, layers            make test-pure  the tests that need no root, in seconds
+# make down    take it away, with its data     make test-pure  the tests that need no root, in seconds
+# make check   style, types, layers
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
 TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: test test-pure check install install-dev
+.PHONY: demo down test test-pure check install install-dev
+
+demo: install
+	@packaging/install-deps mmdebstrap
+	@$(SUDO) packaging/demo/up
+
+down:
+	@$(SUDO) packaging/demo/down
 
 install:
 	@packaging/install-deps $(RUNTIME)

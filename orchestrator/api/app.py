@@ -223,6 +223,7 @@ async def _logs(request: web.Request) -> web.StreamResponse:
         services=tuple(query.getall("service", [])),
         follow=query.get("follow") == "1",
         tail=tail,
+        attached=query.get("attached") == "1",
     )
     async for entry in lines:
         await _line(stream, entry)

@@ -38,16 +38,20 @@ async def stream_logs(
     services: tuple[str, ...],
     follow: bool,
     tail: int | None,
+    attached: bool = False,
 ) -> AsyncIterator[dict[str, Any]]:
     """Yield log lines of a stack, oldest first; with ``follow`` go on until the stack is gone.
 
-    Restarts and new replicas are followed. A line longer than what conmon writes at once is
+    Restarts and new replicas are followed. With ``attached`` the stream ends when the stack has
+    been stopped or has nothing left that runs, and everything was read. A line longer than what conmon writes at once is
     put together again.
     """
     tailed: dict[str, _Tailed] = {}
     first = True
     while True:
         found: list[dict[str, Any]] = []
+        # Asked before reading, so that what was said until then is read.
+        ended = attached and await _has_ended(orchestrator, stack)
         for facts in await orchestrator.drivers.containers.list():
             name, replica = parse_container_name(facts.id)
             if name != stack or (services and replica.service not in services):
@@ -61,12 +65,17 @@ async def stream_logs(
         for line in found:
             yield line
         first = False
-        if not follow:
+        if not follow or (ended and not found):
             return
         if not found:
             await asyncio.sleep(PAUSE)
             if orchestrator.store.stack(stack) is None:
                 return
+
+
+async def _has_ended(orchestrator: Orchestrator, stack: str) -> bool:
+    view = await orchestrator.view(stack)
+    return view.reported and view.settled and all(one.phase == "exited" for one in view.replicas)
 
 
 def _read(place: _Tailed) -> list[dict[str, Any]]:

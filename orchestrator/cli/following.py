@@ -50,6 +50,18 @@ def follow_until_settled(
     raise PyorchError(f"stack `{stack}` was removed meanwhile")
 
 
+def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
+    """Return once nothing of the stack runs any more. Raises PyorchError when it cannot start."""
+    for state in _states(client, stack):
+        if state["generation"] != generation:
+            continue
+        if state["failure"] and state["intent"] == "run":
+            raise _failure(client, stack, state)
+        running = [one for one in state["replicas"] if one["phase"] != "exited"]
+        if state.get("reported", False) and state["settled"] and not running:
+            return
+
+
 def follow_until_gone(client: Client, stack: str) -> None:
     """Return once nothing is left of the stack."""
     for state in _states(client, stack):
@@ -64,7 +76,7 @@ def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
             case "state":
                 for one in entry["held"]:
                     text = f" {one['subject']} waits: {one['reason']}"
-                    if text not in held:
+                    if text not in held and one["reason"] != "stopping":
                         held.add(text)
                         say(text)
                 yield entry

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from orchestrator.cli.loading import stack_name
 from orchestrator.cli.render import COLOURS, colours_wanted, safe
@@ -45,9 +45,8 @@ def print_logs(
     prefix: bool,
     colour: bool,
     timestamps: bool = False,
-    until: Callable[[], object] = lambda: False,
 ) -> None:
-    """Print a stack's log stream until it ends or ``until`` says so."""
+    """Print a stack's log stream until it ends."""
     coloured = colour and colours_wanted()
     terminal = sys.stdout.isatty()
     seen: dict[str, str] = {}
@@ -61,5 +60,3 @@ def print_logs(
         text = safe(line["line"]) if terminal else line["line"]
         sys.stdout.write(f"{head}{at}{text}\n")
         sys.stdout.flush()
-        if until():
-            return

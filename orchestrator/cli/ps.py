@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from orchestrator.cli.loading import stack_name
 from orchestrator.cli.render import ago, status, table
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
                     "Health": "" if one["health"] == "none" else one["health"],
                     "ExitCode": one["exit_code"] or 0,
                     "Restarts": one["restarts"],
-                    "Ports": ", ".join(one["ports"]),
+                    "Ports": _ports(one),
                     "Addresses": one["addresses"],
                 }
             )
@@ -70,13 +72,17 @@ def run(args: argparse.Namespace) -> int:
                 one["service"],
                 f"{ago(time.time() - one['created_wall'])} ago",
                 status(one),
-                ", ".join(one["ports"]),
+                _ports(one),
             )
             for one in shown
         ]
         lines = table(head, rows) + "\n"
     sys.stdout.write(lines)
     return 0
+
+
+def _ports(replica: Mapping[str, Any]) -> str:
+    return ", ".join(replica["ports"]) if replica["phase"] == "running" else ""
 
 
 def _short(command: str) -> str:

@@ -1,13 +1,14 @@
 """``pyorch up``."""
 
 import argparse
+import contextlib
 import json
 import signal
-import sys
 import threading
+from functools import partial
 from types import FrameType
 
-from orchestrator.cli.following import follow_until_settled
+from orchestrator.cli.following import follow_until_settled, follow_until_stopped
 from orchestrator.cli.loading import load
 from orchestrator.cli.logs import print_logs
 from orchestrator.cli.render import say
@@ -15,6 +16,9 @@ from orchestrator.client import Client
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
+
+LAST_LINES = 5.0
+"""Seconds given to what containers said last, once they have stopped."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,53 +48,43 @@ def run(args: argparse.Namespace) -> int:
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout
         )
         return 0
-    return _attached(args, client, name)
+    return _attached(args, client, name, applied["generation"])
 
 
-def _attached(args: argparse.Namespace, client: Client, name: str) -> int:
+def _attached(args: argparse.Namespace, client: Client, name: str, generation: int) -> int:
     asked = 0
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         del number, frame
         asked += 1
+        query = {} if asked == 1 else {"grace": "0"}
         if asked == 1:
             say("\nstopping... (press Ctrl+C again to force)")
-            threading.Thread(target=client.post, args=(f"/v1/stacks/{name}/stop",)).start()
-            threading.Thread(target=_leave_when_stopped, args=(client, name), daemon=True).start()
-        else:
-            query = {"grace": "0"}
-            threading.Thread(
-                target=client.post, args=(f"/v1/stacks/{name}/stop",), kwargs={"query": query}
-            ).start()
+        # A request of its own: the main thread is in the middle of reading another answer.
+        ask = partial(client.post, f"/v1/stacks/{name}/stop", query=query)
+        threading.Thread(target=ask, daemon=True).start()
 
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
-    print_logs(
-        client,
-        name,
-        {"follow": "1"},
-        prefix=not args.no_log_prefix,
-        colour=not args.no_color,
-        until=lambda: asked and _is_stopped(client, name),
-    )
+    printer = threading.Thread(target=_print_attached, args=(args, client, name), daemon=True)
+    printer.start()
+    follow_until_stopped(client, name, generation)
+    # The stream ends by itself once nothing runs and the last line was sent.
+    printer.join(LAST_LINES)
     return 0
 
 
-def _leave_when_stopped(client: Client, name: str) -> None:
-    for entry in client.stream("GET", f"/v1/stacks/{name}/events"):
-        if entry["type"] == "state" and entry["intent"] == "stop" and entry["settled"]:
-            break
-    sys.stdout.flush()
-    # The main thread reads a stream that never ends by itself.
-    import os
-
-    os._exit(0)
-
-
-def _is_stopped(client: Client, name: str) -> bool:
-    state = client.get(f"/v1/stacks/{name}")
-    return bool(state["settled"] and state["intent"] == "stop")
+def _print_attached(args: argparse.Namespace, client: Client, name: str) -> None:
+    # A daemon that goes away ends the main thread's own stream too: it is told once, there.
+    with contextlib.suppress(PyorchError):
+        print_logs(
+            client,
+            name,
+            {"follow": "1", "attached": "1"},
+            prefix=not args.no_log_prefix,
+            colour=not args.no_color,
+        )
 
 
 def _scale(given: list[str]) -> dict[str, int]:
