@@ -1,18 +1,49 @@
-"""What every test may use, and what skips where it cannot run."""
+"""What every test may use."""
 
 import os
+import secrets
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "scheduler"))
+for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
+    sys.path.insert(0, str(folder))
+
+from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
 
 
 def pytest_collection_modifyitems(items):
-    """Refuse root tests to people without root: they would fail for a dull reason."""
-    if os.geteuid() == 0:
-        return
-    for item in items:
-        if "root" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="needs root"))
+    """Root tests fail without root for one clear reason: deselect them with `-m "not root"`."""
+    if os.geteuid() != 0 and any("root" in item.keywords for item in items):
+        pytest.exit('these tests need root: run them with sudo, or choose -m "not root"', 1)
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory):
+    """The tarball of a tiny image."""
+    return make_busybox(tmp_path_factory.mktemp("busybox"))
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A pyorch with nothing in it; nothing may be left of it afterwards."""
+    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path / "p")
+    yield pyorch
+    assert pyorch.clean() == []
+
+
+@pytest.fixture
+def pyorch(bare, busybox):
+    """A pyorch that knows the image `busybox`."""
+    bare.run("image", "import", str(busybox), "busybox")
+    return bare
+
+
+@pytest.fixture
+def free_port():
+    """A port of the host nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return listener.getsockname()[1]

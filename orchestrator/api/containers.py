@@ -43,8 +43,8 @@ async def stream_logs(
     """Yield log lines of a stack, oldest first; with ``follow`` go on until the stack is gone.
 
     Restarts and new replicas are followed. With ``attached`` the stream ends when the stack has
-    been stopped or has nothing left that runs, and everything was read. A line longer than what conmon writes at once is
-    put together again.
+    been stopped or has nothing left that runs, and everything was read. A line longer than what
+    conmon writes at once is put together again.
     """
     tailed: dict[str, _Tailed] = {}
     first = True

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import BinaryIO
 from urllib.parse import parse_qs
 
 REDIS = (os.environ.get("REDIS_HOST", "redis"), 6379)
@@ -27,7 +28,7 @@ def ask(*words: str) -> list[str]:
             return read(answer)
 
 
-def read(answer) -> list[str]:
+def read(answer: BinaryIO) -> list[str]:
     """Read one answer of the redis protocol."""
     kind, rest = answer.read(1), answer.readline().rstrip().decode()
     if kind == b"-":

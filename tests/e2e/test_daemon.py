@@ -1,0 +1,74 @@
+"""The daemon dies, comes back, meets itself; two people ask at once."""
+
+import os
+import signal
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+STACK = """
+name: one
+services:
+  a: {image: busybox, command: sleep 1000, restart: always, scale: 2, stop_grace_period: 0s}
+"""
+
+
+def pids(pyorch):
+    return pyorch.processes("one/a.1") + pyorch.processes("one/a.2")
+
+
+def test_a_killed_daemon_comes_back_to_what_runs(pyorch):
+    pyorch.write(STACK)
+    pyorch.run("up", "-d", "--wait")
+    before, daemon = pids(pyorch), pyorch.daemon_pid()
+
+    os.kill(daemon, signal.SIGKILL)
+    listed = pyorch.ps("one")
+
+    assert {one["State"] for one in listed.values()} == {"running"}
+    assert pids(pyorch) == before
+    assert pyorch.daemon_pid() != daemon
+    assert pyorch.try_("plan").code == 0
+
+
+def test_a_stopped_daemon_leaves_containers_running(pyorch):
+    pyorch.write(STACK)
+    pyorch.run("up", "-d", "--wait")
+    before = pids(pyorch)
+
+    pyorch.run("daemon", "stop")
+
+    assert pids(pyorch) == before
+
+
+def test_what_died_while_nobody_watched_runs_again(pyorch):
+    pyorch.write(STACK)
+    pyorch.run("up", "-d", "--wait")
+    pyorch.run("daemon", "stop")
+    for pid in pyorch.processes("one/a.1"):
+        os.kill(pid, signal.SIGKILL)
+
+    pyorch.run("ls")
+    pyorch.until("one", lambda state: state["reported"] and state["settled"])
+
+    assert {one["State"] for one in pyorch.ps("one").values()} == {"running"}
+
+
+def test_two_ups_at_once_have_one_result(pyorch):
+    pyorch.write(STACK)
+
+    both = [pyorch.start("up", "-d", "--wait") for _ in range(2)]
+    ends = [(process.communicate(timeout=60), process.returncode) for process in both]
+
+    assert [code for _, code in ends] == [0, 0], ends
+    assert sorted(pyorch.ps("one")) == ["one-a-1", "one-a-2"]
+
+
+def test_a_second_daemon_is_refused(pyorch):
+    pyorch.run("ls")
+
+    done = pyorch.try_("daemon", "run")
+
+    assert done.code == 100
+    assert f"pid {pyorch.daemon_pid()}" in done.err

@@ -1,0 +1,208 @@
+"""A stack comes up, stays up, changes and goes away, as somebody at a terminal sees it."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+SHOP = """
+name: shop
+services:
+  db:
+    image: busybox
+    command: sh -c 'echo up >> /data/starts; exec sleep 1000'
+    init: true
+    volumes: [data:/data]
+    networks: [back]
+    healthcheck: {test: "true", interval: 1s}
+    restart: always
+    stop_grace_period: 1s
+  web:
+    image: busybox
+    command: sh -c 'mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 80 -h /www'
+    networks: [front, back]
+    scale: 2
+    depends_on: {db: {condition: service_healthy}}
+    ports: ["127.0.0.1:0:80"]
+    restart: always
+    mem_limit: 64m
+    cpus: 0.5
+    stop_grace_period: 1s
+networks: {front: {}, back: {}}
+volumes: {data: {}}
+""".replace("    init: true\n", "")
+
+
+@pytest.fixture
+def shop(pyorch):
+    pyorch.write(SHOP.replace('ports: ["127.0.0.1:0:80"]', "expose: [80]"))
+    pyorch.run("up", "-d", "--wait")
+    return pyorch
+
+
+def test_up_starts_everything_in_order_and_ps_tells_it(shop):
+    listed = shop.ps("shop")
+
+    assert sorted(listed) == ["shop-db-1", "shop-web-1", "shop-web-2"]
+    assert {one["State"] for one in listed.values()} == {"running"}
+    assert listed["shop-db-1"]["Health"] == "healthy"
+
+
+def test_a_second_up_changes_nothing(shop):
+    before = {name: shop.processes(name) for name in ("shop/db.1", "shop/web.1", "shop/web.2")}
+
+    assert shop.try_("plan").code == 0
+    shop.run("up", "-d", "--wait")
+
+    assert {name: shop.processes(name) for name in before} == before
+
+
+def test_a_changed_service_is_the_only_one_made_again(shop):
+    before = shop.processes("shop/db.1")
+    shop.write((shop.work / "stack.yml").read_text().replace("mem_limit: 64m", "mem_limit: 48m"))
+
+    assert shop.try_("plan").code == 2
+    shop.run("up", "-d", "--wait")
+
+    assert shop.processes("shop/db.1") == before
+    assert shop.try_("plan").code == 0
+
+
+def test_a_killed_process_runs_again_with_its_data(shop):
+    for pid in shop.processes("shop/db.1"):
+        os.kill(pid, signal.SIGKILL)
+
+    shop.until(
+        "shop",
+        lambda state: any(
+            one["restarts"] and one["phase"] == "running" for one in state["replicas"]
+        ),
+    )
+
+    assert shop.run("-p", "shop", "exec", "-T", "db", "cat", "/data/starts") == "up\nup\n"
+
+
+def test_data_survives_down_and_goes_with_down_v(shop):
+    shop.run("down")
+    shop.run("up", "-d", "--wait")
+    assert shop.run("-p", "shop", "exec", "-T", "db", "cat", "/data/starts") == "up\nup\n"
+
+    shop.run("down", "-v")
+
+    assert list((shop.settings.data / "volumes").iterdir()) == []
+
+
+def test_exec_carries_streams_and_the_exit_code(shop):
+    done = shop.try_(
+        "-p", "shop", "exec", "-T", "web", "sh", "-c", "cat; echo no >&2; exit 7", stdin="yes"
+    )
+
+    assert (done.code, done.out, done.err) == (7, "yes", "no\n")
+
+
+def test_names_resolve_on_shared_networks_only(shop):
+    in_web = shop.run("-p", "shop", "exec", "-T", "web", "nslookup", "db")
+    addresses = shop.ps("shop")["shop-db-1"]["Addresses"]
+
+    assert addresses["shop_back"] in in_web
+    assert shop.try_("-p", "shop", "exec", "-T", "web", "nslookup", "nobody").code == 1
+
+
+def test_one_network_cannot_reach_the_other(shop):
+    front = shop.ps("shop")["shop-web-1"]["Addresses"]["shop_front"]
+    ask = ["exec", "-T", "db", "timeout", "1", "nc", front, "80"]
+
+    assert shop.try_("-p", "shop", *ask, stdin="GET /\n").out == ""
+
+
+def test_the_limits_hold_where_the_kernel_keeps_them(shop):
+    inside = shop.run("-p", "shop", "exec", "-T", "web", "cat", "/proc/self/cgroup")
+
+    assert inside
+    found = [
+        path.read_text().strip()
+        for path in (
+            *shop_groups(shop, "memory.limit_in_bytes"),
+            *shop_groups(shop, "memory.max"),
+        )
+    ]
+    assert str(64 * 1024 * 1024) in found
+
+
+def shop_groups(shop, file):
+    from pathlib import Path
+
+    name = shop.settings.instance().cgroup
+    roots = [Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")]
+    paths = [root / name / "shop" / "web.1" / file for root in roots]
+    return [path for path in paths if path.exists()]
+
+
+def test_attached_up_prints_logs_and_ctrl_c_stops_in_reverse_order(pyorch):
+    pyorch.write(
+        """
+        name: loud
+        services:
+          a: {image: busybox, command: "sh -c 'echo hello; exec sleep 100'", stop_grace_period: 0s}
+        """
+    )
+    process = pyorch.start("up")
+    assert process.stdout.readline().rstrip().endswith("| hello")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 0, err
+    assert "stopping..." in err
+    assert pyorch.ps("loud")["loud-a-1"]["State"] == "exited"
+    assert out == ""
+
+
+def test_attached_up_ends_when_everything_has_ended(pyorch):
+    pyorch.write(
+        "name: once\nservices:\n  a: {image: busybox, command: \"sh -c 'echo first; echo last'\"}\n"
+    )
+
+    done = pyorch.try_("up")
+
+    assert done.code == 0, done.err
+    assert [line.partition("| ")[2] for line in done.out.splitlines()] == ["first", "last"]
+
+
+def test_logs_follow_and_tail(pyorch):
+    pyorch.write(
+        """
+        name: count
+        services:
+          a: {image: busybox, command: "sh -c 'seq 3; read x; exec sleep 100'",
+              stdin_open: true, stop_grace_period: 0s}
+        """
+    )
+    pyorch.run("up", "-d", "--wait")
+    process = pyorch.start("-p", "count", "logs", "-f", "--tail", "2")
+
+    lines = [process.stdout.readline().rstrip().partition("| ")[2] for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+
+    assert lines == ["2", "3"]
+    assert "2026" not in pyorch.run("-p", "count", "logs")
+    assert "T" in pyorch.run("-p", "count", "logs", "-t", "--tail", "1")
+
+
+def test_published_ports_answer_on_the_host(pyorch, free_port):
+    pyorch.write(SHOP.replace("127.0.0.1:0:80", f"{free_port}:80"))
+    pyorch.run("up", "-d", "--wait")
+    answers = {
+        subprocess.run(
+            ["wget", "-qO-", "--timeout=3", "--tries=1", f"http://127.0.0.1:{free_port}/"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for _ in range(4)
+    }
+
+    assert len(answers) == 2

@@ -1,0 +1,103 @@
+"""What a person reads after a mistake: one clear line, and nothing half done."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+
+def up(pyorch, text):
+    pyorch.write(text)
+    return pyorch.try_("up", "-d", "--wait")
+
+
+def test_a_missing_image_is_named_with_the_way_to_get_it(pyorch):
+    done = up(
+        pyorch, "name: x\nservices: {a: {image: 'localhost:1/nothing', pull_policy: never}}\n"
+    )
+
+    assert done.code == 1
+    assert "localhost:1/nothing" in done.err
+    assert "`pyorch image load ARCHIVE`" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_port_in_use_names_who_holds_it(pyorch):
+    with socket.socket() as holder:
+        holder.bind(("0.0.0.0", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        done = up(
+            pyorch,
+            "name: x\nservices:\n"
+            f"  a: {{image: busybox, command: sleep 9, ports: ['{port}:80']}}\n",
+        )
+
+    assert done.code == 1
+    assert str(port) in done.err
+    assert "python" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("services: {a: {imagee: busybox}}", ["stack.yml:1:", "imagee", "image"]),
+        ("services: {a: {image: busybox, scale: many}}", ["stack.yml:1:", "scale"]),
+        ("services: {a: {image: x, depends_on: [b]}}", ["stack.yml:1:", "`b`"]),
+        (
+            "services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}",
+            ["a -> b -> a", "hint: "],
+        ),
+        ("services: {a: {image: x, volumes: ['data:/data']}}", ["stack.yml:1:", "data"]),
+        ("services: {a: {image: x, env_file: nope.env}}", ["nope.env"]),
+        ("services: [", ["stack.yml:"]),
+    ],
+)
+def test_a_mistake_in_the_file_is_shown_where_it_is(bare, text, expected):
+    done = up(bare, "name: x\n" + text + "\n")
+
+    assert done.code == 1
+    for word in expected:
+        assert word.replace(":1:", ":2:") in done.err
+    assert "Traceback" not in done.err
+
+
+def test_without_root_one_sentence_says_so(bare):
+    program = (
+        "import os, sys, orchestrator.cli.ls, orchestrator.client.launch as _;"
+        "os.setuid(65534); sys.exit(orchestrator.cli.main(['ls']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**bare.environment, "PYORCH_RUN": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: pyorch needs root to run containers",
+        "hint: try again with sudo",
+    ]
+
+
+def test_a_broken_archive_is_refused_and_leaves_nothing(bare):
+    (bare.work / "broken.tar").write_bytes(b"not a tarball" * 100)
+
+    done = bare.try_("image", "load", "broken.tar")
+
+    assert done.code == 1
+    assert "broken.tar" in done.err
+    assert bare.run("image", "ls", "-q") == ""
+
+
+@pytest.mark.parametrize("flag", ["--nonsense", "nonsense"])
+def test_a_wrong_word_is_one_line(bare, flag):
+    done = bare.try_(flag)
+
+    assert done.code == 1
+    assert done.err.startswith("error: ")

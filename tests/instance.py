@@ -1,0 +1,166 @@
+"""A pyorch of a test's own: its directories, its names on the host, its daemon."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.client import Client
+from orchestrator.settings import Settings
+from tests.leaks import find_leaks
+
+PATIENCE = 30.0
+BUSYBOX = Path("/bin/busybox")
+APPLETS = ("sh", "sleep", "cat", "echo", "nc", "httpd", "wget", "nslookup", "id", "ls", "mkdir")
+APPLETS += (
+    "true",
+    "false",
+    "timeout",
+    "kill",
+    "env",
+    "seq",
+    "touch",
+    "hostname",
+    "tty",
+    "wc",
+    "dd",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Pyorch:
+    """Runs ``pyorch`` as a user would, in a working directory of its own."""
+
+    name: str
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.work.mkdir(exist_ok=True)
+        self.environment = {
+            **os.environ,
+            "PYORCH_INSTANCE": self.name,
+            "PYORCH_DATA": str(self.home / "data"),
+            "PYORCH_RUN": str(self.home / "run"),
+            "NO_COLOR": "1",
+        }
+
+    @property
+    def work(self) -> Path:
+        """Where commands run and stack files are written."""
+        return self.home / "work"
+
+    @property
+    def settings(self) -> Settings:
+        """The instance's settings, as the daemon reads them."""
+        return Settings.from_environ(self.environment)
+
+    @property
+    def client(self) -> Client:
+        """A client of its daemon."""
+        return Client(self.settings.socket)
+
+    def write(self, text: str, name: str = "stack.yml") -> Path:
+        """Write a file into the working directory."""
+        path = self.work / name
+        path.write_text(text)
+        return path
+
+    def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
+        """Begin a command and return its process."""
+        return subprocess.Popen(
+            [Path(sys.executable).parent / "pyorch", *words],
+            cwd=self.work,
+            env=self.environment,
+            stdin=more.pop("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+
+    def try_(self, *words: str, stdin: str | None = None) -> Done:
+        """Run a command to its end, whatever that is."""
+        process = self.start(*words, stdin=subprocess.PIPE)
+        out, err = process.communicate(stdin, timeout=120)
+        return Done(code=process.returncode, out=out, err=err)
+
+    def run(self, *words: str, stdin: str | None = None) -> str:
+        """Run a command that must succeed, and return what it printed."""
+        done = self.try_(*words, stdin=stdin)
+        assert done.code == 0, f"pyorch {' '.join(words)}: {done.code}\n{done.out}\n{done.err}"
+        return done.out
+
+    def ps(self, stack: str) -> dict[str, dict[str, Any]]:
+        """Return what ``ps -a`` says, by the containers' names."""
+        lines = self.run("-p", stack, "ps", "-a", "--format", "json").splitlines()
+        return {one["Name"]: one for one in map(json.loads, lines)}
+
+    def until(self, stack: str, so: Callable[[Mapping[str, Any]], object]) -> Mapping[str, Any]:
+        """Return the first state of a stack for which ``so`` holds."""
+        process_deadline = signal.alarm(int(PATIENCE))
+        try:
+            for entry in self.client.stream("GET", f"/v1/stacks/{stack}/events"):
+                if entry["type"] == "state" and so(entry):
+                    return entry
+        finally:
+            signal.alarm(process_deadline)
+        raise AssertionError(f"stack `{stack}` went away meanwhile")
+
+    def processes(self, container: str) -> list[int]:
+        """Return the host's ids of the processes of e.g. ``shop/web.1``."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    groups = (folder / "cgroup").read_text()
+                except OSError:
+                    continue
+                if f"/{self.settings.instance().cgroup}/{container}\n" in groups:
+                    found.append(int(folder.name))
+        return sorted(found)
+
+    def daemon_pid(self) -> int:
+        """Return the process id of the daemon that runs."""
+        return int((self.settings.data / "daemon.lock").read_text())
+
+    def clean(self) -> list[str]:
+        """Take everything down; return what is left on the host, which should be nothing."""
+        if self.settings.socket.exists() or (self.settings.data / "state.db").exists():
+            for line in self.run("ls").splitlines()[1:]:
+                self.run("-p", line.split()[0], "down", "-v", "-t", "0")
+            self.run("daemon", "stop")
+        return find_leaks(self.settings.instance())
+
+
+def make_busybox(folder: Path) -> Path:
+    """Write the root filesystem of the smallest image there is, and return the tarball."""
+    root = folder / "rootfs"
+    for part in ("bin", "etc", "tmp"):
+        (root / part).mkdir(parents=True)
+    shutil.copy(BUSYBOX, root / "bin" / "busybox")
+    for applet in APPLETS:
+        (root / "bin" / applet).symlink_to("busybox")
+    (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\nweb:x:7:8::/:/bin/sh\n")
+    (root / "etc" / "group").write_text("root:x:0:\nweb:x:8:\n")
+    tarball = folder / "busybox.tar"
+    with tarfile.open(tarball, "w") as archive:
+        archive.add(root, arcname=".")
+    return tarball

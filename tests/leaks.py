@@ -1,0 +1,97 @@
+"""What one instance has on this host: processes, mounts, cgroups, links, tables, files."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from runtime.types import Instance
+
+CGROUPS = Path("/sys/fs/cgroup")
+KEPT_IN_DATA = {"images", "state.db", "state.db-wal", "state.db-shm"}
+"""Files of the data directory that outlive every stack."""
+
+
+def find_leaks(instance: Instance) -> list[str]:
+    """Name everything that is left; an instance with no stack and no daemon has nothing."""
+    return [
+        *find_processes(instance),
+        *find_mounts(instance),
+        *find_cgroups(instance),
+        *find_links(instance),
+        *find_tables(instance),
+        *find_files(instance),
+    ]
+
+
+def find_processes(instance: Instance) -> list[str]:
+    """Name processes in our cgroups, and those that carry our directories on their command line."""
+    marks = (str(instance.data), str(instance.run))
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            groups = (folder / "cgroup").read_text()
+        except OSError:
+            continue
+        ours = f":/{instance.cgroup}/" in groups
+        if ours or (words[0] and any(mark in word for mark in marks for word in words)):
+            found.append(f"process {folder.name}: {' '.join(words)[:120]}")
+    return found
+
+
+def find_mounts(instance: Instance) -> list[str]:
+    """Name mounts below our directories."""
+    roots = (f"{instance.data}/", f"{instance.run}/")
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [f"mount {point}" for point in points if point.startswith(roots)]
+
+
+def find_cgroups(instance: Instance) -> list[str]:
+    """Name our directory in any hierarchy."""
+    places = [CGROUPS, *(one for one in CGROUPS.iterdir() if one.is_dir())]
+    return [
+        f"cgroup {place / instance.cgroup}"
+        for place in places
+        if (place / instance.cgroup).is_dir()
+    ]
+
+
+def find_links(instance: Instance) -> list[str]:
+    """Name links that carry our alias."""
+    done = subprocess.run(["ip", "-j", "link"], capture_output=True, check=True)
+    links = json.loads(done.stdout)
+    return [
+        f"link {link['ifname']}"
+        for link in links
+        if link.get("ifalias", "").startswith(instance.alias)
+    ]
+
+
+def find_tables(instance: Instance) -> list[str]:
+    """Name our nft table."""
+    done = subprocess.run(["nft", "-j", "list", "tables"], capture_output=True, check=True)
+    tables = [one["table"]["name"] for one in json.loads(done.stdout)["nftables"] if "table" in one]
+    return [f"nft table {name}" for name in tables if name == instance.table]
+
+
+def find_files(instance: Instance) -> list[str]:
+    """Name what stacks left in our directories."""
+    found = []
+    for folder in (
+        instance.run / "netns",
+        instance.run / "containers",
+        instance.run / "exits",
+        instance.run / "oci",
+        instance.run / "network" / "networks",
+        instance.run / "network" / "sandboxes",
+        instance.data / "containers",
+        instance.data / "volumes",
+        instance.data / "logs",
+        instance.data / "secrets",
+    ):
+        if folder.is_dir():
+            found += [f"file {path}" for path in folder.iterdir()]
+    found += [f"file {path}" for path in (instance.run / "dns").glob("*.hosts")]
+    return found
