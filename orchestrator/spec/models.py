@@ -62,6 +62,13 @@ def _words(value: Any) -> Any:
     return value
 
 
+def _port_texts(given: object) -> object:
+    # A port is text, since it may be a range or name a protocol, but most people write a number.
+    if isinstance(given, list):
+        return [str(one) if type(one) is int else one for one in given]
+    return given
+
+
 def _listed(value: Any) -> Any:
     if value is None:
         return ()
@@ -114,6 +121,7 @@ Strings = Annotated[dict[str, str | None], BeforeValidator(_strings)]
 Labels = Annotated[dict[str, str], BeforeValidator(_labels)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Ports = Annotated[tuple[str, ...], BeforeValidator(_port_texts)]
 
 
 class SpecModel(BaseModel):
@@ -300,7 +308,7 @@ class Service(SpecModel):
     labels: Labels = {}
     annotations: Labels = {}
     ports: Annotated[tuple[Port, ...], BeforeValidator(_ports)] = ()
-    expose: Listed = ()
+    expose: Ports = ()
     volumes: Annotated[tuple[Mount, ...], BeforeValidator(_volumes)] = ()
     tmpfs: Listed = ()
     configs: Annotated[tuple[FileMount, ...], BeforeValidator(_sources)] = ()

@@ -1,0 +1,185 @@
+"""Images come from archives, layouts, root filesystems and a real registry."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+
+def blob(layout, data):
+    digest = hashlib.sha256(data).hexdigest()
+    folder = layout / "blobs" / "sha256"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / digest).write_bytes(data)
+    return {"digest": f"sha256:{digest}", "size": len(data)}
+
+
+@pytest.fixture
+def layout(tmp_path, busybox):
+    """An OCI layout of the tiny image."""
+    folder = tmp_path / "layout"
+    layer = blob(folder, busybox.read_bytes())
+    config = blob(
+        folder,
+        json.dumps(
+            {
+                "architecture": "amd64",
+                "os": "linux",
+                "config": {"Cmd": ["sleep", "1000"], "Env": ["COLOUR=green"]},
+                "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+            }
+        ).encode(),
+    )
+    kind = "application/vnd.oci.image."
+    manifest = blob(
+        folder,
+        json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": kind + "manifest.v1+json",
+                "config": {**config, "mediaType": kind + "config.v1+json"},
+                "layers": [{**layer, "mediaType": kind + "layer.v1.tar"}],
+            }
+        ).encode(),
+    )
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (folder / "index.json").write_text(
+        json.dumps(
+            {
+                "schemaVersion": 2,
+                "manifests": [{**manifest, "mediaType": kind + "manifest.v1+json"}],
+            }
+        )
+    )
+    return folder
+
+
+STACK = "name: x\nservices: {{a: {{image: '{}', stop_grace_period: 0s}}}}\n"
+
+
+def colour(pyorch, image):
+    pyorch.write(STACK.format(image))
+    pyorch.run("up", "-d", "--wait")
+    return pyorch.run("-p", "x", "exec", "-T", "a", "sh", "-c", "echo $COLOUR").strip()
+
+
+def test_an_oci_layout_runs_with_its_own_command_and_environment(bare, layout):
+    bare.run("image", "load", str(layout), "--name", "tiny")
+
+    assert colour(bare, "tiny") == "green"
+
+
+def test_an_oci_archive_runs(bare, layout):
+    with tarfile.open(bare.work / "tiny.tar", "w") as archive:
+        archive.add(layout, arcname=".")
+
+    bare.run("image", "load", "tiny.tar", "--name", "tiny")
+
+    assert colour(bare, "tiny") == "green"
+
+
+def test_a_docker_archive_runs(bare, layout):
+    archive = bare.work / "docker.tar"
+    subprocess.run(
+        ["skopeo", "copy", "-q", f"oci:{layout}", f"docker-archive:{archive}:tiny:1"], check=True
+    )
+
+    bare.run("image", "load", "docker.tar")
+
+    assert colour(bare, "tiny:1") == "green"
+
+
+def test_a_directory_is_imported(bare, busybox, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    with tarfile.open(busybox) as archive:
+        archive.extractall(root, filter="fully_trusted")
+
+    bare.run("image", "import", str(root), "tiny", "--env", "COLOUR=red", "--cmd", "sleep 99")
+
+    assert colour(bare, "tiny") == "red"
+
+
+def test_a_changed_byte_is_found_by_its_digest(bare, layout):
+    biggest = max((layout / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(biggest.read_bytes())
+    data[5000] ^= 1
+    biggest.write_bytes(data)
+
+    done = bare.try_("image", "load", str(layout), "--name", "tiny")
+
+    assert done.code == 1
+    assert "digest" in done.err
+    assert bare.run("image", "ls", "-q") == ""
+
+
+@pytest.fixture
+def registry(tmp_path, free_port):
+    """A registry on this machine; yields its address."""
+    config = tmp_path / "registry.yml"
+    config.write_text(
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
+        f"http: {{addr: '127.0.0.1:{free_port}'}}\n"
+    )
+    process = subprocess.Popen(
+        ["docker-registry", "serve", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield f"127.0.0.1:{free_port}"
+    process.kill()
+    process.wait()
+
+
+def push(layout, reference):
+    # A registry that is still starting refuses: skopeo asks again.
+    subprocess.run(
+        ["skopeo", "copy", "-q", "--retry-times", "5", "--dest-tls-verify=false"]
+        + [f"oci:{layout}", f"docker://{reference}"],
+        check=True,
+    )
+
+
+def test_a_missing_image_is_pulled_by_up(bare, layout, registry):
+    push(layout, f"{registry}/tiny:1")
+
+    assert colour(bare, f"{registry}/tiny:1") == "green"
+
+
+def test_an_image_that_is_nowhere_is_one_sentence(bare, layout, registry):
+    push(layout, f"{registry}/tiny:1")
+
+    done = bare.try_("image", "pull", f"{registry}/other:1")
+
+    assert done.code == 1
+    assert f"{registry}/other:1" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_registry_that_lies_about_a_layer_is_found_out(bare, layout, registry, tmp_path):
+    push(layout, f"{registry}/tiny:1")
+    stored = sorted(tmp_path.glob("registry/docker/registry/v2/blobs/sha256/*/*/data"))
+    biggest = max(stored, key=lambda path: path.stat().st_size)
+    data = bytearray(biggest.read_bytes())
+    data[5000] ^= 1
+    biggest.write_bytes(data)
+
+    done = bare.try_("image", "pull", f"{registry}/tiny:1")
+
+    assert done.code == 1
+    assert "digest" in done.err
+    assert bare.run("image", "ls", "-q") == ""
+
+
+def test_a_removed_image_is_gone(bare, layout):
+    bare.run("image", "load", str(layout), "--name", "tiny")
+    bare.run("image", "rm", "tiny")
+
+    assert bare.run("image", "ls", "-q") == ""
+    shutil.rmtree(layout)
