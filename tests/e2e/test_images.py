@@ -139,11 +139,8 @@ def registry(tmp_path, free_port):
 
 def push(layout, reference):
     # A registry that is still starting refuses: skopeo asks again.
-    subprocess.run(
-        ["skopeo", "copy", "-q", "--retry-times", "5", "--dest-tls-verify=false"]
-        + [f"oci:{layout}", f"docker://{reference}"],
-        check=True,
-    )
+    flags = ["-q", "--retry-times", "5", "--dest-tls-verify=false"]
+    subprocess.run(["skopeo", "copy", *flags, f"oci:{layout}", f"docker://{reference}"], check=True)
 
 
 def test_a_missing_image_is_pulled_by_up(bare, layout, registry):

@@ -95,7 +95,7 @@ def test_a_symbolic_link_is_never_followed_to_the_outside(place, link):
         unpack_layer(hostile, place / "target")
     except InvalidError:
         return
-    assert not (place / "outside/canary").read_text() == "dead"
+    assert (place / "outside/canary").read_text() == "alive"
 
 
 def test_a_chain_of_links_is_never_followed_to_the_outside(place):
