@@ -233,14 +233,13 @@ class _Loader:
             "configs": self._carried(content, "configs", name),
             "secrets": self._carried(content, "secrets", name),
         }
-        self._stop_on_problems()
         try:
             stack = StackFile.model_validate(document)
         except ValidationError as error:
+            told = {problem.path for problem in self.problems}
             for found in error.errors():
-                self._from_pydantic(found)
-            self._stop_on_problems()
-            raise
+                self._from_pydantic(found, told)
+            raise SpecError(self._in_order()) from None
         self._consistent(stack)
         return stack
 
@@ -414,8 +413,11 @@ class _Loader:
                 hint = suggest(name, declared) or f"declare it under top-level `{kind}s:`"
                 self._complain(path, f"undeclared {kind} `{name}`", hint=hint)
 
-    def _from_pydantic(self, found: Any) -> None:
+    def _from_pydantic(self, found: Any, told: set[str]) -> None:
         path = tuple(str(part) for part in found["loc"] if not str(part).startswith("function-"))
+        place = path[:-1] if found["type"] == "missing" else path
+        if ".".join(place) in told:
+            return
         cause = str(found["msg"]).removeprefix("Value error, ")
         hint = None
         if found["type"] == "extra_forbidden":
@@ -435,7 +437,10 @@ class _Loader:
 
     def _stop_on_problems(self) -> None:
         if self.problems:
-            raise SpecError(self.problems)
+            raise SpecError(self._in_order())
+
+    def _in_order(self) -> list[Problem]:
+        return sorted(self.problems, key=lambda one: (one.mark.file, one.mark.line))
 
 
 def _normal(name: str) -> str:

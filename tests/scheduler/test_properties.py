@@ -130,13 +130,23 @@ class World:
     def __init__(self, desired, host):
         self.desired = desired
         self.now = NOW
-        self.replicas = {one.id: one for one in host.replicas}
+        self.checked = {one.name for one in desired.services if one.healthcheck}
+        self.replicas = {one.id: self._probed(one) for one in host.replicas}
         self.networks = {one.name: one for one in host.networks}
         self.volumes = {one.name: one for one in host.volumes}
         self.images = dict(host.images)
         self.ports = list(host.ports)
         self.addresses = list(host.addresses)
-        self.checked = {one.name for one in desired.services if one.healthcheck}
+
+    def _probed(self, replica):
+        """A replica has a health exactly when its service has a healthcheck."""
+        match replica.phase:
+            case Running(health=health) if (health is Health.NONE) is (
+                replica.id.service in self.checked
+            ):
+                health = Health.STARTING if health is Health.NONE else Health.NONE
+                return replace(replica, phase=replace(replica.phase, health=health))
+        return replica
 
     def observe(self):
         return ObservedStack(
