@@ -1,13 +1,13 @@
 # make demo    bring up the guestbook          make test       everything the tests need, then the tests
 # make down    take it away, with its data     make test-pure  the tests that need no root, in seconds
-# make check   style, types, layers
+# make check   style, types, layers            make bench      how fast, beside docker where it runs
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
 TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: demo down test test-pure check install install-dev
+.PHONY: demo down bench test test-pure check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -32,6 +32,9 @@ check: install-dev
 
 test: check
 	$(SUDO) $(PYTHON) -m pytest -q
+
+bench: install-dev
+	$(SUDO) $(PYTHON) -m benchmarks
 
 test-pure:
 	@packaging/venv '[dev]'

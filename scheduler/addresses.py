@@ -7,6 +7,9 @@ from ipaddress import IPv4Address, IPv4Network
 from scheduler.errors import ExhaustedError
 from scheduler.ids import NetworkName, ReplicaId, StackName
 
+RESERVED = 3
+"""Addresses of a subnet no replica can have: its first, its last, and the gateway's."""
+
 
 def choose_subnet(
     network: NetworkName,
@@ -32,6 +35,15 @@ def choose_subnet(
         f"cannot find a free subnet for network `{network}`",
         hint="free some networks, or give the daemon more pools with PYORCH_POOLS",
     )
+
+
+def prefix_for(members: int, smallest: int) -> int:
+    """Return the prefix length of a subnet that holds ``members`` twice over, or ``smallest``.
+
+    Twice, because a stack that is scaled up must not need another network.
+    """
+    needed = 2 * members + RESERVED
+    return min(smallest, 32 - (needed - 1).bit_length())
 
 
 def gateway_of(subnet: IPv4Network) -> IPv4Address:

@@ -16,7 +16,7 @@ from scheduler.actions import (
     RemoveNetwork,
     RemoveReplica,
 )
-from scheduler.addresses import choose_address, choose_subnet, gateway_of
+from scheduler.addresses import choose_address, choose_subnet, gateway_of, prefix_for
 from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Intent
 from scheduler.errors import ExhaustedError
 from scheduler.gates import Gatekeeper
@@ -127,9 +127,13 @@ class _Planner:
         taken = [*self.observed.routes, *(other.subnet for other in self.observed.networks)]
         taken += [subnet for subnet, _ in self.subnets.values()]
         try:
-            subnet = wanted.subnet or choose_subnet(
-                wanted.name, self.desired.pools, self.desired.subnet_prefix, taken
+            members = sum(
+                service.replicas
+                for service in self.desired.services
+                if any(place.network == wanted.name for place in service.networks)
             )
+            prefix = prefix_for(members, self.desired.subnet_prefix)
+            subnet = wanted.subnet or choose_subnet(wanted.name, self.desired.pools, prefix, taken)
         except ExhaustedError as error:
             self._refuse("network", wanted.name, str(error), hint=error.hint)
             return
