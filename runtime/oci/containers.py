@@ -36,6 +36,7 @@ from runtime.oci.exec import RuntimeExec
 from runtime.oci.records import Record, RunState
 from runtime.oci.rootfs import build_mounts, mount_root, unmount_root, write_files
 from runtime.oci.users import resolve_user
+from runtime.orphans import Orphans
 from runtime.process import run
 from runtime.types import (
     ContainerConfig,
@@ -84,6 +85,8 @@ class Containers(ContainerDriver):
         self._locks: defaultdict[ContainerId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._callbacks: list[OnExit] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.orphans = Orphans(self._main_processes)
+        """To be told whenever a child of this process has ended."""
 
     async def open(self) -> None:
         """Read every record and watch what runs."""
@@ -270,6 +273,7 @@ class Containers(ContainerDriver):
 
     @override
     async def sweep(self) -> Sequence[str]:
+        self.orphans.look()
         return await in_thread(self._sweep)
 
     @override
@@ -396,6 +400,9 @@ class Containers(ContainerDriver):
             stopped=state.stop_by is not None,
             why=state.why,
         )
+
+    def _main_processes(self) -> set[int]:
+        return {state.pid for state in self._states.values() if state.code is None}
 
     def _known(self, container: ContainerId, verb: str) -> Record:
         record = self._records.get(container)
