@@ -180,11 +180,7 @@ class Reconciler:
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
-        problems = tuple(
-            Problem(message=str(o.error), hint=o.error.hint, stuck=not o.error.retryable)
-            for o in outcomes.values()
-            if isinstance(o, Failed)
-        )
+        problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
         self._report(stored, desired, observed, plan, problems)
@@ -340,3 +336,15 @@ class Reconciler:
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:
+    """Log every refusal once, and return them for people."""
+    found = []
+    for step in plan.steps:
+        outcome = outcomes[step.number]
+        if isinstance(outcome, Failed):
+            error = outcome.error
+            log.warning("step.failed", step=str(step), error=str(error), hint=error.hint)
+            found.append(Problem(message=str(error), hint=error.hint, stuck=not error.retryable))
+    return tuple(found)
