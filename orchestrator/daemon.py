@@ -122,13 +122,16 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
 
     instance = settings.instance()
     images = Images(instance)
+    images.open()
     stack.push_async_callback(images.close)
     volumes = Volumes(instance)
+    volumes.open()
     networks = Networks(instance)
     await networks.open()
     stack.push_async_callback(networks.close)
     containers = Containers(instance, images, volumes)
     await containers.open()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
     return Drivers(containers=containers, images=images, networks=networks, volumes=volumes)
 
