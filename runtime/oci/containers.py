@@ -34,7 +34,13 @@ from runtime.oci.bundle import build_bundle, build_process, display_command
 from runtime.oci.conmon import Monitor
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.records import Record, RunState
-from runtime.oci.rootfs import build_mounts, mount_root, unmount_root, write_files
+from runtime.oci.rootfs import (
+    build_mounts,
+    mount_root,
+    unmount_below,
+    unmount_root,
+    write_files,
+)
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
 from runtime.process import run
@@ -335,7 +341,10 @@ class Containers(ContainerDriver):
         await in_thread(self._clear_files, container)
 
     def _clear_files(self, container: ContainerId) -> None:
-        shutil.rmtree(self._instance.run / "oci" / container, ignore_errors=True)
+        # A runtime killed in the middle leaves a mount in its own state, which then cannot go.
+        state = self._instance.run / "oci" / container
+        unmount_below(state)
+        shutil.rmtree(state, ignore_errors=True)
         cgroups.remove(self._cgroup(container))
 
     def _delete(self, container: ContainerId) -> None:
@@ -360,8 +369,9 @@ class Containers(ContainerDriver):
                 unmount_root(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 found.append(f"half-made container {folder.name}")
-        for folder in list(self._run.iterdir()):
+        for folder in (*self._run.iterdir(), *(self._instance.run / "oci").iterdir()):
             if folder.name not in known:
+                unmount_below(folder)
                 shutil.rmtree(folder, ignore_errors=True)
         wanted = {self._cgroup(name) for name in self._records}
         wanted |= {self._guess_cgroup(ContainerId(name)) for name in busy}

@@ -12,7 +12,7 @@ from tests.instance import PATIENCE, Pyorch
 
 CHANGING = (
     "mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,mount,umount2,unshare,setns,"
-    "sendto,sendmsg,fsync,fdatasync,pwrite64,symlinkat,linkat,execve,pidfd_send_signal,fchown,chmod"
+    "sendto,sendmsg,fsync,fdatasync,pwrite64,symlinkat,linkat,pidfd_send_signal,fchown,chmod"
 )
 """Calls after which something of the host is different."""
 
