@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("runtime.testing.contract")
+
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
 
