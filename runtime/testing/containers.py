@@ -224,6 +224,10 @@ class FakeContainers(Faults, ContainerDriver):
                     code=255, run=box.phase.run, at=0.0, lived=0.0, why="host reboot"
                 )
 
+    def names(self) -> tuple[ContainerId, ...]:
+        """Return the id of every container, sorted."""
+        return tuple(sorted(self._boxes))
+
     def phase(self, container: ContainerId) -> ContainerPhase:
         """Return the phase :meth:`list` reports of one container."""
         return self._boxes[container].phase
