@@ -141,6 +141,7 @@ class Reconciler:
             stored.name,
             view,
             references={name: images[name].id for name in references if name in images},
+            checked={service.name for service in desired.services if service.healthcheck},
             health=self.prober.health,
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),

@@ -1,6 +1,6 @@
 """Driver facts and stored history → :class:`scheduler.observed.ObservedStack`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
@@ -47,6 +47,7 @@ def build_observed(
     view: HostView,
     *,
     references: Mapping[str, str],
+    checked: Collection[str],
     health: Mapping[host.ContainerId, Health],
     histories: Mapping[ReplicaId, ReplicaHistory],
     addresses: tuple[AddressLease, ...],
@@ -55,6 +56,8 @@ def build_observed(
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
     ``references`` maps the image references the stack uses to the ids found for them.
+    ``checked`` are its services with a healthcheck: their replicas are starting until a
+    probe has said something else.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -66,12 +69,13 @@ def build_observed(
         filled.add(facts.id)
         sandbox = sandboxes.get(facts.id)
         own = facts.labels.get(labels.SANDBOX) == "own"
+        unknown = Health.STARTING if replica.service in checked else Health.NONE
         replicas.append(
             ObservedReplica(
                 id=replica,
                 revision=Revision(facts.labels.get(labels.REVISION, "")),
                 image=facts.image,
-                phase=_phase(facts, health.get(facts.id, Health.NONE)),
+                phase=_phase(facts, health.get(facts.id, unknown)),
                 attempts=histories.get(replica, ReplicaHistory()).attempts,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
