@@ -39,6 +39,7 @@ class World:
             volumes=self.host.volumes,
         )
         self.orchestrator = None
+        self.applied = None
 
     @asynccontextmanager
     async def daemon(self):
@@ -53,13 +54,13 @@ class World:
     async def apply(self, text, **options):
         """Have a stack file of this text wanted from now on."""
         request = LoadRequest(files=("-",), stdin=text, cwd=self.folder)
-        model = load_stack(request).stack
-        return await self.orchestrator.apply(model, options=ApplyOptions(**options))
+        self.applied = load_stack(request).stack
+        return await self.orchestrator.apply(self.applied, options=ApplyOptions(**options))
 
     async def up(self, text, **options):
         """Apply, and return the state once the stack is as wanted."""
         await self.apply(text, **options)
-        return await self.settled()
+        return await self.settled(self.applied.name)
 
     async def down(self, stack="shop", *, volumes=False, grace=None):
         """Take a stack down, and return when it is gone."""
