@@ -1,11 +1,12 @@
 """Driver facts and stored history → :class:`scheduler.observed.ObservedStack`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
 from orchestrator.translate import labels
 from runtime import types as host
+from scheduler import Reservation
 from scheduler.ids import (
     NetworkName,
     ReplicaId,
@@ -52,12 +53,13 @@ def build_observed(
     histories: Mapping[ReplicaId, ReplicaHistory],
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
+    reserved: Reservation,
 ) -> ObservedStack:
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
-    probe has said something else.
+    probe has said something else. ``reserved`` is what other stacks hold of the machine.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -70,6 +72,7 @@ def build_observed(
         sandbox = sandboxes.get(facts.id)
         own = facts.labels.get(labels.SANDBOX) == "own"
         unknown = Health.STARTING if replica.service in checked else Health.NONE
+        reservation = _reservation(facts)
         replicas.append(
             ObservedReplica(
                 id=replica,
@@ -81,6 +84,8 @@ def build_observed(
                 if sandbox
                 else (),
                 sandbox_intact=not own or (sandbox is not None and sandbox.intact),
+                cpu_reservation=reservation.cpus,
+                memory_reservation=reservation.memory,
             )
         )
     members: dict[host.NetworkId, int] = {}
@@ -130,6 +135,27 @@ def build_observed(
         ),
         cpus=float(machine.cpus) if machine else 0.0,
         memory=machine.memory if machine else 0,
+        reserved_cpus=reserved.cpus,
+        reserved_memory=reserved.memory,
+    )
+
+
+def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, Reservation]:
+    """Return what each stack's running containers were promised when they were made."""
+    found: dict[str, Reservation] = {}
+    for facts in containers:
+        if isinstance(facts.phase, host.Running):
+            stack, _ = parse_container_name(facts.id)
+            before, more = found.get(stack, Reservation()), _reservation(facts)
+            found[stack] = Reservation(
+                cpus=before.cpus + more.cpus, memory=before.memory + more.memory
+            )
+    return found
+
+
+def _reservation(facts: host.ContainerFacts) -> Reservation:
+    return Reservation(
+        cpus=float(facts.labels.get(labels.CPUS, 0)), memory=int(facts.labels.get(labels.MEMORY, 0))
     )
 
 

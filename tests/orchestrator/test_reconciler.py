@@ -573,3 +573,71 @@ async def test_a_sweep_that_fails_is_told_and_does_not_end_the_next(world):
 
     assert "sweep.failed" in {line["event"] for line in logs}
     assert all(one.intact for one in await world.host.networks.list())
+
+
+# ── the machine is finite ────────────────────────────────────────────────────────────────
+
+HALF = """
+name: shop
+services:
+  web:
+    image: app
+    scale: 2
+    deploy: {resources: {reservations: {cpus: "0.75", memory: 1G}}}
+"""
+
+
+async def test_replicas_the_machine_has_no_room_for_are_held_and_told(world):
+    async with world.daemon():
+        await world.apply(HALF, scale={"web": 3})
+        state = await world.until(lambda state: state["failure"])
+
+    assert state["failure"].startswith("web.3: needs 0.75 cpus: 0.5 of 2 free, 1.5 reserved")
+    assert world.phases() == {WEB: "running", "shop.web.2": "running"}
+
+
+async def test_what_one_stack_holds_another_does_not_get_until_it_is_gone(world):
+    async with world.daemon():
+        await world.up(HALF)
+        await world.apply(HALF.replace("shop", "blog"))
+        held = await world.until(lambda state: state["failure"], "blog")
+        await world.down()
+        await world.settled("blog")
+
+    assert "0.5 of 2 free, 1.5 reserved" in held["failure"]
+    assert world.phases() == {"blog.web.1": "running", "blog.web.2": "running"}
+
+
+async def test_two_stacks_that_come_at_once_do_not_both_get_the_last_of_it(world):
+    async with world.daemon() as daemon:
+        await asyncio.gather(world.apply(HALF), world.apply(HALF.replace("shop", "blog")))
+        await asyncio.sleep(60)
+        failures = sorted(bool(one.failure) for one in daemon.reconciler.reports.values())
+
+    assert failures == [False, True]
+    assert list(world.phases().values()) == ["running", "running"]
+
+
+async def test_a_daemon_that_comes_back_knows_what_is_held(world):
+    async with world.daemon():
+        await world.up(HALF)
+
+    async with world.daemon():
+        await world.apply(HALF.replace("shop", "blog"))
+        held = await world.until(lambda state: state["failure"], "blog")
+
+    assert "1.5 reserved" in held["failure"]
+    assert world.phases() == {WEB: "running", "shop.web.2": "running"}
+
+
+async def test_a_crash_does_not_cost_a_replica_its_place(world):
+    text = HALF.replace("image: app", "image: app\n    restart: always")
+    async with world.daemon():
+        await world.up(text)
+        await world.apply(HALF.replace("shop", "blog"))
+        await world.until(lambda state: state["failure"], "blog")
+        for _ in range(3):
+            world.containers.end(WEB, 1)
+            await asyncio.sleep(20)
+
+    assert world.phases() == {WEB: "running", "shop.web.2": "running"}

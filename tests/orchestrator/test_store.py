@@ -151,18 +151,17 @@ def test_restarts_in_a_row_and_in_all_are_counted_apart(store):
 
 def test_the_oldest_events_go_when_there_are_too_many(store):
     with store._transaction():
-        for number in range(KEPT_EVENTS):
-            store._db.execute(
-                "INSERT INTO events (stack, name, replica, reason, at_wall)"
-                " VALUES ('shop', 'old', '', '', ?)",
-                (number,),
-            )
-    for _ in range(512):
+        store._db.executemany(
+            "INSERT INTO events (stack, name, replica, reason, at_wall)"
+            " VALUES ('shop', 'old', '', '', ?)",
+            [(number,) for number in range(KEPT_EVENTS + 100)],
+        )
+    for _ in range(256):
         store.record_event("shop", "new", "", "", 0.0)
 
     count = store._db.execute("SELECT COUNT(*) FROM events").fetchone()[0]
     fresh = store._db.execute("SELECT COUNT(*) FROM events WHERE name = 'new'").fetchone()[0]
-    assert fresh == 512
+    assert fresh == 256
     assert KEPT_EVENTS <= count < KEPT_EVENTS + 256
 
 
