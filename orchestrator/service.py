@@ -331,7 +331,13 @@ def _scaled(model: StackFile, scale: Mapping[str, int]) -> StackFile:
     for name, replicas in scale.items():
         if name not in services:
             raise PyorchError(f"--scale: no such service: `{name}`", code="not_found")
-        services[name] = services[name].model_copy(update={"scale": replicas, "deploy": None})
+        deploy = services[name].deploy
+        services[name] = services[name].model_copy(
+            update={
+                "scale": replicas,
+                "deploy": deploy.model_copy(update={"replicas": None}) if deploy else None,
+            }
+        )
     return model.model_copy(update={"services": services})
 
 

@@ -24,6 +24,7 @@ from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
+    DriverError,
     NotFoundError,
     UnavailableError,
     UnsupportedError,
@@ -147,7 +148,11 @@ class Containers(ContainerDriver):
                     "create container", config.id, f"image `{config.image}` is not in the store"
                 )
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
-            await in_thread(self._build, record, image)
+            try:
+                await in_thread(self._build, record, image)
+            except DriverError:
+                await in_thread(self._delete, config.id)
+                raise
             self._records[config.id] = record
 
     @override
