@@ -1,5 +1,7 @@
 """`pyorchd`: build every object once, run them in one task group, leave containers running.
 
+Only where the machine itself goes down are they stopped, too: in order, each with its grace.
+
 The daemon may die at any moment and comes back to what runs: containers are held by their
 monitors, networks and resolvers by the kernel and processes of their own.
 """
@@ -17,7 +19,7 @@ from typing import TextIO
 
 import structlog
 
-from orchestrator import __version__, log
+from orchestrator import __version__, log, systemd
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
@@ -81,6 +83,10 @@ async def serve(settings: Settings) -> None:
             ]
             events_log.info("daemon.started", version=__version__, pid=os.getpid())
             await stopping.wait()
+            if await asyncio.to_thread(systemd.is_shutting_down):
+                # Whoever ends the machine gives nobody's database its grace, and knows no order.
+                events_log.info("daemon.halting")
+                await orchestrator.halt()
             for task in tasks:
                 task.cancel()
         events_log.info("daemon.stopped")
