@@ -14,6 +14,7 @@ from scheduler.actions import (
     KillReplica,
     LeasePort,
     MendSandbox,
+    PrepareReplica,
     PullImage,
     RemoveNetwork,
     RemoveReplica,
@@ -238,7 +239,7 @@ class World:
                     )
                     if lease not in self.addresses:
                         self.addresses.append(lease)
-            case MendSandbox(replica=key):
+            case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
             case StartReplica(replica=key):
                 assert not isinstance(self.replicas[key].phase, Running | Stopping)
