@@ -142,7 +142,7 @@ class World:
         self.others = host
         self.services = {one.name: one for one in desired.services}
         self.checked = {one.name for one in desired.services if one.healthcheck}
-        self.replicas = {one.id: self._probed(one) for one in host.replicas}
+        self.replicas = {one.id: self._reserving(self._probed(one)) for one in host.replicas}
         self.networks = {one.name: one for one in host.networks}
         self.volumes = {one.name: one for one in host.volumes}
         self.images = dict(host.images)
@@ -157,6 +157,17 @@ class World:
             ):
                 health = Health.STARTING if health is Health.NONE else Health.NONE
                 return replace(replica, phase=replace(replica.phase, health=health))
+        return replica
+
+    def _reserving(self, replica):
+        """What a service reserves is part of its revision: the same one reserved the same."""
+        for service in self.desired.services:
+            if (service.name, service.revision) == (replica.id.service, replica.revision):
+                return replace(
+                    replica,
+                    cpu_reservation=service.cpu_reservation,
+                    memory_reservation=service.memory_reservation,
+                )
         return replica
 
     def observe(self):
