@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TextIO
@@ -31,6 +32,8 @@ from orchestrator.store import Store
 from orchestrator.workqueue import WorkQueue
 
 PR_SET_CHILD_SUBREAPER = 36
+WAITERS = 48
+"""Threads for calls that block."""
 
 events_log = structlog.get_logger()
 
@@ -56,6 +59,13 @@ async def serve(settings: Settings) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # What runs in threads waits for the kernel, not for a processor.
+    loop.set_default_executor(ThreadPoolExecutor(WAITERS, thread_name_prefix="wait"))
+    if sys.version_info < (3, 12):
+        # Later versions watch children this way by themselves, and not with a thread for each.
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(loop)
+        asyncio.set_child_watcher(watcher)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
