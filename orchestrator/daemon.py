@@ -32,7 +32,7 @@ from orchestrator.store import Store
 from orchestrator.workqueue import WorkQueue
 
 PR_SET_CHILD_SUBREAPER = 36
-WAITERS = 48
+WAITERS = 16
 """Threads for calls that block."""
 
 events_log = structlog.get_logger()
