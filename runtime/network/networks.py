@@ -112,14 +112,12 @@ class Networks(NetworkDriver):
                     )
             self._put("networks", config.id, _write_network(config))
             self._networks[config.id] = config
-            await self._firewall.open()
-            name = self._bridge(config.id)
-            await self._net.add_bridge(
-                name,
-                f"{self._instance.alias}{config.id}",
-                config.gateway,
-                config.subnet,
-                mtu=config.mtu,
+            alias = f"{self._instance.alias}{config.id}"
+            await asyncio.gather(
+                self._firewall.open(),
+                self._net.add_bridge(
+                    self._bridge(config.id), alias, config.gateway, config.subnet, mtu=config.mtu
+                ),
             )
             for sandbox in tuple(self._sandboxes.values()):
                 # A bridge that was lost took its ports' membership along.
@@ -138,14 +136,16 @@ class Networks(NetworkDriver):
                 raise ConflictError(
                     "remove network", network, f"`{members[0]}` is still attached to it"
                 )
-            await self._wait_for_leaving(network)
-            await self._net.remove(self._bridge(network))
+            await asyncio.gather(
+                self._wait_for_leaving(network), self._net.remove(self._bridge(network))
+            )
             self._networks.pop(network, None)
             self._drop("networks", network)
             if not self._networks:
                 await self._publish(Exposure())
-                await self._net.remove(resolver_link(self._instance))
-                await self._firewall.close()
+                await asyncio.gather(
+                    self._net.remove(resolver_link(self._instance)), self._firewall.close()
+                )
 
     async def _wait_for_leaving(self, network: NetworkId) -> None:
         """Return once no link of removed sandboxes is left in a network."""

@@ -69,7 +69,7 @@ def test_a_mistake_in_the_file_is_shown_where_it_is(bare, text, expected):
 def test_without_root_one_sentence_says_so(bare):
     program = (
         "import os, sys, orchestrator.cli.ls, orchestrator.client.launch as _;"
-        "os.setuid(65534); sys.exit(orchestrator.cli.main(['ls']))"
+        "os.setuid(65534); sys.exit(orchestrator.cli.run(['ls']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
