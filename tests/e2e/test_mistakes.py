@@ -102,3 +102,16 @@ def test_a_wrong_word_is_one_line(bare, flag):
 
     assert done.code == 1
     assert done.err.startswith("error: ")
+
+
+def test_a_daemon_that_cannot_start_says_why(bare):
+    bare.settings.data.mkdir(parents=True)
+    (bare.settings.data / "state.db").write_bytes(b"this is no database" * 100)
+
+    done = bare.try_("ls")
+
+    assert done.code == 1
+    assert "state.db" in done.err
+    assert "move it aside" in done.err
+    assert "Traceback" not in done.err
+    (bare.settings.data / "state.db").unlink()
