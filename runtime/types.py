@@ -278,6 +278,14 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Freed:
+    """What a collection took away: images, and bytes of the disk."""
+
+    images: tuple[Digest, ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullProgress:
     """How far a pull is: one layer, ``done`` of ``total`` bytes."""
 

@@ -1,0 +1,82 @@
+"""Work that several want at once and that is done once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from runtime.drivers import OnProgress
+from runtime.types import PullProgress
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    listeners: list[OnProgress] = field(default_factory=list)
+    waiting: int = 0
+    task: "asyncio.Future[T] | None" = None
+
+    def tell(self, step: PullProgress) -> None:
+        for listener in self.listeners:
+            listener(step)
+
+
+class Flights(Generic[T]):
+    """Whoever asks for what is under way joins it; it ends when nobody waits any more."""
+
+    def __init__(self) -> None:
+        """Begin with nothing under way."""
+        self._flights: dict[str, _Flight[T]] = {}
+
+    async def share(
+        self, key: str, work: Callable[[OnProgress], Awaitable[T]], listener: OnProgress | None
+    ) -> T:
+        """Return what ``work`` returns, begun by the first who asks for ``key``."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight()
+            flight.task = asyncio.ensure_future(work(flight.tell))
+            flight.task.add_done_callback(lambda _: self._flights.pop(key, None))
+        assert flight.task is not None
+        if listener is not None:
+            flight.listeners.append(listener)
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if listener is not None:
+                flight.listeners.remove(listener)
+            if not flight.waiting and not flight.task.done():
+                self._flights.pop(key, None)
+                flight.task.cancel()
+
+    async def close(self) -> None:
+        """End everything and wait for it."""
+        tasks = [one.task for one in self._flights.values() if one.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Turns:
+    """One at a time for each key."""
+
+    def __init__(self) -> None:
+        """Begin with nobody waiting."""
+        self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}
+
+    @asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Wait until nobody else has ``key``, and have it while the context lasts."""
+        lock, users = self._locks.setdefault(key, (asyncio.Lock(), []))
+        users.append(None)
+        try:
+            async with lock:
+                yield
+        finally:
+            users.pop()
+            if not users:
+                self._locks.pop(key, None)
