@@ -29,6 +29,7 @@ class Flights(Generic[T]):
     def __init__(self) -> None:
         """Begin with nothing under way."""
         self._flights: dict[str, _Flight[T]] = {}
+        self._tasks: set[asyncio.Future[T]] = set()
 
     async def share(
         self, key: str, work: Callable[[OnProgress], Awaitable[T]], listener: OnProgress | None
@@ -38,7 +39,8 @@ class Flights(Generic[T]):
         if flight is None:
             flight = self._flights[key] = _Flight()
             flight.task = asyncio.ensure_future(work(flight.tell))
-            flight.task.add_done_callback(lambda _: self._flights.pop(key, None))
+            self._tasks.add(flight.task)
+            flight.task.add_done_callback(lambda task: self._landed(key, flight, task))
         assert flight.task is not None
         if listener is not None:
             flight.listeners.append(listener)
@@ -50,15 +52,25 @@ class Flights(Generic[T]):
             if listener is not None:
                 flight.listeners.remove(listener)
             if not flight.waiting and not flight.task.done():
-                self._flights.pop(key, None)
+                self._forget(key, flight)
                 flight.task.cancel()
 
     async def close(self) -> None:
         """End everything and wait for it."""
-        tasks = [one.task for one in self._flights.values() if one.task is not None]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _landed(self, key: str, flight: _Flight[T], task: "asyncio.Future[T]") -> None:
+        self._tasks.discard(task)
+        self._forget(key, flight)
+        if not task.cancelled():
+            task.exception()  # nobody may be left to see it
+
+    def _forget(self, key: str, flight: _Flight[T]) -> None:
+        # Another one may have begun under the same key meanwhile.
+        if self._flights.get(key) is flight:
+            del self._flights[key]
 
 
 class Turns:

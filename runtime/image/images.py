@@ -166,7 +166,7 @@ class Images(ImageDriver):
     @override
     async def close(self) -> None:
         await self._pulls.close()
-        self._unpackers.shutdown(wait=True, cancel_futures=True)
+        await in_thread(self._unpackers.shutdown, cancel_futures=True)
 
     # ── pulling ──────────────────────────────────────────────────────────────────────────
 
