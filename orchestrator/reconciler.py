@@ -5,6 +5,7 @@ queue, the pass reads the whole situation again, so a lost or repeated wake-up c
 nothing but the delay.
 """
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import Callable, Mapping
@@ -157,7 +158,8 @@ class Reconciler:
         _, pins = self.store.generation(name, stored.generation)
         desired, observed, images = await self.prepare(stored, model, pins)
         if self._pin(stored, desired, images, pins):
-            desired, observed, images = await self.prepare(stored, model, pins)
+            images |= await find_images(self.drivers.images, pins.values())
+            desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         self.desired[name] = desired
         self._release_ports(desired)
         plan = plan_stack(desired, observed, now=self.now())
@@ -200,7 +202,7 @@ class Reconciler:
             took=round(self.now() - started, 4),
         )
         if self._gone(desired, observed, plan):
-            self._forget(name)
+            await self._forget(name)
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
@@ -331,12 +333,13 @@ class Reconciler:
             and not observed.sandboxes
         )
 
-    def _forget(self, name: str) -> None:
+    async def _forget(self, name: str) -> None:
         self.desired.pop(name, None)
         self.reports.pop(name, None)
         self._models.pop(name, None)
         self._errors.pop(name, None)
-        shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
+        logs = self.settings.data / "logs" / name
+        await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))

@@ -233,9 +233,12 @@ class Store:
             )
 
     def forget(self, name: str) -> None:
-        """Drop a stack of which nothing is left, secrets first."""
+        """Drop a stack of which nothing is left, secrets first.
+
+        Where a power cut undoes it, the wish to remove the stack is still there.
+        """
         shutil.rmtree(self._secrets / name, ignore_errors=True)
-        with self._transaction():
+        with self._brief_transaction():
             self._db.execute("DELETE FROM stacks WHERE name = ?", (name,))
             self._db.execute("DELETE FROM events WHERE stack = ?", (name,))
 
@@ -383,8 +386,8 @@ class Store:
     def _brief_transaction(self) -> Iterator[None]:
         """Change everything or nothing, safe from a kill but not from a power cut at once.
 
-        For what describes processes: a power cut ends those too. Waiting for the disk a few
-        times a container would be most of what starting it costs.
+        For what describes processes, which a power cut ends too, and what is found out again.
+        Waiting for the disk a few times a container would be most of what starting it costs.
         """
         self._db.execute("PRAGMA synchronous=NORMAL")
         try:
