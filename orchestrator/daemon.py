@@ -1,5 +1,7 @@
 """`pyorchd`: build every object once, run them in one task group, leave containers running.
 
+Only where the machine itself goes down are they stopped, too: in order, each with its grace.
+
 The daemon may die at any moment and comes back to what runs: containers are held by their
 monitors, networks and resolvers by the kernel and processes of their own.
 """
@@ -18,7 +20,7 @@ from typing import TextIO
 
 import structlog
 
-from orchestrator import __version__, log
+from orchestrator import __version__, log, systemd
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
@@ -71,6 +73,10 @@ async def serve(settings: Settings) -> None:
             api = group.create_task(serve_api(orchestrator, stopping), name="api")
             events_log.info("daemon.started", version=__version__, pid=os.getpid())
             await stopping.wait()
+            if await asyncio.to_thread(systemd.is_shutting_down):
+                # Whoever ends the machine gives nobody's database its grace, and knows no order.
+                events_log.info("daemon.halting")
+                await orchestrator.halt()
             api.cancel()
         events_log.info("daemon.stopped")
 
@@ -136,13 +142,16 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
 
     instance = settings.instance()
     images = Images(instance)
+    images.open()
     stack.push_async_callback(images.close)
     volumes = Volumes(instance)
+    volumes.open()
     networks = Networks(instance)
     await networks.open()
     stack.push_async_callback(networks.close)
     containers = Containers(instance, images, volumes)
     await containers.open()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
     return Drivers(containers=containers, images=images, networks=networks, volumes=volumes)
 

@@ -8,7 +8,7 @@ nothing but the delay.
 import itertools
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -73,6 +73,8 @@ class Reconciler:
     events: EventBus
     now: Callable[[], float]
     prober: Prober
+    halting: bool = False
+    """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
     reports: dict[str, PassReport] = field(default_factory=dict)
     desired: dict[str, DesiredStack] = field(default_factory=dict)
@@ -157,6 +159,8 @@ class Reconciler:
         stored = self.store.stack(name)
         if stored is None:
             return None
+        if self.halting and stored.intent is Intent.RUN:
+            stored = replace(stored, intent=Intent.STOP)
         started = self.now()
         model = self.model(stored)
         _, pins = self.store.generation(name, stored.generation)
@@ -188,11 +192,7 @@ class Reconciler:
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
-        problems = tuple(
-            Problem(message=str(o.error), hint=o.error.hint, stuck=not o.error.retryable)
-            for o in outcomes.values()
-            if isinstance(o, Failed)
-        )
+        problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
         self._report(stored, desired, observed, plan, problems)
@@ -355,3 +355,15 @@ class Reconciler:
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:
+    """Log every refusal once, and return them for people."""
+    found = []
+    for step in plan.steps:
+        outcome = outcomes[step.number]
+        if isinstance(outcome, Failed):
+            error = outcome.error
+            log.warning("step.failed", step=str(step), error=str(error), hint=error.hint)
+            found.append(Problem(message=str(error), hint=error.hint, stuck=not error.retryable))
+    return tuple(found)

@@ -34,7 +34,7 @@ from scheduler.plan import Step
 
 log = structlog.get_logger()
 
-Configure = Callable[[actions.CreateReplica, Path | None], ContainerConfig]
+Configure = Callable[[actions.Filling, Path | None], ContainerConfig]
 """Build the container's configuration; the path is that of its sandbox, if it has its own."""
 
 
@@ -97,7 +97,7 @@ class StackActions:
                         target=action.target,
                     )
                 )
-            case actions.CreateReplica():
+            case actions.CreateReplica() | actions.PrepareReplica():
                 await self._create(action)
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
@@ -117,7 +117,7 @@ class StackActions:
             case unknown:
                 assert_never(unknown)
 
-    async def _create(self, action: actions.CreateReplica) -> None:
+    async def _create(self, action: actions.Filling) -> None:
         # Leased before it is used: after a kill in between, the slot finds its address again.
         self.store.lease_addresses(self.stack, action.replica, action.addresses)
         netns = None
@@ -162,6 +162,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.LeasePort: "port.leased",
     actions.CreateReplica: "replica.created",
     actions.MendSandbox: "replica.mended",
+    actions.PrepareReplica: "replica.prepared",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
