@@ -618,6 +618,19 @@ async def test_replicas_the_machine_has_no_room_for_are_held_and_told(world):
     assert world.phases() == {WEB: "running", "shop.web.2": "running"}
 
 
+async def test_a_machine_that_is_full_is_not_walked_over_again_and_again(world):
+    async with world.daemon():
+        await world.apply(HALF, scale={"web": 3})
+        await world.until(lambda state: state["failure"])
+        # A walk over every process of the host would be refused from here on.
+        world.host.networks.failures["host", ""] = UnavailableError("look at", "host", "busy")
+        await asyncio.sleep(60)
+        state = await world.orchestrator.view("shop")
+
+    assert state.errors == ()
+    assert "web.3: needs 0.75 cpus" in state.failure
+
+
 async def test_what_one_stack_holds_another_does_not_get_until_it_is_gone(world):
     async with world.daemon():
         await world.up(HALF)
