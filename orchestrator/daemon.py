@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TextIO
@@ -34,6 +35,8 @@ from orchestrator.store import Store
 from orchestrator.workqueue import WorkQueue
 
 PR_SET_CHILD_SUBREAPER = 36
+WAITERS = 16
+"""Threads for calls that block."""
 
 events_log = structlog.get_logger()
 
@@ -59,6 +62,13 @@ async def serve(settings: Settings) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # What runs in threads waits for the kernel, not for a processor.
+    loop.set_default_executor(ThreadPoolExecutor(WAITERS, thread_name_prefix="wait"))
+    if sys.version_info < (3, 12):
+        # Later versions watch children this way by themselves, and not with a thread for each.
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(loop)
+        asyncio.set_child_watcher(watcher)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:

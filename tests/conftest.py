@@ -3,7 +3,6 @@
 import os
 import secrets
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"
     sys.path.insert(0, str(folder))
 
 from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
+from tests.registry import serve_registry  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -54,18 +54,6 @@ def free_port():
 
 @pytest.fixture
 def registry(tmp_path, free_port):
-    """A registry on this machine; yields its address."""
-    config = tmp_path / "registry.yml"
-    config.write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{free_port}'}}\n"
-    )
-    process = subprocess.Popen(
-        ["docker-registry", "serve", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"127.0.0.1:{free_port}"
-    process.kill()
-    process.wait()
+    """The address of a registry on this machine, without TLS."""
+    with serve_registry(tmp_path, free_port) as address:
+        yield address

@@ -105,7 +105,7 @@ class StackActions:
             case actions.StartReplica(replica=replica, attempt=attempt):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(self.stack, replica, attempt=attempt)
-                await self.publisher.publish()
+                self.publisher.publish_soon()
             case actions.StopReplica(replica=replica, grace=grace):
                 await drivers.containers.stop(self._container(replica), grace=grace)
             case actions.KillReplica(replica):
@@ -123,6 +123,7 @@ class StackActions:
         netns = None
         if self.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
+            self.publisher.publish_soon()
         config = self.configure(action, netns)
         try:
             await self.drivers.containers.create(config)
