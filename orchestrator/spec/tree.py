@@ -1,0 +1,142 @@
+"""Documents whose values know where they come from: mappings and lists with a mark per entry.
+
+A mark follows its value through merging, extending and including, so that a mistake found at
+the end is shown in the file, line and column it was made in.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from orchestrator.spec.problems import Mark, Problem
+from orchestrator.spec.yaml import Document, Tagged
+
+Path = tuple[str, ...]
+"""Keys from the top; a list's entries count from 0."""
+
+
+class Map(dict[str, Any]):
+    """A mapping; ``marks`` says where each of its keys stands."""
+
+    __slots__ = ("marks",)
+
+    def __init__(
+        self, content: Mapping[str, Any] | None = None, mark: Mark | None = None
+    ) -> None:
+        super().__init__(content or {})
+        self.marks: dict[str, Mark] = dict.fromkeys(self, mark) if mark else {}
+
+    def put(self, key: str, value: Any, mark: Mark | None) -> None:
+        """Set a key, and where it stands."""
+        self[key] = value
+        if mark is not None:
+            self.marks[key] = mark
+
+    def entries(self) -> Iterator[tuple[str, Any, Mark | None]]:
+        """Yield every key, its value, and where it stands."""
+        for key, value in self.items():
+            yield key, value, self.marks.get(key)
+
+
+class Seq(list[Any]):
+    """A list; ``marks`` runs beside it."""
+
+    __slots__ = ("marks",)
+
+    def __init__(self, content: Iterable[Any] = (), mark: Mark | None = None) -> None:
+        super().__init__(content)
+        self.marks: list[Mark | None] = [mark] * len(self)
+
+    def add(self, value: Any, mark: Mark | None) -> None:
+        """Append a value, and where it stands."""
+        self.append(value)
+        self.marks.append(mark)
+
+    def entries(self) -> Iterator[tuple[Any, Mark | None]]:
+        """Yield every value, and where it stands."""
+        return zip(self, self.marks, strict=True)
+
+
+def plant(document: Document) -> Any:
+    """Return a document's content as a tree of its own; nothing in it is shared."""
+    marks = document.marks
+
+    def grow(value: Any, path: Path) -> Any:
+        if isinstance(value, dict):
+            grown = Map()
+            for key, entry in value.items():
+                below = (*path, key)
+                grown[key] = grow(entry, below)
+                if (mark := marks.get(below)) is not None:
+                    grown.marks[key] = mark
+            return grown
+        if isinstance(value, list):
+            seq = Seq()
+            for number, entry in enumerate(value):
+                below = (*path, str(number))
+                seq.add(grow(entry, below), marks.get(below))
+            return seq
+        if isinstance(value, Tagged):
+            return Tagged(value.tag, grow(value.value, path))
+        return value
+
+    return grow(document.content, ())
+
+
+def copy(value: Any) -> Any:
+    """Return a tree that can be changed without changing ``value``."""
+    if isinstance(value, Map):
+        copied = Map()
+        for key, entry in value.items():
+            copied[key] = copy(entry)
+        copied.marks = dict(value.marks)
+        return copied
+    if isinstance(value, Seq):
+        seq = Seq()
+        for entry in value:
+            seq.append(copy(entry))
+        seq.marks = list(value.marks)
+        return seq
+    return value
+
+
+def bare(value: Any) -> Any:
+    """Return a tree as plain mappings and lists."""
+    if isinstance(value, dict):
+        return {key: bare(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [bare(entry) for entry in value]
+    return value
+
+
+def mark_at(tree: Any, path: Iterable[str]) -> Mark | None:
+    """Return where ``path`` stands, or the nearest thing above it that stands anywhere."""
+    found: Mark | None = None
+    for key in path:
+        if isinstance(tree, Map) and key in tree:
+            found, tree = tree.marks.get(key) or found, tree[key]
+        elif isinstance(tree, Seq) and key.isdigit() and int(key) < len(tree):
+            found, tree = tree.marks[int(key)] or found, tree[int(key)]
+        else:
+            break
+    return found
+
+
+class Troubles:
+    """What was found wrong so far: a load goes on to find the rest."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.default = Mark(file="-")
+        self.places: set[Path] = set()
+
+    def add(
+        self, tree: Any, path: Path, cause: str, *, hint: str | None = None, mark: Mark | None = None
+    ) -> None:
+        """Note a problem at ``path`` of ``tree``."""
+        where = mark or mark_at(tree, path) or self.default
+        self.problems.append(Problem(mark=where, path=".".join(path), cause=cause, hint=hint))
+        self.places.add(path)
+
+    def within(self, path: Path) -> bool:
+        """Whether a problem was noted at ``path`` or below it."""
+        return any(place[: len(path)] == path for place in self.places)
