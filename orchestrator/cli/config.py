@@ -1,7 +1,6 @@
 """``pyorch config``: check a stack file, and print it, or a part of what is in it."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,9 +112,7 @@ def _variables(args: argparse.Namespace) -> str:
             rows.append((one.name, str(one.required).lower(), one.default, one.presence))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         return _lines(
-            "   ".join(
-                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-            ).rstrip()
+            "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         )
     described = {
@@ -138,7 +135,7 @@ def _listed(stack: "StackFile", disabled: Any, listed: list[str]) -> list[str]:
     found: list[str] = []
     for kind in listed:
         if kind == "images":
-            found += sorted({stack.image_of(n) for n, s in stack.services.items() if not s.provider})
+            found += sorted(stack.image_of(n) for n, s in stack.services.items() if not s.provider)
         elif kind == "profiles":
             profiles = {one for service in stack.services.values() for one in service.profiles}
             profiles |= {str(one) for entry in disabled.values() for one in entry["profiles"]}

@@ -93,8 +93,6 @@ class Assembler:
         found = []
         for document in self.parse(file):
             tree: Any = plant(document)
-            if tree is None:
-                continue
             if not isinstance(tree, Map):
                 mark = document.mark(())
                 raise refuse(

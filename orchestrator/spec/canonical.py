@@ -37,7 +37,9 @@ class Canonical:
                 mark = service.marks.get(key)
                 service[key] = writer(self, service[key], (*path, key), mark)
 
-    def _each(self, value: Any, path: Path, write: "Callable[[Any, Path, Mark | None], Any]") -> Any:
+    def _each(
+        self, value: Any, path: Path, write: "Callable[[Any, Path, Mark | None], Any]"
+    ) -> Any:
         if isinstance(value, Seq):
             for number, (entry, mark) in enumerate(list(value.entries())):
                 value[number] = write(entry, (*path, str(number)), mark)
@@ -101,8 +103,9 @@ class Canonical:
                 return self._unreadable(entry, path, mark, str(error))
         else:
             found = entry
-        if isinstance(found, Map) and isinstance(found.get("target"), str) and found["target"]:
-            found["target"] = _clean(found["target"])
+        target = found.get("target") if isinstance(found, dict) else None
+        if isinstance(target, str) and target:
+            found["target"] = _clean(target)
         return found
 
     def _devices(self, value: Any, path: Path, mark: Mark | None) -> Any:

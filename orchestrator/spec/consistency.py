@@ -70,9 +70,7 @@ class Consistency:
             cause = "`network_mode` and `networks` exclude each other"
             self._say(where, cause, "leave one of them out")
         if service.network_mode.startswith(SERVICE):
-            self._check_service(
-                service.network_mode.removeprefix(SERVICE), (*path, "network_mode")
-            )
+            self._check_service(service.network_mode.removeprefix(SERVICE), (*path, "network_mode"))
         self._declared((*path, "networks"), service.networks, self._stack.networks, "network")
 
     def _check_references(self, service: Service, path: Path) -> None:
@@ -118,10 +116,10 @@ class Consistency:
         return (*path, name) if isinstance(node, Map) else path
 
     def _check_service(self, wanted: str, path: Path) -> None:
-        if wanted not in self._stack.services:
-            # The dependency this implies has told it already, in the file's own place.
-            if wanted not in self._stack.services[path[1]].depends_on:
-                self._say(path, f"unknown service `{wanted}`", self._like(wanted))
+        # The dependency this implies tells it already, where there is one.
+        known = (*self._stack.services, *self._stack.services[path[1]].depends_on)
+        if wanted not in known:
+            self._say(path, f"unknown service `{wanted}`", self._like(wanted))
 
     def _like(self, name: str) -> str | None:
         return suggest(name, [*self._stack.services, *self._disabled])
@@ -180,7 +178,7 @@ class Consistency:
 
     def _check_secrets(self) -> None:
         for name, secret in self._stack.secrets.items():
-            source = secret.file or secret.environment or secret.driver
+            source = secret.file or secret.environment
             if not secret.external and not source:
                 self._say(("secrets", name), "one of `file`, `environment` is needed")
 
@@ -188,7 +186,9 @@ class Consistency:
         named: dict[str, str] = {}
         for name, service in self._stack.services.items():
             if service.container_name in named:
-                cause = f"`{service.container_name}` is the name of `{named[service.container_name]}`"
+                cause = (
+                    f"`{service.container_name}` is the name of `{named[service.container_name]}`"
+                )
                 self._say(("services", name, "container_name"), cause, "use another name")
             elif service.container_name:
                 named[service.container_name] = name

@@ -74,9 +74,7 @@ class Contents:
             where = (*path, "env_file", str(number))
             mark = entry.marks.get("path") or service.marks.get("env_file")
             found |= self._variables_of(entry, lookup, where, mark)
-        service.put(
-            "environment", {**found, **given, **own}, service.marks.get("environment")
-        )
+        service.put("environment", {**found, **given, **own}, service.marks.get("environment"))
 
     def _variables_of(
         self, entry: Map, lookup: Mapping[str, str], path: Path, mark: Mark | None
@@ -101,7 +99,7 @@ class Contents:
             return {}
 
     def _labels(self, service: Map, path: Path) -> None:
-        files = service.pop("label_file", None) or ()
+        files = service.get("label_file") or ()
         found: dict[str, str] = {}
         for number, entry in enumerate(files):
             file = self._directory / str(entry)

@@ -1,6 +1,6 @@
 """What is added to a canonical document, and what shapes alone cannot refuse in it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -68,9 +68,7 @@ def _check_external(volume: Map, path: Path, troubles: Troubles) -> None:
             troubles.add(None, (*path, key), cause, hint=hint, mark=volume.marks.get(key))
 
 
-def _check_source(
-    resource: Map, path: Path, sources: tuple[str, ...], troubles: Troubles
-) -> None:
+def _check_source(resource: Map, path: Path, sources: tuple[str, ...], troubles: Troubles) -> None:
     given = [one for one in sources if one in resource]
     words = ", ".join(f"`{one}`" for one in sources)
     if len(given) > 1:
@@ -98,6 +96,11 @@ def _check_service(service: Map, path: Path, troubles: Troubles) -> None:
             where = (*path, "ports", str(number), "host_ip")
             cause = f"`{address}` is no IP address"
             troubles.add(None, where, cause, mark=port.marks.get("host_ip"))
+    for number, mount in enumerate(_entries(service.get("volumes"))):
+        if mount.get("type") == "bind" and not mount.get("source"):
+            where = (*path, "volumes", str(number))
+            mark = mount.marks.get("type")
+            troubles.add(None, where, "`source` is needed for a bind", mark=mark)
     develop = service.get("develop")
     for number, rule in enumerate(_entries(develop.get("watch") if develop else None)):
         if rule.get("path") == "":
@@ -127,5 +130,3 @@ def _maps(section: Any) -> dict[str, Map]:
 def _entries(section: Any) -> list[Map]:
     found = section if isinstance(section, Seq) else ()
     return [entry for entry in found if isinstance(entry, Map)]
-
-

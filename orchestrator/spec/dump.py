@@ -31,12 +31,9 @@ def document_of(stack: StackFile, *, as_json: bool) -> dict[str, Any]:
                 resource.pop("content", None)
     document.setdefault("services", {})
     for service in document["services"].values():
-        networks = service.get("networks", {})
-        service.update({"networks": {k: v or None for k, v in networks.items()}} if networks else {})
-        models = service.get("models", {})
-        service.update({"models": {k: v or None for k, v in models.items()}} if models else {})
-        for dependency in service.get("depends_on", {}).values():
-            dependency.setdefault("required", True)
+        for key in ("networks", "models"):
+            if key in service:
+                service[key] = {name: one or None for name, one in service[key].items()}
     return _for_programs(document) if as_json else document
 
 
@@ -67,8 +64,9 @@ def _for_programs(document: dict[str, Any]) -> dict[str, Any]:
 
 _FREE = {
     "environment", "labels", "annotations", "sysctls", "args", "options", "driver_opts",
-    "depends_on", "networks", "models", "additional_contexts", "storage_opt", "aux_addresses",
+    "additional_contexts", "storage_opt", "aux_addresses",
 }  # fmt: skip
+_NAMED = {"depends_on", "networks", "models"}
 """Mappings whose keys are the author's: there `x-` is a beginning like any other."""
 
 
@@ -77,7 +75,10 @@ def _drop_extensions(value: Any) -> None:
         for key in [key for key in value if key.startswith("x-") and key != OWN]:
             del value[key]
         for key, entry in value.items():
-            if key not in _FREE and key != OWN:
+            if key in _NAMED:
+                for named in entry.values():
+                    _drop_extensions(named)
+            elif key not in _FREE and key != OWN:
                 _drop_extensions(entry)
     elif isinstance(value, list):
         for entry in value:

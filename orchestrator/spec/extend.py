@@ -24,7 +24,7 @@ class Extender:
         self._assembler = assembler
         self._file = file
         self._resets = resets
-        self._files: dict[str, Map | None] = {}
+        self._files: dict[str, tuple[Map, tuple[Path, ...]] | None] = {}
 
     def apply(self, tree: Map) -> None:
         """Resolve every `extends` of a document, in place."""
@@ -59,18 +59,18 @@ class Extender:
         wanted, base_file = self._read_reference(service["extends"], root, path)
         if wanted is None:
             return None
-        base_services, origin = services, file
+        base_services, origin, below_resets = services, file, resets
         if base_file is not None:
             found = self._other_file(base_file, root, path)
             if found is None:
                 return None
-            base_services, origin = found, base_file
+            base_services, origin, below_resets = found[0], base_file, (*resets, found[1])
         if wanted not in base_services:
             where = f" in {base_file}" if base_file else ""
             hint = suggest(wanted, base_services)
             self._say(root, path, f"service `{wanted}` is not there{where}", hint)
             return None
-        base = self._extend(wanted, base_services, origin, resets, (*chain, link))
+        base = self._extend(wanted, base_services, origin, below_resets, (*chain, link))
         del service["extends"]
         if not isinstance(base, Map):
             return service
@@ -83,9 +83,7 @@ class Extender:
         services[name] = merged
         return merged
 
-    def _read_reference(
-        self, given: Any, root: Map, path: Path
-    ) -> tuple[str | None, str | None]:
+    def _read_reference(self, given: Any, root: Map, path: Path) -> tuple[str | None, str | None]:
         if isinstance(given, str):
             return given, None
         if not isinstance(given, Map):
@@ -100,12 +98,13 @@ class Extender:
             return None, None
         return wanted, file
 
-    def _other_file(self, file: str, root: Map, path: Path) -> Map | None:
+    def _other_file(self, file: str, root: Map, path: Path) -> tuple[Map, tuple[Path, ...]] | None:
+        """Return the services of another file, and what its documents clear below them."""
         if file not in self._files:
             self._files[file] = self._read(file, root, path)
         return self._files[file]
 
-    def _read(self, file: str, root: Map, path: Path) -> Map | None:
+    def _read(self, file: str, root: Map, path: Path) -> tuple[Map, tuple[Path, ...]] | None:
         where = (*path, "file")
         if is_remote(file):
             hint = "keep a copy beside this file"
@@ -117,7 +116,10 @@ class Extender:
             self._say(root, where, f"`{absolute}` does not exist")
             return None
         model = Map()
-        for tree, _ in assembler.documents(file):
+        cleared: list[Path] = []
+        for tree, resets in assembler.documents(file):
+            clear(model, resets)
+            cleared += resets
             model = Merger(assembler.troubles, "merge").merge(model, tree)
             assembler.settle(model, file, strict=False)
         folder = os.path.relpath(absolute.parent, assembler.place.directory)
@@ -126,7 +128,7 @@ class Extender:
         if not isinstance(services, Map):
             self._say(root, where, f"`{file}` has no services")
             return None
-        return services
+        return services, tuple(cleared)
 
     def _say(self, root: Map, path: Path, cause: str, hint: str | None = None) -> None:
         self._assembler.troubles.add(root, path, cause, hint=hint)

@@ -1,6 +1,6 @@
-"""What a stack file may hold: every key of the Compose Specification with the shapes of its value."""
+"""What a stack file may hold: every key of the Compose Specification, and what it looks like."""
 
-from orchestrator.spec.shapes import Anything, ListOf, MapOf, Record, either, scalar
+from orchestrator.spec.shapes import Anything, ListOf, MapOf, Record, Shape, either, scalar
 
 NAME = r"^[a-zA-Z0-9._-]+$"
 
@@ -20,9 +20,7 @@ COMMAND = either(NULL, STRING, STRINGS)
 EXTRA_HOSTS = either(MapOf(either(STRING, STRINGS), keys=".+"), UNIQUE_STRINGS)
 
 ULIMITS = MapOf(
-    either(
-        INTEGER, Record({"hard": INTEGER, "soft": INTEGER}, required=("soft", "hard"))
-    ),
+    either(INTEGER, Record({"hard": INTEGER, "soft": INTEGER}, required=("soft", "hard"))),
     keys=r"^[a-z]+$",
     closed=False,
 )
@@ -42,7 +40,7 @@ MOUNTED_FILES = ListOf(
     )
 )
 
-HOOK = {
+HOOK: dict[str, Shape] = {
     "command": COMMAND,
     "user": STRING,
     "privileged": TRUTH,
@@ -50,9 +48,7 @@ HOOK = {
     "environment": LIST_OR_MAP,
 }
 HOOKS = ListOf(Record(HOOK, required=("command",)))
-PRE_START = ListOf(
-    Record({**HOOK, "image": STRING, "per_replica": TRUTH}, required=("command",))
-)
+PRE_START = ListOf(Record({**HOOK, "image": STRING, "per_replica": TRUTH}))
 
 BUILD = Record(
     {
@@ -118,7 +114,7 @@ DEVELOP = Record(
     }
 )
 
-DEVICE_REQUEST = {
+DEVICE_REQUEST: dict[str, Shape] = {
     "capabilities": UNIQUE_STRINGS,
     "count": INTEGER,
     "device_ids": UNIQUE_STRINGS,
@@ -322,9 +318,7 @@ SERVICE = Record(
         "label_file": either(STRING, STRINGS),
         "labels": LIST_OR_MAP,
         "links": UNIQUE_STRINGS,
-        "logging": Record(
-            {"driver": STRING, "options": MapOf(scalar("string", "number", "null"))}
-        ),
+        "logging": Record({"driver": STRING, "options": MapOf(scalar("string", "number", "null"))}),
         "mac_address": STRING,
         "mem_limit": NUMBER,
         "mem_reservation": INTEGER,
@@ -431,9 +425,7 @@ SERVICE = Record(
     },
 )
 
-EXTERNAL = either(
-    TRUTH, Record({"name": STRING})
-)
+EXTERNAL = either(TRUTH, Record({"name": STRING}))
 OPEN_EXTERNAL = either(TRUTH, Record({"name": STRING}, closed=False))
 
 NETWORK = Record(

@@ -27,7 +27,7 @@ from orchestrator.spec.interpolate import InterpolationError, interpolate
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.normalize import normalize
 from orchestrator.spec.problems import Mark, SpecError, refuse
-from orchestrator.spec.select import by_profiles, drop_disabled, drop_unused, restrict
+from orchestrator.spec.select import by_profiles, drop_unused, restrict
 from orchestrator.spec.support import unsupported
 from orchestrator.spec.tree import Map, Troubles, bare
 
@@ -63,8 +63,6 @@ def load_stack(request: LoadRequest) -> Loaded:
     tree, troubles, notes = document.tree, document.troubles, document.notes
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
     tree["services"] = selection.enabled
-    if request.check_consistency and not tree["services"] and not selection.disabled:
-        troubles.add(tree, ("services",), "no services are defined")
     stack = None
     if request.check_consistency:
         stack = _settle(tree, document.name, troubles)
@@ -72,7 +70,9 @@ def load_stack(request: LoadRequest) -> Loaded:
             Consistency(stack, selection.disabled, tree, troubles).check()
         stop(troubles)
     tree["services"] = restrict(selection.enabled, request.services)
-    drop_disabled(tree["services"])
+    for service in tree["services"].values() if request.check_consistency else ():
+        if "scale" in service and isinstance(service.get("deploy"), Map):
+            service["deploy"]["replicas"] = service["scale"]
     drop_unused(tree)
     directory = document.found.directory
     contents = Contents(tree, document.found.variables, directory, troubles, notes.read.append)
@@ -117,13 +117,12 @@ def _assemble(request: LoadRequest) -> Document:
         raise refuse("the file is empty", Mark(file=assembler.label(files[-1])))
     _sections(model)
     if request.normalize:
-        normalize(model, name, found.variables)
+        known = found.variables if request.interpolate else {}
+        normalize(model, name, known)
     return Document(tree=model, found=found, name=name, notes=notes, troubles=troubles)
 
 
-def _name(
-    request: LoadRequest, found: Found, files: list[str], assembler: Assembler
-) -> str:
+def _name(request: LoadRequest, found: Found, files: list[str], assembler: Assembler) -> str:
     if found.name:
         return found.name
     for file in reversed(files):

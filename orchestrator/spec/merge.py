@@ -44,7 +44,7 @@ class Merger:
     def mappings(self, base: Map, over: Map, path: Path, rules: Any) -> Map:
         """Lay one mapping over another, key by key."""
         for key, value, mark in over.entries():
-            if key not in base or key.startswith("x-"):
+            if key not in base:
                 base.put(key, value, mark)
                 continue
             present, stood = base[key], base.marks.get(key)
@@ -224,4 +224,4 @@ RULES: dict[str, Any] = {
     "networks": {"*": {"ipam": {"config": _pools}, "labels": _listed}},
     "volumes": _LABELS,
 }
-"""Where laying over is not what it is elsewhere; ``""`` is the rule of an entry with rules below."""
+"""Where laying over is special; ``""`` is the rule of an entry that has rules below it."""

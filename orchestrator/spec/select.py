@@ -71,15 +71,6 @@ def restrict(services: Map, named: Sequence[str]) -> Map:
     return kept
 
 
-def drop_disabled(services: Map) -> None:
-    """Forget, in place, dependencies on services that are not there."""
-    for service in services.values():
-        dependencies = _dependencies(service)
-        for one in [one for one in dependencies if one not in services]:
-            if not dependencies[one].get("required", True):
-                del dependencies[one]
-
-
 def drop_unused(tree: Map) -> None:
     """Drop, in place, networks, volumes, configs, secrets and models no service uses."""
     used: dict[str, set[str]] = {

@@ -83,9 +83,9 @@ class Scalar:
             if found == "number" and "integer" in self.kinds:
                 report(path, f"must be {_one_of(self.kinds)}, {shown(value)} is not", None)
             else:
-                hint = None
-                if "string" in self.kinds and found in ("integer", "number", "boolean"):
-                    hint = f"write it in quotes: '{str(value).lower() if found == 'boolean' else value}'"
+                text = str(value).lower() if found == "boolean" else str(value)
+                quoted = "string" in self.kinds and found in ("integer", "number", "boolean")
+                hint = f"write it in quotes: '{text[:SHOWN]}'" if quoted else None
                 report(path, f"must be {_one_of(self.kinds)}, not {shown(value)}", hint)
             return False
         if found == "string":

@@ -19,9 +19,7 @@ class Map(dict[str, Any]):
 
     __slots__ = ("marks",)
 
-    def __init__(
-        self, content: Mapping[str, Any] | None = None, mark: Mark | None = None
-    ) -> None:
+    def __init__(self, content: Mapping[str, Any] | None = None, mark: Mark | None = None) -> None:
         super().__init__(content or {})
         self.marks: dict[str, Mark] = dict.fromkeys(self, mark) if mark else {}
 
@@ -130,7 +128,13 @@ class Troubles:
         self.places: set[Path] = set()
 
     def add(
-        self, tree: Any, path: Path, cause: str, *, hint: str | None = None, mark: Mark | None = None
+        self,
+        tree: Any,
+        path: Path,
+        cause: str,
+        *,
+        hint: str | None = None,
+        mark: Mark | None = None,
     ) -> None:
         """Note a problem at ``path`` of ``tree``."""
         where = mark or mark_at(tree, path) or self.default

@@ -67,7 +67,6 @@ UNIQUE: dict[str, Any] = {
                 "args": _assignment,
                 "additional_contexts": _assignment,
                 "labels": _assignment,
-                "platforms": _assignment,
                 "tags": _assignment,
             },
             "cap_add": _assignment,

@@ -153,11 +153,15 @@ def split_volume(value: str) -> tuple[str, str, str]:
 
 
 def _volume_parts(value: str) -> list[str]:
-    """Split at colons, but not after the single letter of a Windows drive."""
+    """Split at colons, but not in a variable nor after the letter of a Windows drive."""
     parts: list[str] = []
-    buffer = ""
-    for mark in value:
-        if mark != ":" or (len(buffer) == 1 and buffer.isalpha()):
+    buffer, depth = "", 0
+    for number, mark in enumerate(value):
+        if mark == "{" and value[number - 1 : number] == "$":
+            depth += 1
+        elif mark == "}" and depth:
+            depth -= 1
+        if mark != ":" or depth or (len(buffer) == 1 and buffer.isalpha()):
             buffer += mark
         else:
             parts.append(buffer)
@@ -180,9 +184,9 @@ def parse_volume(value: str) -> dict[str, Any]:
         elif option == "nocopy":
             details["volume"] = {"nocopy": True}
         elif option in PROPAGATIONS:
-            details.setdefault("bind", {})["propagation"] = option
+            details.setdefault("bind", {"create_host_path": True})["propagation"] = option
         elif option in ("z", "Z"):
-            details.setdefault("bind", {})["selinux"] = option
+            details.setdefault("bind", {"create_host_path": True})["selinux"] = option
     if not found.get("read_only", True):
         del found["read_only"]
     if bound:

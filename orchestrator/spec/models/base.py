@@ -1,7 +1,6 @@
 """What every model of a settled stack file shares, and the types of its single values."""
 
 import base64
-import shlex
 from typing import Annotated, Any
 
 from pydantic import (
@@ -14,6 +13,7 @@ from pydantic import (
 )
 
 from orchestrator.spec.scalars import go_text
+from orchestrator.spec.shellwords import split
 from orchestrator.spec.units import duration_text, parse_duration, parse_size
 
 ExtensionName = Annotated[str, StringConstraints(pattern=r"^x-")]
@@ -56,12 +56,7 @@ def labels_of(value: Any) -> Any:
 
 def _words(value: Any) -> Any:
     """Split a command line as a shell would, without being one."""
-    if isinstance(value, str):
-        try:
-            return tuple(shlex.split(value))
-        except ValueError as error:
-            raise ValueError(f"cannot split `{value[:80]}` into words: {error}") from None
-    return value
+    return split(value)[0] if isinstance(value, str) else value
 
 
 def _texts(value: Any) -> Any:
@@ -116,8 +111,8 @@ def _hosts(value: Any) -> Any:
     found: list[str] = []
     if isinstance(value, dict):
         for host, given in value.items():
-            addresses = given if isinstance(given, list) else [given or ""]
-            found += [_host(host, str(one)) for one in addresses]
+            several = given if isinstance(given, list) else [given or ""]
+            found += [_host(host, str(one)) for one in several]
     elif isinstance(value, list | tuple):
         for entry in value:
             host, mark, addresses = _split_host(str(entry))

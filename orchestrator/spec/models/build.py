@@ -39,65 +39,67 @@ Agents = Annotated[
 class Build(SpecModel):
     """``services.*.build``: how to make the service's image."""
 
-    context: str = Field("", description="Directory or URL the build sees.")
-    dockerfile: str = Field("", description="Path of the Dockerfile, relative to the context.")
-    dockerfile_inline: str = Field("", description="The Dockerfile's text itself.")
-    entitlements: Texts = Field((), description="Extra privileges the build is granted.")
-    args: Pairs = Field({}, description="Variables of the build.")
-    ssh: Agents = Field({}, description="SSH agents and keys the build may use.")
-    labels: Labels = Field({}, description="Labels of the image.")
-    cache_from: Texts = Field((), description="Where cached layers may be taken from.")
-    cache_to: Texts = Field((), description="Where cached layers are written to.")
+    context: str = Field(default="", description="Directory or URL the build sees.")
+    dockerfile: str = Field(
+        default="", description="Path of the Dockerfile, relative to the context."
+    )
+    dockerfile_inline: str = Field(default="", description="The Dockerfile's text itself.")
+    entitlements: Texts = Field(default=(), description="Extra privileges the build is granted.")
+    args: Pairs = Field(default={}, description="Variables of the build.")
+    ssh: Agents = Field(default={}, description="SSH agents and keys the build may use.")
+    labels: Labels = Field(default={}, description="Labels of the image.")
+    cache_from: Texts = Field(default=(), description="Where cached layers may be taken from.")
+    cache_to: Texts = Field(default=(), description="Where cached layers are written to.")
     no_cache: Truth = Field(default=False, description="Build every stage anew.")
-    no_cache_filter: Texts = Field((), description="Stages that are always built anew.")
-    additional_contexts: Labels = Field({}, description="Further contexts, by name.")
+    no_cache_filter: Texts = Field(default=(), description="Stages that are always built anew.")
+    additional_contexts: Labels = Field(default={}, description="Further contexts, by name.")
     pull: Truth = Field(default=False, description="Look for newer base images.")
-    extra_hosts: Hosts = Field((), description="Host names the build can look up.")
-    isolation: str = Field("", description="How the build is isolated (Windows).")
-    network: str = Field("", description="Network of the build's steps.")
-    target: str = Field("", description="Stage of the Dockerfile to build.")
-    secrets: tuple[FileMount, ...] = Field((), description="Secrets the build can read.")
-    shm_size: Size = Field(0, description="Size of the build's /dev/shm.")
-    tags: Texts = Field((), description="Further names of the image.")
-    ulimits: Ulimits = Field({}, description="Limits of the build's processes.")
-    platforms: Texts = Field((), description="Platforms to build for.")
+    extra_hosts: Hosts = Field(default=(), description="Host names the build can look up.")
+    isolation: str = Field(default="", description="How the build is isolated (Windows).")
+    network: str = Field(default="", description="Network of the build's steps.")
+    target: str = Field(default="", description="Stage of the Dockerfile to build.")
+    secrets: tuple[FileMount, ...] = Field(default=(), description="Secrets the build can read.")
+    shm_size: Size = Field(default=0, description="Size of the build's /dev/shm.")
+    tags: Texts = Field(default=(), description="Further names of the image.")
+    ulimits: Ulimits = Field(default={}, description="Limits of the build's processes.")
+    platforms: Texts = Field(default=(), description="Platforms to build for.")
     privileged: Truth = Field(default=False, description="Build with all privileges.")
-    provenance: Text = Field("", description="Attestation of how the image was built.")
-    sbom: Text = Field("", description="Attestation of what is in the image.")
+    provenance: Text = Field(default="", description="Attestation of how the image was built.")
+    sbom: Text = Field(default="", description="Attestation of what is in the image.")
 
 
 class Hook(SpecModel):
     """A command run at a point of a container's life (``post_start``, ``pre_stop``)."""
 
-    command: Words | None = Field(None, description="What to run.")
-    user: Text = Field("", description="Who runs it.")
+    command: Words | None = Field(default=None, description="What to run.")
+    user: Text = Field(default="", description="Who runs it.")
     privileged: Truth = Field(default=False, description="Run it with all privileges.")
-    working_dir: str = Field("", description="Where it runs.")
-    environment: Pairs = Field({}, description="Its variables, besides the container's.")
+    working_dir: str = Field(default="", description="Where it runs.")
+    environment: Pairs = Field(default={}, description="Its variables, besides the container's.")
 
 
 class InitHook(Hook):
     """``services.*.pre_start[]``: a container that runs to its end before the service starts."""
 
-    image: str = Field("", description="Its image; the service's own where none is given.")
+    image: str = Field(default="", description="Its image; the service's own where none is given.")
     per_replica: Truth = Field(default=False, description="Run it for every replica.")
 
 
 class WatchRule(SpecModel):
     """``services.*.develop.watch[]``: what to do when files change."""
 
-    path: str = Field("", description="What is watched.")
+    path: str = Field(default="", description="What is watched.")
     action: Literal["rebuild", "sync", "restart", "sync+restart", "sync+exec"] = Field(
         description="What is done."
     )
-    target: str = Field("", description="Where files go in the container.")
-    exec: Hook = Field(Hook(), description="What runs after files were copied.")
-    ignore: Texts = Field((), description="Patterns of what is not watched.")
-    include: Texts = Field((), description="Patterns of what is watched only.")
+    target: str = Field(default="", description="Where files go in the container.")
+    exec: Hook = Field(default=Hook(), description="What runs after files were copied.")
+    ignore: Texts = Field(default=(), description="Patterns of what is not watched.")
+    include: Texts = Field(default=(), description="Patterns of what is watched only.")
     initial_sync: Truth = Field(default=False, description="Copy files when watching begins.")
 
 
 class Develop(SpecModel):
     """``services.*.develop``: help while the image is being worked on."""
 
-    watch: tuple[WatchRule, ...] = Field((), description="What to do when files change.")
+    watch: tuple[WatchRule, ...] = Field(default=(), description="What to do when files change.")

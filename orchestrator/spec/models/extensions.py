@@ -15,7 +15,8 @@ class ServiceExtension(Extension):
     """``services.*.x-pyorch``."""
 
     dns: Literal["ready", "all"] = Field(
-        "ready", description="Which replicas answer to its name: those that are ready, or all."
+        default="ready",
+        description="Which replicas answer to its name: those that are ready, or all.",
     )
 
 

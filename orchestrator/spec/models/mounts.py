@@ -19,20 +19,22 @@ from orchestrator.spec.models.base import (
 class BindOptions(SpecModel):
     """``services.*.volumes[].bind``."""
 
-    selinux: str = Field("", description="SELinux label: `z` shared, `Z` private.")
-    propagation: str = Field("", description="Whether mounts below it are seen on either side.")
+    selinux: str = Field(default="", description="SELinux label: `z` shared, `Z` private.")
+    propagation: str = Field(
+        default="", description="Whether mounts below it are seen on either side."
+    )
     create_host_path: Truth = Field(
         default=True, description="Make the directory where it is missing."
     )
-    recursive: str = Field("", description="Whether mounts below it come along.")
+    recursive: str = Field(default="", description="Whether mounts below it come along.")
 
 
 class VolumeOptions(SpecModel):
     """``services.*.volumes[].volume``."""
 
-    labels: Labels = Field({}, description="Labels of an anonymous volume.")
+    labels: Labels = Field(default={}, description="Labels of an anonymous volume.")
     nocopy: Truth = Field(default=False, description="Do not fill it from the image.")
-    subpath: str = Field("", description="The directory of the volume that is mounted.")
+    subpath: str = Field(default="", description="The directory of the volume that is mounted.")
 
 
 def _plain_mode(value: Any) -> Any:
@@ -43,14 +45,16 @@ def _plain_mode(value: Any) -> Any:
 class TmpfsOptions(SpecModel):
     """``services.*.volumes[].tmpfs``."""
 
-    size: Size = Field(0, description="How much it may hold.")
-    mode: Annotated[int, BeforeValidator(_plain_mode)] = Field(0, description="Mode of its root.")
+    size: Size = Field(default=0, description="How much it may hold.")
+    mode: Annotated[int, BeforeValidator(_plain_mode)] = Field(
+        default=0, description="Mode of its root."
+    )
 
 
 class ImageOptions(SpecModel):
     """``services.*.volumes[].image``."""
 
-    subpath: str = Field("", description="The directory of the image that is mounted.")
+    subpath: str = Field(default="", description="The directory of the image that is mounted.")
 
 
 class Mount(SpecModel):
@@ -59,32 +63,32 @@ class Mount(SpecModel):
     type: Literal["bind", "volume", "tmpfs", "image", "npipe", "cluster"] = Field(
         description="What is mounted."
     )
-    source: str = Field("", description="A path of the host, a volume's name, or an image.")
-    target: str = Field("", description="Where it is in the container.")
+    source: str = Field(default="", description="A path of the host, a volume's name, or an image.")
+    target: str = Field(default="", description="Where it is in the container.")
     read_only: Truth = Field(default=False, description="Nothing can be written to it.")
-    consistency: str = Field("", description="Accepted and ignored.")
-    bind: BindOptions = Field(BindOptions(), description="Only of a path of the host.")
-    volume: VolumeOptions = Field(VolumeOptions(), description="Only of a volume.")
-    tmpfs: TmpfsOptions = Field(TmpfsOptions(), description="Only of memory.")
-    image: ImageOptions = Field(ImageOptions(), description="Only of an image.")
+    consistency: str = Field(default="", description="Accepted and ignored.")
+    bind: BindOptions = Field(default=BindOptions(), description="Only of a path of the host.")
+    volume: VolumeOptions = Field(default=VolumeOptions(), description="Only of a volume.")
+    tmpfs: TmpfsOptions = Field(default=TmpfsOptions(), description="Only of memory.")
+    image: ImageOptions = Field(default=ImageOptions(), description="Only of an image.")
 
 
 class FileMount(SpecModel):
     """``services.*.configs[]`` and ``services.*.secrets[]``, long form."""
 
-    source: str = Field("", description="Name under top-level `configs` or `secrets`.")
-    target: str = Field("", description="Its path in the container.")
-    uid: Text = Field("", description="Who owns it.")
-    gid: Text = Field("", description="The group that owns it.")
-    mode: FileMode | None = Field(None, description="Its mode.")
+    source: str = Field(default="", description="Name under top-level `configs` or `secrets`.")
+    target: str = Field(default="", description="Its path in the container.")
+    uid: Text = Field(default="", description="Who owns it.")
+    gid: Text = Field(default="", description="The group that owns it.")
+    mode: FileMode | None = Field(default=None, description="Its mode.")
 
 
 class Device(SpecModel):
     """``services.*.devices[]``, long form."""
 
-    source: str = Field("", description="Device of the host, or a CDI name.")
-    target: str = Field("", description="Its path in the container.")
-    permissions: str = Field("", description="Any of `r`, `w` and `m`.")
+    source: str = Field(default="", description="Device of the host, or a CDI name.")
+    target: str = Field(default="", description="Its path in the container.")
+    permissions: str = Field(default="", description="Any of `r`, `w` and `m`.")
 
     def __str__(self) -> str:
         if "=" in self.source:
@@ -95,20 +99,20 @@ class Device(SpecModel):
 class DeviceRequest(SpecModel):
     """``services.*.gpus[]`` and ``deploy.resources.reservations.devices[]``."""
 
-    capabilities: Texts = Field((), description="What the devices must be able to do.")
-    driver: str = Field("", description="Who provides them.")
+    capabilities: Texts = Field(default=(), description="What the devices must be able to do.")
+    driver: str = Field(default="", description="Who provides them.")
     count: Annotated[Whole, BeforeValidator(lambda v: -1 if v == "all" else v)] = Field(
-        0, description="How many; -1 for all there are."
+        default=0, description="How many; -1 for all there are."
     )
-    device_ids: Texts = Field((), description="Which ones.")
-    options: Labels = Field({}, description="Options of the driver.")
+    device_ids: Texts = Field(default=(), description="Which ones.")
+    options: Labels = Field(default={}, description="Options of the driver.")
 
 
 class Ulimit(SpecModel):
     """``services.*.ulimits.*`` with two limits."""
 
-    soft: Whole = Field(0, description="What holds.")
-    hard: Whole = Field(0, description="How far a process may raise it.")
+    soft: Whole = Field(default=0, description="What holds.")
+    hard: Whole = Field(default=0, description="How far a process may raise it.")
 
 
 def _limit(value: Any) -> Any:

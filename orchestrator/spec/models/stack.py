@@ -17,16 +17,18 @@ class StackFile(SpecModel):
 
     name: StackName = Field(description="Name of the stack.")
     services: Annotated[dict[ResourceName, Service], Field(description="What runs.")]
-    networks: dict[str, Network] = Field({}, description="Networks services share.")
-    volumes: dict[ResourceName, Volume] = Field({}, description="Volumes services share.")
-    configs: dict[ResourceName, Config] = Field({}, description="Files services can read.")
-    secrets: dict[ResourceName, Secret] = Field({}, description="Files nobody else may read.")
-    models: dict[str, AiModel] = Field({}, description="AI models services use.")
+    networks: dict[str, Network] = Field(default={}, description="Networks services share.")
+    volumes: dict[ResourceName, Volume] = Field(default={}, description="Volumes services share.")
+    configs: dict[ResourceName, Config] = Field(default={}, description="Files services can read.")
+    secrets: dict[ResourceName, Secret] = Field(
+        default={}, description="Files nobody else may read."
+    )
+    models: dict[str, AiModel] = Field(default={}, description="AI models services use.")
     x_pyorch: StackExtension = Field(
-        StackExtension(), alias="x-pyorch", description="What only pyorch understands."
+        default=StackExtension(), alias="x-pyorch", description="What only pyorch understands."
     )
     recreate: int = Field(
-        0, description="Part of every revision: another number means new containers."
+        default=0, description="Part of every revision: another number means new containers."
     )
 
     def image_of(self, service: str) -> str:
