@@ -15,7 +15,7 @@ def load(args: argparse.Namespace, *, quiet: bool = False) -> "Loaded":
     """Load the stack file that was named or is found here; warnings go to stderr."""
     from orchestrator.spec.load import load_stack
 
-    loaded = load_stack(request_of(args, carry=True))
+    loaded = load_stack(request_of(args, to_run=True))
     if not quiet:
         warn(loaded.warnings)
     return loaded
@@ -26,7 +26,7 @@ def request_of(
     *,
     services: tuple[str, ...] = (),
     interpolate: bool = True,
-    carry: bool = False,
+    to_run: bool = False,
     plain: bool = False,
 ) -> "LoadRequest":
     """Return what was typed as a request; ``plain`` leaves files of variables unread."""
@@ -47,7 +47,7 @@ def request_of(
         resolve_paths=not getattr(args, "no_path_resolution", False),
         check_consistency=not getattr(args, "no_consistency", False),
         resolve_env=not plain and not getattr(args, "no_env_resolution", False),
-        carry=carry,
+        to_run=to_run,
     )
 
 

@@ -15,11 +15,12 @@ from orchestrator.spec.grammar import STACK
 from orchestrator.spec.include import Includer
 from orchestrator.spec.merge import Merger
 from orchestrator.spec.paths import Resolver
-from orchestrator.spec.problems import Mark, SpecError, refuse
+from orchestrator.spec.plant import plant
+from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reset import clear, take_tags
-from orchestrator.spec.tree import Map, Path, Troubles, plant
+from orchestrator.spec.tree import Map, Path, Troubles
 from orchestrator.spec.unique import enforce
-from orchestrator.spec.yaml import parse, read_file
+from orchestrator.spec.yaml import Document, parse, read_file
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class Assembler:
         self.notes = notes
         self.place = place
         self.home = request.environ.get("HOME")
+        self._parsed: dict[str, list[Document]] = {}
         self.filler = Filler(
             place.variables, troubles, missing=notes.missing, odd_truth=self._odd_truth
         )
@@ -104,8 +106,13 @@ class Assembler:
             found.append(take_tags(tree))
         return found
 
-    def parse(self, file: str) -> list[Any]:
-        """Return what a file holds, as it is."""
+    def parse(self, file: str) -> list[Document]:
+        """Return what a file holds, as it is; it is read once."""
+        if file not in self._parsed:
+            self._parsed[file] = self._read(file)
+        return self._parsed[file]
+
+    def _read(self, file: str) -> list[Document]:
         if file == STDIN:
             return list(parse(self.request.stdin or "", STDIN))
         path = self.place.directory / file
@@ -137,13 +144,3 @@ class Assembler:
 
     def _odd_truth(self, mark: Mark | None, text: str) -> None:
         self.notes.warn(mark, (), f"`{text}` is no boolean of YAML 1.2; write true or false")
-
-
-def stop(troubles: Troubles) -> None:
-    """Raise what was found wrong so far, if anything."""
-    if troubles.problems:
-        raise SpecError(
-            sorted(
-                troubles.problems, key=lambda one: (one.mark.file, one.mark.line, one.mark.column)
-            )
-        )

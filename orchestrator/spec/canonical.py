@@ -94,6 +94,7 @@ class Canonical:
         return self._each(value, path, self._volume)
 
     def _volume(self, entry: Any, path: Path, mark: Mark | None) -> Any:
+        found: Any = entry
         if isinstance(entry, str):
             try:
                 found = _marked(parse_volume(entry), mark)
@@ -101,8 +102,6 @@ class Canonical:
                     self._warn(mark, path, f"option `{option}` means nothing and is ignored")
             except ValueError as error:
                 return self._unreadable(entry, path, mark, str(error))
-        else:
-            found = entry
         target = found.get("target") if isinstance(found, dict) else None
         if isinstance(target, str) and target:
             found["target"] = _clean(target)

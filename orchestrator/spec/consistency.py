@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.spec.models import Service, StackFile
-from orchestrator.spec.problems import suggest
-from orchestrator.spec.tree import Map, Path, Troubles
+from orchestrator.spec.problems import Mark, suggest
+from orchestrator.spec.runnable import refusals
+from orchestrator.spec.tree import Map, Path, Troubles, stop
 
 SERVICE = "service:"
 
@@ -201,6 +202,16 @@ class Consistency:
                 f"services depend on each other in a circle: {' -> '.join(circle)}",
                 "remove one `depends_on` of the circle",
             )
+
+
+def check_settled(stack: StackFile) -> None:
+    """Check a stack that was settled elsewhere. Raises SpecError, with paths for places."""
+    troubles = Troubles()
+    troubles.default = Mark(file=stack.name)
+    Consistency(stack, (), Map(), troubles).check()
+    for path, cause, hint in refusals(stack):
+        troubles.add(None, path, cause, hint=hint)
+    stop(troubles)
 
 
 def find_circle(graph: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -48,11 +48,12 @@ class Contents:
         self._troubles = troubles
         self._read = read
 
-    def resolve_services(self) -> None:
-        """Put variables and labels of files among a service's own, in place."""
+    def resolve_services(self, names: Container[str]) -> None:
+        """Put variables and labels of files among the services' own, in place."""
         for name, service in self._maps("services"):
-            self._environment(service, ("services", name))
-            self._labels(service, ("services", name))
+            if name in names:
+                self._environment(service, ("services", name))
+                self._labels(service, ("services", name))
 
     def _maps(self, kind: str) -> list[tuple[str, Map]]:
         section = self._tree.get(kind)

@@ -39,8 +39,8 @@ class LoadRequest:
     resolve_paths: bool = True
     check_consistency: bool = True
     resolve_env: bool = True
-    carry: bool = True
-    """Read what configs and secrets hold."""
+    to_run: bool = True
+    """Carry what configs and secrets hold, and refuse what cannot be run."""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.spec.assemble import Assembler, Notes, Place, stop
+from orchestrator.spec.assemble import Assembler, Notes, Place
 from orchestrator.spec.consistency import Consistency
 from orchestrator.spec.contents import Contents
 from orchestrator.spec.discover import (
@@ -27,9 +27,10 @@ from orchestrator.spec.interpolate import InterpolationError, interpolate
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.normalize import normalize
 from orchestrator.spec.problems import Mark, SpecError, refuse
-from orchestrator.spec.select import by_profiles, drop_unused, restrict
-from orchestrator.spec.support import unsupported
-from orchestrator.spec.tree import Map, Troubles, bare
+from orchestrator.spec.runnable import refusals
+from orchestrator.spec.select import by_profiles, restrict, with_dependencies
+from orchestrator.spec.support import lost_words, unsupported
+from orchestrator.spec.tree import Map, Troubles, bare, stop
 
 __all__ = ["LoadRequest", "Loaded", "load_document", "load_stack"]
 
@@ -63,28 +64,26 @@ def load_stack(request: LoadRequest) -> Loaded:
     tree, troubles, notes = document.tree, document.troubles, document.notes
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
     tree["services"] = selection.enabled
-    stack = None
-    if request.check_consistency:
-        stack = _settle(tree, document.name, troubles)
-        if stack is not None:
-            Consistency(stack, selection.disabled, tree, troubles).check()
-        stop(troubles)
-    tree["services"] = restrict(selection.enabled, request.services)
-    for service in tree["services"].values() if request.check_consistency else ():
-        if "scale" in service and isinstance(service.get("deploy"), Map):
-            service["deploy"]["replicas"] = service["scale"]
-    drop_unused(tree)
-    directory = document.found.directory
-    contents = Contents(tree, document.found.variables, directory, troubles, notes.read.append)
+    names = with_dependencies(selection.enabled, request.services)
+    contents = Contents(
+        tree, document.found.variables, document.found.directory, troubles, notes.read.append
+    )
     if request.resolve_env:
-        contents.resolve_services()
-    if request.carry:
+        contents.resolve_services(names)
+    if request.to_run:
         contents.carry()
-    stop(troubles)
     stack = _settle(tree, document.name, troubles)
+    if stack is not None and request.check_consistency:
+        Consistency(stack, selection.disabled, tree, troubles).check()
+        stack = _scaled(stack)
+    if stack is not None:
+        stack = restrict(stack, names)
+    if stack is not None and request.to_run:
+        for path, cause, hint in refusals(stack):
+            troubles.add(tree, path, cause, hint=hint)
     stop(troubles)
     assert stack is not None  # without one there is a problem, and `stop` has raised it
-    for text in unsupported(stack):
+    for text in (*lost_words(tree, names), *unsupported(stack)):
         notes.warn(None, (), text)
     return Loaded(
         stack=stack,
@@ -93,6 +92,16 @@ def load_stack(request: LoadRequest) -> Loaded:
         variables={**document.found.variables, "COMPOSE_PROJECT_NAME": document.name},
         disabled=selection.disabled,
     )
+
+
+def _scaled(stack: StackFile) -> StackFile:
+    """Return the stack with the replicas of `deploy` those of `scale`, where both are there."""
+    services = dict(stack.services)
+    for name, service in services.items():
+        if service.scale is not None and service.deploy is not None:
+            deploy = service.deploy.model_copy(update={"replicas": service.scale})
+            services[name] = service.model_copy(update={"deploy": deploy})
+    return stack.model_copy(update={"services": services})
 
 
 def load_document(request: LoadRequest) -> Document:

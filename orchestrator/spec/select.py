@@ -1,17 +1,18 @@
-"""Which services of a canonical document are meant, and what they leave unused."""
+"""Which services are meant, and what they use of what is declared."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.problems import Mark, refuse, suggest
 from orchestrator.spec.tree import Map
 
 
 @dataclass(slots=True)
 class Selection:
-    """Services by whether their profiles are active."""
+    """Services of a canonical document, by whether their profiles are active."""
 
     enabled: Map
     disabled: Map = field(default_factory=Map)
@@ -36,67 +37,73 @@ def _split(services: Map, active: set[str]) -> Selection:
     return selection
 
 
-def _profiles(service: Any) -> list[str]:
-    found = service.get("profiles") if isinstance(service, Map) else None
-    return [str(one) for one in found or ()]
+def _profiles(service: Map) -> list[str]:
+    return [str(one) for one in service.get("profiles") or ()]
 
 
-def restrict(services: Map, named: Sequence[str]) -> Map:
-    """Return the services named, by name or pattern, with all they depend on."""
+def with_dependencies(services: Map, named: Sequence[str]) -> set[str]:
+    """Return the names of the services named, by name or pattern, and of all they depend on."""
     if not named:
-        return services
-    wanted: dict[str, None] = {}
+        return set(services)
+    wanted: set[str] = set()
     todo: list[tuple[str, bool]] = [(name, True) for name in named]
     while todo:
         pattern, required = todo.pop()
-        found = [name for name in services if name == pattern or fnmatchcase(name, pattern)]
+        found = [pattern] if pattern in services else _matching(services, pattern)
         if not found and required:
-            raise refuse(
-                f"no such service: `{pattern}`", Mark(file="-"), hint=suggest(pattern, services)
-            )
+            hint = suggest(pattern, services)
+            raise refuse(f"no such service: `{pattern}`", Mark(file="-"), hint=hint)
         for name in found:
             if name not in wanted:
-                wanted[name] = None
-                todo += [
-                    (one, bool(entry.get("required", True)))
-                    for one, entry in _dependencies(services[name]).items()
-                ]
-    kept = Map()
-    for name, service, mark in services.entries():
-        if name in wanted:
-            dependencies = _dependencies(service)
-            for one in [one for one in dependencies if one not in wanted]:
-                del dependencies[one]
-            kept.put(name, service, mark)
-    return kept
+                wanted.add(name)
+                todo += _dependencies(services[name])
+    return wanted
 
 
-def drop_unused(tree: Map) -> None:
-    """Drop, in place, networks, volumes, configs, secrets and models no service uses."""
-    used: dict[str, set[str]] = {
-        kind: set() for kind in ("networks", "volumes", "secrets", "configs", "models")
+def _matching(services: Map, pattern: str) -> list[str]:
+    return [name for name in services if fnmatchcase(name, pattern)]
+
+
+def _dependencies(service: Map) -> list[tuple[str, bool]]:
+    found: Any = service.get("depends_on")
+    if not isinstance(found, Map):
+        return []
+    return [(name, bool(entry.get("required", True))) for name, entry in found.items()]
+
+
+def restrict(stack: StackFile, names: set[str]) -> StackFile:
+    """Return a stack with these services only, and with only what they use."""
+    services = {
+        name: _without(service, names) if len(names) < len(stack.services) else service
+        for name, service in stack.services.items()
+        if name in names
     }
-    for service in tree.get("services", {}).values():
-        used["networks"].update(service.get("networks") or ())
-        used["models"].update(service.get("models") or ())
-        for mount in service.get("volumes") or ():
-            if mount.get("type") == "volume" and mount.get("source"):
-                used["volumes"].add(mount["source"])
-        for kind in ("secrets", "configs"):
-            used[kind].update(one.get("source") for one in service.get(kind) or ())
-        build = service.get("build") or {}
-        used["secrets"].update(one.get("source") for one in build.get("secrets") or ())
-    for kind, names in used.items():
-        section = tree.get(kind)
-        if not isinstance(section, Map):
-            continue
-        kept = Map()
-        for name, resource, mark in section.entries():
-            if name in names:
-                kept.put(name, resource, mark)
-        tree[kind] = kept
+    used = _used(services)
+    kept = {
+        kind: {name: one for name, one in getattr(stack, kind).items() if name in used[kind]}
+        for kind in used
+    }
+    return stack.model_copy(update={"services": services, **kept})
 
 
-def _dependencies(service: Any) -> Map:
-    found = service.get("depends_on") if isinstance(service, Map) else None
-    return found if isinstance(found, Map) else Map()
+def _without(service: Service, names: set[str]) -> Service:
+    if all(one in names for one in service.depends_on):
+        return service
+    kept = {name: one for name, one in service.depends_on.items() if name in names}
+    return service.model_copy(update={"depends_on": kept})
+
+
+def _used(services: Mapping[str, Service]) -> dict[str, set[str]]:
+    """Return, by kind, the names of what services use."""
+    used: dict[str, set[str]] = {
+        kind: set() for kind in ("networks", "volumes", "configs", "secrets", "models")
+    }
+    for service in services.values():
+        used["networks"].update(service.networks)
+        used["models"].update(service.models)
+        used["volumes"].update(one.source for one in service.volumes if one.type == "volume")
+        used["configs"].update(one.source for one in service.configs)
+        used["secrets"].update(one.source for one in service.secrets)
+        if service.build:
+            used["secrets"].update(one.source for one in service.build.secrets)
+    return used

@@ -4,9 +4,11 @@ A key is carried out unless it stands here. ACCEPTED keys load, and are named in
 a stack. Nothing here is refused: what is refused is refused where its value is checked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from orchestrator.spec.models import StackFile
+from orchestrator.spec.shellwords import split
+from orchestrator.spec.tree import Map
 
 ACCEPTED = {
     "services.*.annotations": "annotations do not reach the runtime yet",
@@ -57,6 +59,18 @@ ACCEPTED = {
     "models": "AI models are not run yet",
 }
 """What becomes of a key that is accepted and not carried out."""
+
+
+def lost_words(tree: Map, names: Container[str]) -> Iterator[str]:
+    """Yield one sentence for every command line with an operator of the shell in it."""
+    for name, service in tree["services"].items():
+        for key in ("entrypoint", "command") if name in names else ():
+            line = service.get(key)
+            if isinstance(line, str) and (lost := split(line)[1]):
+                yield (
+                    f"services.{name}.{key}: there is no shell, so `{lost[:60]}` is not part of it;"
+                    " write [sh, -c, '...'] for one"
+                )
 
 
 def unsupported(stack: StackFile) -> Iterator[str]:

@@ -7,8 +7,7 @@ the end is shown in the file, line and column it was made in.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.spec.problems import Mark, Problem
-from orchestrator.spec.yaml import Document, Tagged
+from orchestrator.spec.problems import Mark, Problem, SpecError
 
 Path = tuple[str, ...]
 """Keys from the top; a list's entries count from 0."""
@@ -52,32 +51,6 @@ class Seq(list[Any]):
     def entries(self) -> Iterator[tuple[Any, Mark | None]]:
         """Yield every value, and where it stands."""
         return zip(self, self.marks, strict=True)
-
-
-def plant(document: Document) -> Any:
-    """Return a document's content as a tree of its own; nothing in it is shared."""
-    marks = document.marks
-
-    def grow(value: Any, path: Path) -> Any:
-        if isinstance(value, dict):
-            grown = Map()
-            for key, entry in value.items():
-                below = (*path, key)
-                grown[key] = grow(entry, below)
-                if (mark := marks.get(below)) is not None:
-                    grown.marks[key] = mark
-            return grown
-        if isinstance(value, list):
-            seq = Seq()
-            for number, entry in enumerate(value):
-                below = (*path, str(number))
-                seq.add(grow(entry, below), marks.get(below))
-            return seq
-        if isinstance(value, Tagged):
-            return Tagged(value.tag, grow(value.value, path))
-        return value
-
-    return grow(document.content, ())
 
 
 def copy(value: Any) -> Any:
@@ -144,3 +117,13 @@ class Troubles:
     def within(self, path: Path) -> bool:
         """Whether a problem was noted at ``path`` or below it."""
         return any(place[: len(path)] == path for place in self.places)
+
+
+def stop(troubles: Troubles) -> None:
+    """Raise what was found wrong so far, if anything."""
+    if troubles.problems:
+        raise SpecError(
+            sorted(
+                troubles.problems, key=lambda one: (one.mark.file, one.mark.line, one.mark.column)
+            )
+        )
