@@ -33,7 +33,7 @@ class Places:
         self.start = start
         self.is_mapping = is_mapping
         self.entries: list[Any] = []
-        self.merged: list[Places] = []
+        self.merged: tuple[Places, ...] = ()
         self._keys: dict[str, tuple[int, Below]] | None = None
 
     def find(self, part: str) -> "tuple[int, Below] | None":

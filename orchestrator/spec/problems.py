@@ -2,16 +2,18 @@
 
 import bisect
 import difflib
+import itertools
 import re
 import unicodedata
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from orchestrator.errors import Paint, PyorchError
 
-LONGEST = 4000
-"""Characters of a message: a value may be a megabyte long."""
+LONGEST = 1000
+"""Characters of a message: a value in it may be a megabyte long."""
 WINDOW = 100
 """Characters of a source line that are shown."""
 
@@ -32,8 +34,10 @@ class Source:
         self.text = text
 
     @cached_property
-    def _lines(self) -> list[int]:
-        return [0, *(found.end() for found in _BREAK.finditer(self.text)), len(self.text) + 1]
+    def _lines(self) -> "array[int]":
+        """Where each line begins, and one more for the end."""
+        ends = (found.end() for found in _BREAK.finditer(self.text))
+        return array("Q", itertools.chain((0,), ends, (len(self.text) + 1,)))
 
     def mark(self, index: int) -> "Mark":
         """Return the place of the character at ``index``."""
@@ -109,7 +113,7 @@ class SpecError(PyorchError):
 def visible(text: str) -> str:
     """Return ``text`` as one line of bounded length that cannot play tricks with a terminal."""
     if len(text) > LONGEST:
-        text = text[:LONGEST] + "…"
+        text = f"{text[: LONGEST * 2 // 3]}…{text[-LONGEST // 3 :]}"
     return _INVISIBLE.sub(_escaped, text)
 
 

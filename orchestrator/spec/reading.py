@@ -53,13 +53,12 @@ def decode(data: bytes, file: str) -> str:
                 return data[len(mark) :].decode(encoding)
             except UnicodeDecodeError:
                 raise _refuse(file, "not valid UTF-16", "save it as UTF-8") from None
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", "replace").splitlines() or [""]
-        if data[error.start - 1 : error.start] == b"\n":
-            before.append("")
-        place = Mark(file=file, line=len(before), column=len(before[-1]) + 1)
+        lines = data[: error.start].decode().split("\n")
+        place = Mark(file=file, line=len(lines), column=len(lines[-1]) + 1)
         cause = f"not valid UTF-8: byte 0x{data[error.start]:02x}"
         raise SpecError(
             [Problem(mark=place, path="", cause=cause, hint="save the file as UTF-8")]

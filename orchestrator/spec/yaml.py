@@ -30,8 +30,10 @@ except ImportError:  # pragma: no cover - a PyYAML that was built without libyam
 __all__ = ["Document", "Tagged", "Value", "parse", "read_file"]
 
 MAX_DEPTH = 64
-MAX_NODES = 500_000
-"""Values of a file, each alias counted as what it stands for."""
+MAX_WEIGHT = 400_000
+"""What a file may hold: a scalar weighs 1; a mapping, a list or an anchor, which take more, 4."""
+MAX_VALUES = 1_000_000
+"""Values of a file, each alias counted as all it stands for."""
 MAX_DOCUMENTS = 1_000
 MAX_PROBLEMS = 50
 
@@ -118,7 +120,7 @@ class _Anchored:
 
     value: Value
     places: Below
-    nodes: int
+    values: int
     height: int
 
 
@@ -129,7 +131,8 @@ class _Composer:
         self.problems: list[Problem] = []
         self._stack: list[_Open] = []
         self._anchors: dict[str, _Anchored | _Open] = {}
-        self._nodes = 0
+        self._weight = 0
+        self._values = 0
 
     def run(self, events: Iterable[Any]) -> None:
         """Take every event of a file."""
@@ -159,13 +162,15 @@ class _Composer:
         if event.tag is not None or event.anchor is not None:
             value = self._with_tag(event, index)
             if event.anchor is not None:
-                self._anchors[event.anchor] = _Anchored(value, index, 1, 0)
+                self._anchor_scalar(event.anchor, value, index)
         else:
             value = event.value if event.style else plain(event.value)
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._too_much(index)
+        self._count(index, weight=1)
         self._add(value, index, index)
+
+    def _anchor_scalar(self, name: str, value: Value, index: int) -> None:
+        self._anchors[name] = _Anchored(value, index, 1, 0)
+        self._count(index, weight=4, values=0)
 
     def _key(self, event: Any, index: int, here: _Open) -> None:
         value = event.value
@@ -176,7 +181,7 @@ class _Composer:
         elif event.tag is not None:
             value = self._with_tag(event, index)
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchored(value, index, 1, 0)
+            self._anchor_scalar(event.anchor, value, index)
         self._take_key(value, event.value, index, here)
 
     def _take_key(self, value: Value, written: str, index: int, here: _Open) -> None:
@@ -205,10 +210,8 @@ class _Composer:
             self._too_deep(index)
         if self._stack and self._wants_key(self._stack[-1]):
             self.stop(index, "a key must be text, not a mapping or a list", _QUOTES)
-        new = _Open(value, Places(index, is_mapping=is_mapping), event, self._nodes)
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._too_much(index)
+        new = _Open(value, Places(index, is_mapping=is_mapping), event, self._values)
+        self._count(index, weight=4)
         tag = event.tag
         if tag in OWN_TAGS:
             new.tag = tag
@@ -216,6 +219,7 @@ class _Composer:
             self._bad_tag(tag, index)
         if new.anchor is not None:
             self._anchors[new.anchor] = new
+            self._count(index, weight=4, values=0)
         self._stack.append(new)
 
     def _end(self) -> None:
@@ -224,8 +228,8 @@ class _Composer:
             self._merge(done)
         value = Tagged(done.tag, done.value) if done.tag else done.value
         if done.anchor is not None and self._anchors.get(done.anchor) is done:
-            nodes = self._nodes - done.before
-            self._anchors[done.anchor] = _Anchored(value, done.places, nodes, done.height)
+            values = self._values - done.before
+            self._anchors[done.anchor] = _Anchored(value, done.places, values, done.height)
         if self._stack:
             self._stack[-1].height = max(self._stack[-1].height, done.height + 1)
         self._add(value, done.places, done.places.start)
@@ -242,9 +246,7 @@ class _Composer:
                 self.stop(index, "a key must be text, not a mapping or a list")
             self._take_key(known.value, str(known.value), index, here)
             return
-        self._nodes += known.nodes
-        if self._nodes > MAX_NODES:
-            self._too_much(index)
+        self._count(index, weight=0, values=known.values)
         if here:
             here.height = max(here.height, known.height + 1)
         if len(self._stack) + known.height > MAX_DEPTH:
@@ -291,7 +293,7 @@ class _Composer:
             for key, inherited in value.items():
                 here.value.setdefault(key, inherited)
             if isinstance(places, Places):
-                here.places.merged.append(places)
+                here.places.merged += (places,)
 
     def _wants_key(self, here: _Open) -> bool:
         return here.key is None and here.places.is_mapping
@@ -325,8 +327,13 @@ class _Composer:
     def _too_deep(self, index: int) -> NoReturn:
         self.stop(index, f"nested deeper than {MAX_DEPTH} levels")
 
-    def _too_much(self, index: int) -> NoReturn:
-        self.stop(index, f"more than {MAX_NODES} values, aliases written out")
+    def _count(self, index: int, *, weight: int, values: int = 1) -> None:
+        self._weight += weight
+        self._values += values
+        if self._weight > MAX_WEIGHT:
+            self.stop(index, "too many values in one file")
+        if self._values > MAX_VALUES:
+            self.stop(index, f"more than {MAX_VALUES} values, aliases written out")
 
     def stop(self, index: int, cause: str, hint: str | None = None) -> NoReturn:
         """Give up: what follows cannot be trusted."""
