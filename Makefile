@@ -8,7 +8,8 @@ TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-FUZZ := 16000 # examples of each of the tests
+# Examples for each of the eleven tests of `make fuzz`.
+FUZZ := 20000
 
 .PHONY: demo down bench fuzz test test-pure check install install-dev
 

@@ -53,7 +53,8 @@ class Places:
             keys, places, below = (self.entries[first::3] for first in range(3))
             self._keys = dict(zip(keys, zip(places, below, strict=True), strict=True))
             for other in self.merged:
-                self._keys = {**other.all(), **self._keys}
+                for key, place in other.all().items():
+                    self._keys.setdefault(key, place)
         return self._keys
 
 

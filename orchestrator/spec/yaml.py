@@ -181,7 +181,7 @@ class _Composer:
         elif event.tag is not None:
             value = self._with_tag(event, index)
         if event.anchor is not None:
-            self._anchor_scalar(event.anchor, value, index)
+            self._anchor_scalar(event.anchor, event.value if value is _MERGE else value, index)
         self._take_key(value, event.value, index, here)
 
     def _take_key(self, value: Value, written: str, index: int, here: _Open) -> None:
@@ -284,6 +284,7 @@ class _Composer:
 
     def _merge(self, here: _Open) -> None:
         """Add what is merged. A tag on it speaks of the mapping it is merged into."""
+        merged: list[Below] = []
         for value, places in here.merges:
             if isinstance(value, Tagged):
                 here.tag = here.tag or "!override"
@@ -292,8 +293,8 @@ class _Composer:
                 value = value.value
             for key, inherited in value.items():
                 here.value.setdefault(key, inherited)
-            if isinstance(places, Places):
-                here.places.merged += (places,)
+            merged.append(places)
+        here.places.merged = tuple(one for one in merged if isinstance(one, Places))
 
     def _wants_key(self, here: _Open) -> bool:
         return here.key is None and here.places.is_mapping
@@ -320,9 +321,7 @@ class _Composer:
 
     def _bad_tag(self, tag: str, index: int) -> None:
         short = f"!!{tag.removeprefix(STANDARD)}" if tag.startswith(STANDARD) else tag
-        self._complain(
-            index, f"tag `{short}` is not allowed here", hint=f"only {_TAGS} may be used"
-        )
+        self._complain(index, f"tag `{short}` is not allowed here", f"only {_TAGS} may be used")
 
     def _too_deep(self, index: int) -> NoReturn:
         self.stop(index, f"nested deeper than {MAX_DEPTH} levels")

@@ -149,10 +149,19 @@ def test_a_bomb_is_refused_with_a_place_and_little_memory(read, bomb):
         aliases(5, 9),
         "".join(f"k{n}: 1\n" for n in range(200_000)),
         "a: &a " + "x" * 1_000_000 + "\nb: [" + "*a, " * 100_000 + "]",
+        "a: &a {b: 1}\nc: {<<: [" + "*a, " * 100_000 + "]}",
     ],
     ids=[
         *("depth", "brackets that are text", "digits", "zeros", "hexadecimal", "exponent"),
-        *("underscores", "backslashes", "lines", "aliases", "keys", "aliases of a long text"),
+        *(
+            "underscores",
+            "backslashes",
+            "lines",
+            "aliases",
+            "keys",
+            "aliases of a long text",
+            "merges",
+        ),
     ],
 )
 def test_what_is_only_large_is_read(read, text):
