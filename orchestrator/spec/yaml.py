@@ -39,6 +39,7 @@ MAX_PROBLEMS = 50
 
 OWN_TAGS = ("!reset", "!override")
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _TAGS = ", ".join(f"`{tag}`" for tag in (*OWN_TAGS, *(f"!!{tag}" for tag in TAGS)))
 _QUOTES = "text that begins with `{` or `[` needs quotes"
 _INDENTATION = "compare the indentation with that of the lines above"
@@ -324,7 +325,7 @@ class _Composer:
         self._complain(index, f"tag `{short}` is not allowed here", f"only {_TAGS} may be used")
 
     def _too_deep(self, index: int) -> NoReturn:
-        self.stop(index, f"nested deeper than {MAX_DEPTH} levels")
+        self.stop(index, _TOO_DEEP)
 
     def _count(self, index: int, *, weight: int, values: int = 1) -> None:
         self._weight += weight
@@ -363,6 +364,8 @@ def _strange(character: str) -> tuple[str, str]:
 
 def _syntax(error: pyyaml.MarkedYAMLError, source: Source) -> tuple[str, str | None]:
     problem = error.problem or error.context or "it cannot be read"
+    if problem == "exceeded maximum nesting depth":
+        return _TOO_DEEP, None
     cause = f"not valid YAML: {problem}"
     begun = error.context_mark
     if begun and error.problem_mark and begun.line < error.problem_mark.line:

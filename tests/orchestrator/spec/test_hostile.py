@@ -6,6 +6,7 @@ hangs or fills the memory of the parser fails one test and not all.
 
 import json
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -86,13 +87,13 @@ def merges(levels, width):
 
 
 BOMBS = {
-    "lists": ("[" * 50_000, "nest"),
-    "mappings": ("{" * 50_000, "nest"),
+    "lists": ("[" * 50_000, "nested deeper"),
+    "mappings": ("{" * 50_000, "nested deeper|must be text"),
     "mappings in mappings": ("{a: " * 50_000, "nested deeper"),
     "mappings in lists": ("[{a: " * 50_000, "nested deeper"),
     "lists on lines": ("[\n" * 50_000, "nested deeper"),
-    "lists behind a quote": ("a: ' [ '\nb: " + "[" * 50_000, "nest"),
-    "lists behind a comment": ("a: 1 # ]]]\nb: " + "[" * 50_000, "nest"),
+    "lists behind a quote": ("a: ' [ '\nb: " + "[" * 50_000, "nested deeper"),
+    "lists behind a comment": ("a: 1 # ]]]\nb: " + "[" * 50_000, "nested deeper"),
     "entries": ("- " * 50_000, "nested deeper"),
     "keys": ("? " * 50_000, "must be text"),
     "indentation": ("".join(" " * n + "a:\n" for n in range(2_000)), "nested deeper"),
@@ -115,7 +116,7 @@ BOMBS = {
     "anchors": ("".join(f"- &a{n} x\n" for n in range(300_000)) + "- *b", "too many values"),
     "tags": ("- !x y\n" * 500_000, "is not allowed here"),
     "directives": ("%TAG !a! b\n" * 1_000 + "--- x", "not valid YAML"),
-    "control characters": ("a: " + "\x07" * 1_000_000, "control character U+0007"),
+    "control characters": ("a: " + "\x07" * 1_000_000, r"control character U\+0007"),
 }
 
 
@@ -127,7 +128,7 @@ def test_a_bomb_is_refused_with_a_place_and_little_memory(read, bomb):
     said, hint, took = read(text)
 
     assert said is not None
-    assert cause in said + (hint or "")
+    assert re.search(cause, f"{said} {hint}")
     assert said.startswith("f.yml:")
     assert len(said.splitlines()[0]) < 4100
     assert took < MEMORY
