@@ -18,7 +18,7 @@ from orchestrator.spec.paths import Resolver
 from orchestrator.spec.plant import plant
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reset import clear, take_tags
-from orchestrator.spec.tree import Map, Path, Troubles
+from orchestrator.spec.tree import Map, Origin, Path, Troubles
 from orchestrator.spec.unique import enforce
 from orchestrator.spec.yaml import Document, parse, read_file
 
@@ -30,9 +30,9 @@ class Notes:
     warnings: list[str] = field(default_factory=list)
     read: list[FilePath] = field(default_factory=list)
 
-    def warn(self, mark: Mark | None, path: Path, text: str) -> None:
+    def warn(self, mark: Origin | None, path: Path, text: str) -> None:
         """Note something odd, with its place."""
-        where = f"{mark}: " if mark else ""
+        where = f"{mark.mark}: " if mark else ""
         self.warnings.append(f"{where}{'.'.join(path)}: {text}" if path else f"{where}{text}")
 
     def missing(self, name: str) -> None:
@@ -142,5 +142,5 @@ class Assembler:
         Canonical(self.troubles, self.notes.warn, lenient=lenient).apply(model)
         enforce(model)
 
-    def _odd_truth(self, mark: Mark | None, text: str) -> None:
+    def _odd_truth(self, mark: Origin | None, text: str) -> None:
         self.notes.warn(mark, (), f"`{text}` is no boolean of YAML 1.2; write true or false")

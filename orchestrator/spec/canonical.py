@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.spec.merge import as_map, started
-from orchestrator.spec.problems import Mark
-from orchestrator.spec.tree import Map, Path, Seq, Troubles
+from orchestrator.spec.tree import Map, Origin, Path, Seq, Troubles
 from orchestrator.spec.units import parse_device, parse_port, parse_volume, unknown_options
 
-Warn = Callable[[Mark | None, Path, str], None]
+Warn = Callable[[Origin | None, Path, str], None]
 
 
 class Canonical:
@@ -38,38 +37,38 @@ class Canonical:
                 service[key] = writer(self, service[key], (*path, key), mark)
 
     def _each(
-        self, value: Any, path: Path, write: "Callable[[Any, Path, Mark | None], Any]"
+        self, value: Any, path: Path, write: "Callable[[Any, Path, Origin | None], Any]"
     ) -> Any:
         if isinstance(value, Seq):
             for number, (entry, mark) in enumerate(list(value.entries())):
                 value[number] = write(entry, (*path, str(number)), mark)
         return value
 
-    def _file_mounts(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _file_mounts(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         return self._each(value, path, _file_mount)
 
-    def _depends_on(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _depends_on(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del path, mark
         found = as_map(value, started)
         for _, entry in _maps(found):
             entry.setdefault("required", True)
         return value if found is None else found
 
-    def _names(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _names(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del path, mark
         found = as_map(value, lambda mark: None)
         return value if found is None else found
 
-    def _env_file(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _env_file(self, value: Any, path: Path, mark: Origin | None) -> Any:
         files = Seq([value], mark) if isinstance(value, str) else value
         return self._each(files, path, _env_file)
 
-    def _list(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _list(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del path
         return Seq([value], mark) if isinstance(value, str) else value
 
-    def _dns(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _dns(self, value: Any, path: Path, mark: Origin | None) -> Any:
         found = self._list(value, path, mark)
         if not isinstance(found, Seq):
             return found
@@ -79,21 +78,21 @@ class Canonical:
                 kept.add(entry, at)
         return kept
 
-    def _extends(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _extends(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del path
         return Map({"service": value}, mark) if isinstance(value, str) else value
 
-    def _gpus(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _gpus(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del path
         if value == "all":
             return Seq([Map({"count": "all"}, mark)], mark)
         return value
 
-    def _volumes(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _volumes(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         return self._each(value, path, self._volume)
 
-    def _volume(self, entry: Any, path: Path, mark: Mark | None) -> Any:
+    def _volume(self, entry: Any, path: Path, mark: Origin | None) -> Any:
         found: Any = entry
         if isinstance(entry, str):
             try:
@@ -107,11 +106,11 @@ class Canonical:
             found["target"] = _clean(target)
         return found
 
-    def _devices(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _devices(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         return self._each(value, path, self._device)
 
-    def _device(self, entry: Any, path: Path, mark: Mark | None) -> Any:
+    def _device(self, entry: Any, path: Path, mark: Origin | None) -> Any:
         if not isinstance(entry, str):
             return entry
         try:
@@ -119,7 +118,7 @@ class Canonical:
         except ValueError as error:
             return self._unreadable(entry, path, mark, str(error))
 
-    def _ports(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _ports(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         if not isinstance(value, Seq):
             return value
@@ -137,7 +136,7 @@ class Canonical:
                 self._troubles.add(None, (*path, str(number)), str(error), mark=at)
         return found
 
-    def _build(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _build(self, value: Any, path: Path, mark: Origin | None) -> Any:
         if isinstance(value, str):
             return Map({"context": value}, mark)
         if not isinstance(value, Map):
@@ -147,7 +146,7 @@ class Canonical:
                 value[key] = write(self, value[key], (*path, key), value.marks.get(key))
         return value
 
-    def _contexts(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _contexts(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         if not isinstance(value, Seq):
             return value
@@ -161,7 +160,7 @@ class Canonical:
                 self._unreadable(entry, (*path, str(number)), at, cause)
         return found
 
-    def _ssh(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _ssh(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         if not isinstance(value, Seq):
             return value
@@ -174,7 +173,7 @@ class Canonical:
             found.put(key, text if given else None, at)
         return found
 
-    def _develop(self, value: Any, path: Path, mark: Mark | None) -> Any:
+    def _develop(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         watched = value.get("watch") if isinstance(value, Map) else None
         for rule in watched if isinstance(watched, Seq) else ():
@@ -203,18 +202,18 @@ class Canonical:
         elif "name" not in resource:
             resource.put("name", name, external.marks.get("name"))
 
-    def _unreadable(self, entry: Any, path: Path, mark: Mark | None, cause: str) -> Any:
+    def _unreadable(self, entry: Any, path: Path, mark: Origin | None, cause: str) -> Any:
         if not self._lenient:
             self._troubles.add(None, path, cause, mark=mark)
         return entry
 
 
-def _file_mount(entry: Any, path: Path, mark: Mark | None) -> Any:
+def _file_mount(entry: Any, path: Path, mark: Origin | None) -> Any:
     del path
     return Map({"source": entry}, mark) if isinstance(entry, str) else entry
 
 
-def _env_file(entry: Any, path: Path, mark: Mark | None) -> Any:
+def _env_file(entry: Any, path: Path, mark: Origin | None) -> Any:
     del path
     if isinstance(entry, str):
         return Map({"path": entry, "required": True}, mark)
@@ -230,7 +229,7 @@ def _maps(section: Any) -> list[tuple[str, Map]]:
     return [(name, entry) for name, entry in section.items() if isinstance(entry, Map)]
 
 
-def _marked(found: dict[str, Any], mark: Mark | None) -> Map:
+def _marked(found: dict[str, Any], mark: Origin | None) -> Map:
     return Map(
         {key: Map(one, mark) if isinstance(one, dict) else one for key, one in found.items()}, mark
     )
@@ -241,7 +240,7 @@ def _clean(target: str) -> str:
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
 
-Writer = Callable[[Canonical, Any, Path, Mark | None], Any]
+Writer = Callable[[Canonical, Any, Path, Origin | None], Any]
 
 _WRITERS: dict[str, Writer] = {
     "build": Canonical._build,

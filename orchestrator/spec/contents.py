@@ -1,19 +1,15 @@
 """Files a stack file only names: variables, labels, and what configs and secrets hold."""
 
-import os
-import stat
 from collections.abc import Callable, Container, Mapping
 from pathlib import Path as FilePath
-from typing import Any
 
 from orchestrator.spec.dotenv import DotenvError, parse_dotenv, parse_raw
 from orchestrator.spec.interpolate import InterpolationError
 from orchestrator.spec.models.base import labels_of, pairs_of
 from orchestrator.spec.problems import Mark, SpecError, refuse
-from orchestrator.spec.tree import Map, Path, Troubles
-from orchestrator.spec.yaml import read_file
+from orchestrator.spec.reading import read_bytes, read_file
+from orchestrator.spec.tree import Map, Origin, Path, Troubles
 
-MOST_PAYLOAD = 8 * 1024 * 1024
 Read = Callable[[FilePath], None]
 """Told every file that was read or looked for."""
 
@@ -78,7 +74,7 @@ class Contents:
         service.put("environment", {**found, **given, **own}, service.marks.get("environment"))
 
     def _variables_of(
-        self, entry: Map, lookup: Mapping[str, str], path: Path, mark: Mark | None
+        self, entry: Map, lookup: Mapping[str, str], path: Path, mark: Origin | None
     ) -> dict[str, str]:
         file = self._directory / str(entry.get("path", ""))
         self._read(file)
@@ -142,23 +138,8 @@ class Contents:
         file = self._directory / name
         self._read(file)
         try:
-            return _read_bytes(file)
-        except OSError as error:
-            cause = f"cannot read `{file}`: {os.strerror(error.errno or 0)}"
-        except ValueError as error:
-            cause = f"`{file}` {error}"
-        self._troubles.add(self._tree, (*path, "file"), cause)
+            return read_bytes(file)
+        except SpecError as error:
+            cause = f"`{file}`: {error.problems[0].cause}"
+            self._troubles.add(self._tree, (*path, "file"), cause, hint=error.hint)
         return None
-
-
-def _read_bytes(file: FilePath) -> bytes:
-    """Return a file's bytes. Raises OSError, and ValueError for what is no ordinary file."""
-    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as opened:
-        status: Any = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is not a regular file")
-        data = opened.read(MOST_PAYLOAD + 1)
-    if len(data) > MOST_PAYLOAD:
-        raise ValueError(f"is larger than {MOST_PAYLOAD // 2**20} MiB")
-    return data

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.spec.interpolate import InterpolationError, interpolate
-from orchestrator.spec.problems import Mark
-from orchestrator.spec.tree import Map, Path, Seq, Troubles
+from orchestrator.spec.tree import Map, Origin, Path, Seq, Troubles
 from orchestrator.spec.yaml import Tagged
 
 _WHOLE = re.compile(r"[-+]?[0-9]+")
@@ -102,7 +100,7 @@ class Filler:
         troubles: Troubles,
         *,
         missing: Callable[[str], None],
-        odd_truth: Callable[[Mark | None, str], None],
+        odd_truth: Callable[[Origin | None, str], None],
     ) -> None:
         self._variables = variables
         self._troubles = troubles
@@ -121,8 +119,8 @@ class Filler:
         return interpolate(text, self._variables, missing=self._missing)
 
     def _value(
-        self, value: Any, casts: Any, path: Path, mark: Mark | None
-    ) -> tuple[Any, Mark | None]:
+        self, value: Any, casts: Any, path: Path, mark: Origin | None
+    ) -> tuple[Any, Origin | None]:
         if isinstance(value, str):
             return self._text(value, casts, path, mark)
         if isinstance(value, Map):
@@ -146,8 +144,8 @@ class Filler:
         return value, mark
 
     def _text(
-        self, value: str, casts: Any, path: Path, mark: Mark | None
-    ) -> tuple[Any, Mark | None]:
+        self, value: str, casts: Any, path: Path, mark: Origin | None
+    ) -> tuple[Any, Origin | None]:
         filled: Any = value
         if "$" in value:
             try:
@@ -156,7 +154,7 @@ class Filler:
                 self._troubles.add(None, path, str(error), mark=mark)
                 return value, mark
             if mark is not None:
-                mark = replace(mark, text=value)
+                mark = mark.filled(value)
         cast = casts.get("") if isinstance(casts, dict) else casts
         if cast is not None:
             try:

@@ -10,7 +10,7 @@ from orchestrator.spec.merge import Merger
 from orchestrator.spec.paths import is_remote
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reset import clear
-from orchestrator.spec.tree import Map, Path, Seq
+from orchestrator.spec.tree import Map, Origin, Path, Seq
 
 if TYPE_CHECKING:
     from orchestrator.spec.assemble import Assembler, Place
@@ -49,8 +49,8 @@ class Includer:
                 self._include(entry if isinstance(entry, Map) else Map({"path": entry}), tree, mark)
         del tree["include"]
 
-    def _include(self, entry: Map, tree: Map, mark: Mark | None) -> None:
-        where = mark or Mark(file=self._chain[-1])
+    def _include(self, entry: Map, tree: Map, mark: Origin | None) -> None:
+        where = mark.mark if mark else Mark(file=self._chain[-1])
         files = _listed(entry.get("path"))
         if not files:
             raise refuse("an included file must be named", where, "include")

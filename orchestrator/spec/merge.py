@@ -6,9 +6,8 @@ The same rules hold for several files, an override file, `extends` and what incl
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.spec.problems import Mark
 from orchestrator.spec.scalars import go_text
-from orchestrator.spec.tree import Map, Path, Seq, Troubles
+from orchestrator.spec.tree import Map, Origin, Path, Seq, Troubles
 
 
 class Merger:
@@ -18,14 +17,14 @@ class Merger:
         self.troubles = troubles
         self.step = step
 
-    def merge(self, base: Any, over: Any, path: Path = (), mark: Mark | None = None) -> Any:
+    def merge(self, base: Any, over: Any, path: Path = (), mark: Origin | None = None) -> Any:
         """Return ``over`` laid over ``base``, which is used up. ``path`` says where they are."""
         rules: Any = RULES
         for key in path:
             rules = _below(rules, key)
         return self._merge(base, over, path, rules, mark)
 
-    def _merge(self, base: Any, over: Any, path: Path, rules: Any, mark: Mark | None) -> Any:
+    def _merge(self, base: Any, over: Any, path: Path, rules: Any, mark: Origin | None) -> Any:
         special = rules.get("") if isinstance(rules, dict) else rules
         if special is not None:
             return special(self, base, over, path, rules)
@@ -54,7 +53,7 @@ class Merger:
             base.put(key, merged, stood if merged is present else mark or stood)
         return base
 
-    def _mismatch(self, base: Any, path: Path, what: str, mark: Mark | None) -> Any:
+    def _mismatch(self, base: Any, path: Path, what: str, mark: Origin | None) -> Any:
         cause = f"only {what} can be laid over {what}"
         hint = "write `!override` before the value to replace all of it"
         self.troubles.add(None, path, cause, hint=hint, mark=mark)
@@ -106,7 +105,7 @@ def _context(build: Any) -> Any:
     return Map({"context": build}) if isinstance(build, str) else build
 
 
-def _named(default: Callable[[Mark | None], Any]) -> Rule:
+def _named(default: Callable[[Origin | None], Any]) -> Rule:
     def rule(merger: Merger, base: Any, over: Any, path: Path, rules: Any) -> Any:
         below, above = as_map(base, default), as_map(over, default)
         if below is None or above is None:
@@ -116,12 +115,12 @@ def _named(default: Callable[[Mark | None], Any]) -> Rule:
     return rule
 
 
-def started(mark: Mark | None) -> Map:
+def started(mark: Origin | None) -> Map:
     """Return what naming a service in `depends_on` stands for."""
     return Map({"condition": "service_started", "required": True}, mark)
 
 
-def _nothing(mark: Mark | None) -> None:
+def _nothing(mark: Origin | None) -> None:
     del mark
 
 
@@ -163,7 +162,7 @@ def as_list(value: Any) -> Seq:
         return value
     found = Seq()
     if isinstance(value, Map):
-        lines: list[tuple[str, Mark | None]] = []
+        lines: list[tuple[str, Origin | None]] = []
         for key, entry, mark in value.entries():
             for one in entry if isinstance(entry, list) else [entry]:
                 lines.append((key if one is None else f"{key}={go_text(one)}", mark))
@@ -174,7 +173,7 @@ def as_list(value: Any) -> Seq:
     return found
 
 
-def as_map(value: Any, default: Callable[[Mark | None], Any]) -> Map | None:
+def as_map(value: Any, default: Callable[[Origin | None], Any]) -> Map | None:
     """Return a list of names as a mapping of them; None for what is neither."""
     if isinstance(value, Map):
         return value

@@ -7,10 +7,48 @@ the end is shown in the file, line and column it was made in.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.spec.problems import Mark, Problem, SpecError
+from orchestrator.spec.problems import Mark, Problem, Source, SpecError
 
 Path = tuple[str, ...]
 """Keys from the top; a list's entries count from 0."""
+
+
+class Origin:
+    """Where a value comes from, found in its file only when somebody asks.
+
+    ``text`` is what the file says where variables were put in, ``step`` what laid the value
+    over another one, and ``over`` that other one with its own origin.
+    """
+
+    __slots__ = ("index", "over", "source", "step", "text")
+
+    def __init__(
+        self,
+        source: Source,
+        index: int,
+        text: str | None = None,
+        step: str | None = None,
+        over: "tuple[Origin, Any] | None" = None,
+    ) -> None:
+        self.source = source
+        self.index = index
+        self.text = text
+        self.step = step
+        self.over = over
+
+    @property
+    def mark(self) -> Mark:
+        """Return the place in the file."""
+        return self.source.mark(self.index)
+
+    def filled(self, text: str) -> "Origin":
+        """Return the origin of a value that ``text`` came to once its variables were put in."""
+        return Origin(self.source, self.index, text, self.step, self.over)
+
+    def laid_over(self, below: "Origin | None", value: Any, step: str) -> "Origin":
+        """Return the origin of a value that hides ``value``, because of ``step``."""
+        over = (below, value) if below else None
+        return Origin(self.source, self.index, self.text, step, over)
 
 
 class Map(dict[str, Any]):
@@ -18,17 +56,19 @@ class Map(dict[str, Any]):
 
     __slots__ = ("marks",)
 
-    def __init__(self, content: Mapping[str, Any] | None = None, mark: Mark | None = None) -> None:
+    def __init__(
+        self, content: Mapping[str, Any] | None = None, mark: Origin | None = None
+    ) -> None:
         super().__init__(content or {})
-        self.marks: dict[str, Mark] = dict.fromkeys(self, mark) if mark else {}
+        self.marks: dict[str, Origin] = dict.fromkeys(self, mark) if mark else {}
 
-    def put(self, key: str, value: Any, mark: Mark | None) -> None:
+    def put(self, key: str, value: Any, mark: Origin | None) -> None:
         """Set a key, and where it stands."""
         self[key] = value
         if mark is not None:
             self.marks[key] = mark
 
-    def entries(self) -> Iterator[tuple[str, Any, Mark | None]]:
+    def entries(self) -> Iterator[tuple[str, Any, Origin | None]]:
         """Yield every key, its value, and where it stands."""
         for key, value in self.items():
             yield key, value, self.marks.get(key)
@@ -39,16 +79,16 @@ class Seq(list[Any]):
 
     __slots__ = ("marks",)
 
-    def __init__(self, content: Iterable[Any] = (), mark: Mark | None = None) -> None:
+    def __init__(self, content: Iterable[Any] = (), mark: Origin | None = None) -> None:
         super().__init__(content)
-        self.marks: list[Mark | None] = [mark] * len(self)
+        self.marks: list[Origin | None] = [mark] * len(self)
 
-    def add(self, value: Any, mark: Mark | None) -> None:
+    def add(self, value: Any, mark: Origin | None) -> None:
         """Append a value, and where it stands."""
         self.append(value)
         self.marks.append(mark)
 
-    def entries(self) -> Iterator[tuple[Any, Mark | None]]:
+    def entries(self) -> Iterator[tuple[Any, Origin | None]]:
         """Yield every value, and where it stands."""
         return zip(self, self.marks, strict=True)
 
@@ -79,9 +119,9 @@ def bare(value: Any) -> Any:
     return value
 
 
-def mark_at(tree: Any, path: Iterable[str]) -> Mark | None:
+def origin_at(tree: Any, path: Iterable[str]) -> Origin | None:
     """Return where ``path`` stands, or the nearest thing above it that stands anywhere."""
-    found: Mark | None = None
+    found: Origin | None = None
     for key in path:
         if isinstance(tree, Map) and key in tree:
             found, tree = tree.marks.get(key) or found, tree[key]
@@ -107,10 +147,11 @@ class Troubles:
         cause: str,
         *,
         hint: str | None = None,
-        mark: Mark | None = None,
+        mark: Origin | None = None,
     ) -> None:
-        """Note a problem at ``path`` of ``tree``."""
-        where = mark or mark_at(tree, path) or self.default
+        """Note a problem at ``path`` of ``tree``; ``mark`` knows the place better."""
+        origin = mark or origin_at(tree, path)
+        where = origin.mark if origin else self.default
         self.problems.append(Problem(mark=where, path=".".join(path), cause=cause, hint=hint))
         self.places.add(path)
 
