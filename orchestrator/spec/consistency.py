@@ -80,6 +80,8 @@ class Consistency:
                 continue
             if wanted in self._disabled and not dependency.required:
                 continue
+            if self._troubles.within(("services", wanted)):
+                continue
             where = (*path, "depends_on", wanted)
             if wanted in self._disabled:
                 hint = f"activate a profile of `{wanted}`, or write `required: false`"
@@ -100,8 +102,11 @@ class Consistency:
     def _declared(
         self, path: Path, used: Iterable[str], declared: Mapping[str, object], kind: str
     ) -> None:
+        section = f"{kind}s"
         for name in dict.fromkeys(used):
-            if name not in declared:
+            # What is declared wrongly has been told already.
+            told = (section,) in self._troubles.places or self._troubles.within((section, name))
+            if name not in declared and not told:
                 hint = suggest(name, declared) or f"declare it under top-level `{kind}s:`"
                 self._say(self._entry(path, name), f"undeclared {kind} `{name}`", hint)
 

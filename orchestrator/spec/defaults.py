@@ -53,7 +53,7 @@ def validate(tree: Map, troubles: Troubles) -> None:
         ("secrets", ("file", "environment")),
     ):
         for name, resource in _maps(tree.get(kind)).items():
-            _check_source(resource, (kind, name), sources, troubles)
+            _check_source(tree, resource, (kind, name), sources, troubles)
     for name, service in _maps(tree.get("services")).items():
         _check_service(service, ("services", name), troubles)
 
@@ -68,25 +68,16 @@ def _check_external(volume: Map, path: Path, troubles: Troubles) -> None:
             troubles.add(None, (*path, key), cause, hint=hint, mark=volume.marks.get(key))
 
 
-def _check_source(resource: Map, path: Path, sources: tuple[str, ...], troubles: Troubles) -> None:
+def _check_source(
+    tree: Map, resource: Map, path: Path, sources: tuple[str, ...], troubles: Troubles
+) -> None:
     given = [one for one in sources if one in resource]
     words = ", ".join(f"`{one}`" for one in sources)
     if len(given) > 1:
         mark = resource.marks.get(given[1])
         troubles.add(None, path, f"only one of {words} may be given", mark=mark)
     if not given and "driver" not in resource and "external" not in resource:
-        troubles.add(_within(path, resource), path, f"one of {words} is needed")
-
-
-def _within(path: Path, resource: Map) -> Any:
-    """Return a tree in which ``path`` leads to the first thing known of ``resource``."""
-    mark = next(iter(resource.marks.values()), None)
-    tree: Any = resource
-    for key in reversed(path):
-        above = Map()
-        above.put(key, tree, mark)
-        tree = above
-    return tree
+        troubles.add(tree, path, f"one of {words} is needed")
 
 
 def _check_service(service: Map, path: Path, troubles: Troubles) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -24,13 +24,19 @@ from orchestrator.spec.discover import (
     normal_name,
 )
 from orchestrator.spec.interpolate import InterpolationError, interpolate
-from orchestrator.spec.models import StackFile
+from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
 from orchestrator.spec.normalize import normalize
-from orchestrator.spec.problems import Mark, SpecError, refuse
+from orchestrator.spec.problems import Mark, refuse, suggest
 from orchestrator.spec.runnable import refusals
 from orchestrator.spec.select import by_profiles, restrict, with_dependencies
 from orchestrator.spec.support import lost_words, unsupported
-from orchestrator.spec.tree import Map, Troubles, bare, stop
+from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+MOST_ATTEMPTS = 8
+"""How often a document is looked at again with what is wrong taken out."""
 
 __all__ = ["LoadRequest", "Loaded", "load_document", "load_stack"]
 
@@ -80,7 +86,8 @@ def load_stack(request: LoadRequest) -> Loaded:
         stack = restrict(stack, names)
     if stack is not None and request.to_run:
         for path, cause, hint in refusals(stack):
-            troubles.add(tree, path, cause, hint=hint)
+            if not troubles.within(path):
+                troubles.add(tree, path, cause, hint=hint)
     stop(troubles)
     assert stack is not None  # without one there is a problem, and `stop` has raised it
     for text in (*lost_words(tree, names), *unsupported(stack)):
@@ -170,19 +177,35 @@ def _services(tree: Map) -> Map:
 
 
 def _settle(tree: Map, name: str, troubles: Troubles) -> StackFile | None:
-    """Return the document as a model; what cannot be one is noted."""
-    try:
-        return StackFile.model_validate({**bare(tree), "name": name})
-    except ValidationError as error:
-        for found in error.errors(include_url=False, include_context=False):
-            path = tuple(str(part) for part in found["loc"] if not _is_of_pydantic(part))
-            place = path[:-1] if found["type"] == "missing" else path
-            if not any(place[: len(known)] == known for known in troubles.places):
-                cause = str(found["msg"]).removeprefix("Value error, ")
-                troubles.add(tree, path, cause[:1].lower() + cause[1:])
-        if not troubles.problems:
-            raise SpecError([]) from error
-        return None
+    """Return the document as a model.
+
+    What cannot be one is noted and taken out, so that the rest can be looked at.
+    """
+    for _ in range(MOST_ATTEMPTS):
+        try:
+            return StackFile.model_validate({**bare(tree), "name": name})
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            if not found:
+                raise
+            for one in found:
+                _note(one, tree, troubles)
+    return None
+
+
+def _note(found: "ErrorDetails", tree: Map, troubles: Troubles) -> None:
+    path = tuple(str(part) for part in found["loc"] if not _is_of_pydantic(part))
+    missing = found["type"] == "missing"
+    place = path[:-1] if missing else path
+    told = troubles.within(place) if missing else troubles.around(place)
+    if not told:
+        cause = str(found["msg"]).removeprefix("Value error, ")
+        hint = None
+        if found["type"] == "extra_forbidden":
+            known = ServiceExtension if path[0] == "services" else StackExtension
+            cause, hint = "unknown key", suggest(path[-1], known.model_fields)
+        troubles.add(tree, path, cause[:1].lower() + cause[1:], hint=hint)
+    take_out(tree, place)
 
 
 def _is_of_pydantic(part: object) -> bool:

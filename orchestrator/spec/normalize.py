@@ -1,6 +1,6 @@
 """What a stack means without saying it: networks, dependencies, names on the host."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.spec.tree import Map, Seq
@@ -64,26 +64,28 @@ def _resolved(given: Any, variables: Mapping[str, str], *, keep: bool) -> Any:
 
 def _depend(service: Map) -> None:
     """Add the dependencies that sharing something with another service implies."""
-    wanted: dict[str, bool] = {}
+    present = service.get("depends_on")
+    dependencies = present if isinstance(present, Map) else Map()
+    for name, restart, key in _shared(service):
+        if name not in dependencies:
+            dependency = {"condition": "service_started", "restart": restart, "required": True}
+            dependencies.put(name, Map(dependency), service.marks.get(key))
+    if dependencies:
+        service["depends_on"] = dependencies
+
+
+def _shared(service: Map) -> Iterator[tuple[str, bool, str]]:
+    """Yield whom a service shares something with, whether it restarts with it, and the key."""
     for link in service.get("links") or ():
         parts = str(link).split(":")
-        wanted.setdefault(parts[0] if len(parts) == 2 else str(link), True)
+        yield parts[0] if len(parts) == 2 else str(link), True, "links"
     for key in SHARED:
         kind, mark, name = str(service.get(key) or "").partition(":")
         if mark and kind == "service":
-            wanted.setdefault(name, True)
+            yield name, True, key
     for source in service.get("volumes_from") or ():
         if not str(source).startswith("container:"):
-            wanted.setdefault(str(source).partition(":")[0], False)
-    if not wanted:
-        return
-    present = service.get("depends_on")
-    dependencies = present if isinstance(present, Map) else Map()
-    for name, restart in wanted.items():
-        if name not in dependencies:
-            dependency = {"condition": "service_started", "restart": restart, "required": True}
-            dependencies[name] = Map(dependency)
-    service["depends_on"] = dependencies
+            yield str(source).partition(":")[0], False, "volumes_from"
 
 
 def _join_default(tree: Map, services: Any) -> None:

@@ -17,9 +17,21 @@ CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 HOSTNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
 USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 SIGNAL = re.compile(r"(SIG)?(RT(MIN|MAX)([+-][0-9]{1,2})?|[A-Z][A-Z0-9]{1,7})|[0-9]{1,2}")
+STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
+"""Beginnings of annotations by which a container would command its own runtime."""
 CONDITIONS = ("", "none", "on-failure", "any")
 MOUNTED = ("bind", "volume", "tmpfs")
 PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
+
+WORDS = (
+    ("restart", RESTART, "restart policy", "one of no, always, unless-stopped, on-failure[:N]"),
+    ("container_name", CONTAINER_NAME, "name of a container", "use letters, digits, `_.-`"),
+    ("hostname", HOSTNAME, "host name", "use at most 63 letters, digits, `.` and `-`"),
+    ("user", USER, "user", "write USER or USER:GROUP"),
+    ("stop_signal", SIGNAL, "signal", "write one like SIGTERM, or a number"),
+    ("pull_policy", PULLED, "pull policy", "one of always, missing, never"),
+)
+"""Keys of a service with the pattern of their value, what that is, and what to write."""
 
 Refusal = tuple[Path, str, str | None]
 """Where, why, and what to do instead."""
@@ -58,16 +70,18 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
 
 
 def _words(service: Service, path: Path) -> Iterator[Refusal]:
-    for key, value, pattern, hint in (
-        ("restart", service.restart, RESTART, "one of no, always, unless-stopped, on-failure[:N]"),
-        ("container_name", service.container_name, CONTAINER_NAME, "letters, digits, `_.-`"),
-        ("hostname", service.hostname, HOSTNAME, "at most 63 letters, digits, `.` and `-`"),
-        ("user", service.user, USER, "write USER or USER:GROUP"),
-        ("stop_signal", service.stop_signal, SIGNAL, "write one like SIGTERM, or a number"),
-        ("pull_policy", service.pull_policy, PULLED, "one of always, missing, never"),
-    ):
+    for key, pattern, what, hint in WORDS:
+        value = getattr(service, key)
         if value and not pattern.fullmatch(value):
-            yield (*path, key), f"`{value[:60]}` is no {key}", hint
+            yield (*path, key), f"`{value[:60]}` is no {what}", hint
+    for key in ("dns", "dns_opt", "dns_search", "extra_hosts"):
+        for entry in getattr(service, key):
+            if any(mark.isspace() for mark in entry):
+                yield (*path, key), f"`{entry[:60]}` holds white space", "write a list of words"
+    for name in service.annotations:
+        if name.startswith(STEERING):
+            hint = "leave it out: what a container may do stands in the file's own keys"
+            yield (*path, "annotations", name), f"`{name}` would steer the runtime", hint
     if service.provider is not None:
         hint = "run what it provides beside this stack"
         yield (*path, "provider"), "a service without a container cannot be run yet", hint

@@ -110,6 +110,24 @@ def copy(value: Any) -> Any:
     return value
 
 
+def take_out(tree: Any, path: Path) -> None:
+    """Take what stands at ``path``, or the nearest thing above it, out of a tree."""
+    above: Any = None
+    key = ""
+    for part in path:
+        if isinstance(tree, Map) and part in tree:
+            above, key, tree = tree, part, tree[part]
+        elif isinstance(tree, Seq) and part.isdigit() and int(part) < len(tree):
+            above, key, tree = tree, part, tree[int(part)]
+        else:
+            break
+    if isinstance(above, Map):
+        del above[key]
+        above.marks.pop(key, None)
+    elif isinstance(above, Seq):
+        del above[int(key)], above.marks[int(key)]
+
+
 def bare(value: Any) -> Any:
     """Return a tree as plain mappings and lists."""
     if isinstance(value, dict):
@@ -154,6 +172,10 @@ class Troubles:
         where = origin.mark if origin else self.default
         self.problems.append(Problem(mark=where, path=".".join(path), cause=cause, hint=hint))
         self.places.add(path)
+
+    def around(self, path: Path) -> bool:
+        """Whether a problem was noted at ``path`` or above it."""
+        return any(path[:length] in self.places for length in range(1, len(path) + 1))
 
     def within(self, path: Path) -> bool:
         """Whether a problem was noted at ``path`` or below it."""

@@ -131,8 +131,6 @@ def _split_host(entry: str) -> tuple[str, str, str]:
 def _host(host: str, address: str) -> str:
     if not host or ":" in host or "=" in host:
         raise ValueError(f"`{host}` is no host name")
-    if any(mark.isspace() for mark in host + address):
-        raise ValueError(f"`{host}={address}` holds white space")
     if len(address) > 2 and address[0] == "[" and address[-1] == "]":
         address = address[1:-1]
     return f"{host}={address}"
@@ -169,11 +167,3 @@ Payload = Annotated[
     ),
 ]
 """The content of a file, carried along; base64 in JSON."""
-
-
-def lines(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse texts that would be more than a word in the file they end up in."""
-    for entry in value:
-        if any(mark.isspace() for mark in entry):
-            raise ValueError(f"{entry!r} holds white space")
-    return value

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from orchestrator.spec.models.base import (
     Duration,
@@ -17,16 +17,11 @@ from orchestrator.spec.models.base import (
     Truth,
     Whole,
     Words,
-    lines,
 )
 from orchestrator.spec.models.build import Build, Develop, Hook, InitHook
 from orchestrator.spec.models.deploy import Deploy
 from orchestrator.spec.models.extensions import ServiceExtension
 from orchestrator.spec.models.mounts import Device, DeviceRequest, FileMount, Mount, Ulimits
-
-SHELL_TESTS = ("CMD", "CMD-SHELL", "NONE")
-STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
-"""Beginnings of annotations by which a container would command its own runtime."""
 
 
 class Dependency(SpecModel):
@@ -175,23 +170,11 @@ def _by_name(value: Any) -> Any:
     return value
 
 
-def _harmless(value: dict[str, str]) -> dict[str, str]:
-    for name in value:
-        if name.startswith(STEERING):
-            raise ValueError(f"annotation `{name}` steers the runtime and is refused")
-    return value
-
-
-Lines = Annotated[Texts, AfterValidator(lines)]
-
-
 class Service(SpecModel):
     """``services.*``."""
 
     profiles: Texts = Field(default=(), description="Profiles it belongs to; none means always on.")
-    annotations: Annotated[Labels, AfterValidator(_harmless)] = Field(
-        default={}, description="Annotations of the container."
-    )
+    annotations: Labels = Field(default={}, description="Annotations of the container.")
     attach: Truth | None = Field(
         default=None, description="Whether an attached `up` shows its output."
     )
@@ -225,9 +208,9 @@ class Service(SpecModel):
     deploy: Deploy | None = Field(default=None, description="Replicas, and how they are replaced.")
     device_cgroup_rules: Texts = Field(default=(), description="Devices it may use, by number.")
     devices: tuple[Device, ...] = Field(default=(), description="Devices it sees.")
-    dns: Lines = Field(default=(), description="Servers that are asked for other names.")
-    dns_opt: Lines = Field(default=(), description="Options of the resolver.")
-    dns_search: Lines = Field(default=(), description="Domains to search.")
+    dns: Texts = Field(default=(), description="Servers that are asked for other names.")
+    dns_opt: Texts = Field(default=(), description="Options of the resolver.")
+    dns_search: Texts = Field(default=(), description="Domains to search.")
     domainname: str = Field(default="", description="Its domain.")
     entrypoint: Words | None = Field(
         default=None, description="What runs it, instead of the image's."
