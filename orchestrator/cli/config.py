@@ -60,11 +60,14 @@ def _text(args: argparse.Namespace) -> str:
 
 
 def _settled(args: argparse.Namespace, listed: list[str]) -> str:
-    from orchestrator.spec.dump import document_of, dump, write
+    from orchestrator.spec.dump import dump, write
     from orchestrator.spec.load import load_stack
 
-    plain = bool(listed or args.hash)
-    loaded = load_stack(request_of(args, services=_services(args), plain=plain))
+    loaded = load_stack(
+        request_of(
+            args, services=tuple(args.services_named), plain=bool(listed), to_run=bool(args.hash)
+        )
+    )
     warn(loaded.warnings)
     stack = loaded.stack
     if listed:
@@ -74,14 +77,13 @@ def _settled(args: argparse.Namespace, listed: list[str]) -> str:
     if args.hash:
         return _lines(_hashes(stack, args.hash))
     as_json = args.format == "json"
+    if args.lock_image_digests or args.resolve_image_digests:
+        from orchestrator.cli.pinning import pin_images
+
+        stack = pin_images(stack)
     if args.lock_image_digests:
-        pinned = _pinned(stack)
-        services = {name: {"image": one.image} for name, one in pinned.services.items()}
+        services = {name: {"image": one.image} for name, one in stack.services.items()}
         return _ended(write({"services": services}, as_json=as_json))
-    if args.resolve_image_digests:
-        stack = _pinned(stack)
-    if args.no_interpolate:
-        return _ended(write(document_of(stack, as_json=as_json), as_json=as_json))
     return _ended(dump(stack, as_json=as_json))
 
 
@@ -91,6 +93,11 @@ def _as_it_is(args: argparse.Namespace, listed: list[str]) -> str:
     from orchestrator.spec.load import load_document
     from orchestrator.spec.tree import bare
 
+    if args.lock_image_digests or args.resolve_image_digests:
+        raise PyorchError(
+            "images are pinned by their names, which --no-interpolate leaves open",
+            hint="leave out --no-interpolate",
+        )
     document = load_document(request_of(args))
     warn(document.notes.warnings)
     tree: dict[str, Any] = bare(document.tree)
@@ -127,10 +134,6 @@ def _variables(args: argparse.Namespace) -> str:
     return _ended(write(described, as_json=args.format == "json"))
 
 
-def _services(args: argparse.Namespace) -> tuple[str, ...]:
-    return tuple(args.services_named)
-
-
 def _listed(stack: "StackFile", disabled: Any, listed: list[str]) -> list[str]:
     found: list[str] = []
     for kind in listed:
@@ -155,32 +158,6 @@ def _hashes(stack: "StackFile", wanted: str) -> list[str]:
         if name not in stack.services:
             raise PyorchError(f"--hash: no such service: `{name}`", code="not_found")
     return [f"{name} {revision(stack, stack.services[name])}" for name in sorted(names)]
-
-
-def _pinned(stack: "StackFile") -> "StackFile":
-    """Return the stack with the digest of every image that is here in its reference."""
-    from orchestrator.client.launch import connect
-    from orchestrator.settings import Settings
-
-    client = connect(Settings.from_environ())
-    digests = {
-        reference: image["digest"]
-        for image in client.get("/v1/images")["images"]
-        for reference in image.get("references", ())
-    }
-    services = dict(stack.services)
-    for name, service in services.items():
-        if not service.image or "@" in service.image:
-            continue
-        digest = digests.get(service.image)
-        if digest is None:
-            raise PyorchError(
-                f"{service.image}: no digest is known of it",
-                hint=f"pull it first: `pyorch image pull {service.image}`",
-                code="not_found",
-            )
-        services[name] = service.model_copy(update={"image": f"{service.image}@{digest}"})
-    return stack.model_copy(update={"services": services})
 
 
 def _lines(found: Any) -> str:

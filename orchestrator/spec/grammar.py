@@ -6,6 +6,8 @@ NAME = r"^[a-zA-Z0-9._-]+$"
 
 STRING = scalar("string")
 NULL = scalar("null")
+DURATION = scalar("string", example="`10s` or `1m30s`")
+SIZE = scalar("string", example="`512m` or `2g`")
 INTEGER = scalar("integer", "string")
 NUMBER = scalar("number", "string")
 TRUTH = scalar("boolean", "string")
@@ -83,12 +85,12 @@ BUILD = Record(
 HEALTHCHECK = Record(
     {
         "disable": TRUTH,
-        "interval": STRING,
+        "interval": DURATION,
         "retries": NUMBER,
         "test": either(STRING, STRINGS),
-        "timeout": STRING,
-        "start_period": STRING,
-        "start_interval": STRING,
+        "timeout": DURATION,
+        "start_period": DURATION,
+        "start_interval": DURATION,
     }
 )
 
@@ -125,9 +127,9 @@ DEVICE_REQUEST: dict[str, Shape] = {
 UPDATE = Record(
     {
         "parallelism": INTEGER,
-        "delay": STRING,
+        "delay": DURATION,
         "failure_action": STRING,
-        "monitor": STRING,
+        "monitor": DURATION,
         "max_failure_ratio": NUMBER,
         "order": scalar("string", words=("start-first", "stop-first")),
     }
@@ -143,11 +145,11 @@ DEPLOY = Record(
         "update_config": UPDATE,
         "resources": Record(
             {
-                "limits": Record({"cpus": NUMBER, "memory": STRING, "pids": INTEGER}),
+                "limits": Record({"cpus": NUMBER, "memory": SIZE, "pids": INTEGER}),
                 "reservations": Record(
                     {
                         "cpus": NUMBER,
-                        "memory": STRING,
+                        "memory": SIZE,
                         "generic_resources": ListOf(
                             Record(
                                 {
@@ -165,9 +167,9 @@ DEPLOY = Record(
         "restart_policy": Record(
             {
                 "condition": STRING,
-                "delay": STRING,
+                "delay": DURATION,
                 "max_attempts": INTEGER,
-                "window": STRING,
+                "window": DURATION,
             }
         ),
         "placement": Record(
@@ -387,7 +389,7 @@ SERVICE = Record(
         "security_opt": UNIQUE_STRINGS,
         "shm_size": NUMBER,
         "stdin_open": TRUTH,
-        "stop_grace_period": STRING,
+        "stop_grace_period": DURATION,
         "stop_signal": STRING,
         "storage_opt": MapOf(Anything()),
         "sysctls": LIST_OR_MAP,

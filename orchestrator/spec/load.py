@@ -130,6 +130,7 @@ def _assemble(request: LoadRequest) -> Document:
     found.variables["COMPOSE_PROJECT_NAME"] = name
     model = assembler.assemble(files)
     if not model:
+        stop(troubles)
         raise refuse("the file is empty", Mark(file=assembler.label(files[-1])))
     _sections(model)
     if request.normalize:

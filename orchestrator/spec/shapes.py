@@ -76,6 +76,7 @@ class Scalar:
     pattern: str | None = None
     least: float | None = None
     most: float | None = None
+    example: str | None = None
 
     def check(self, value: Any, path: Path, report: Report) -> bool:
         found = kind(value)
@@ -86,6 +87,8 @@ class Scalar:
                 text = str(value).lower() if found == "boolean" else str(value)
                 quoted = "string" in self.kinds and found in ("integer", "number", "boolean")
                 hint = f"write it in quotes: '{text[:SHOWN]}'" if quoted else None
+                if self.example:
+                    hint = f"write one like {self.example}"
                 report(path, f"must be {_one_of(self.kinds)}, not {shown(value)}", hint)
             return False
         if found == "string":

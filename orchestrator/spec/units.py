@@ -46,7 +46,7 @@ def parse_duration(value: Any) -> float:
         return value  # settled before
     text = str(value).strip()
     sign = -1 if text.startswith("-") else 1
-    digits = text.lstrip("+-")
+    digits = text[1:] if text[:1] in ("+", "-") else text
     if digits == "0":
         return 0.0
     parts = _DURATION.findall(digits)
