@@ -1,8 +1,8 @@
 """The whole stack, settled: what the client sends and what the daemon checks again."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from orchestrator.spec.models.base import ResourceName, SpecModel, StackName
 from orchestrator.spec.models.extensions import StackExtension
@@ -12,13 +12,24 @@ from orchestrator.spec.models.service import Service
 MOST_REPLICAS = 1000
 
 
+def _declared(value: Any) -> Any:
+    """Read a resource that is only named as one with nothing to say."""
+    if isinstance(value, dict):
+        return {name: {} if entry is None else entry for name, entry in value.items()}
+    return value
+
+
 class StackFile(SpecModel):
     """A stack file with everything put in its place; long forms only."""
 
     name: StackName = Field(description="Name of the stack.")
     services: Annotated[dict[ResourceName, Service], Field(description="What runs.")]
-    networks: dict[str, Network] = Field(default={}, description="Networks services share.")
-    volumes: dict[ResourceName, Volume] = Field(default={}, description="Volumes services share.")
+    networks: Annotated[dict[str, Network], BeforeValidator(_declared)] = Field(
+        default={}, description="Networks services share."
+    )
+    volumes: Annotated[dict[ResourceName, Volume], BeforeValidator(_declared)] = Field(
+        default={}, description="Volumes services share."
+    )
     configs: dict[ResourceName, Config] = Field(default={}, description="Files services can read.")
     secrets: dict[ResourceName, Secret] = Field(
         default={}, description="Files nobody else may read."

@@ -174,7 +174,9 @@ def test_what_is_printed_is_read_to_the_same(config, form):
 def test_both_formats_say_the_same(config):
     printed = config(FULL, "--format", "json", before=("--profile", "*"))
 
-    assert config(printed, before=("--profile", "*")) == config(FULL, before=("--profile", "*"))
+    people = config(FULL, before=("--profile", "*")).replace("    x-own:\n      y: 1\n", "")
+
+    assert config(printed, before=("--profile", "*")) == people
 
 
 def test_extensions_are_kept_for_people(config):
@@ -251,7 +253,8 @@ def test_a_hash_changes_with_what_needs_a_new_container_and_with_nothing_else(co
     assert hashed("")[0] == "a"
     assert hashed("") == hashed(", profiles: []") == hashed(", depends_on: [b]")
     assert hashed("") != hashed(", user: u")
-    assert len(config("name: s\nservices: {a: {image: i}, b: {image: i}}\n", "--hash", "*")) > 30
+    every = config("name: s\nservices: {a: {image: i}, b: {image: j}}\n", "--hash", "*")
+    assert [line.split()[0] for line in every.splitlines()] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -281,18 +284,12 @@ def test_contradictions_can_be_printed(config):
 
 
 def test_warnings_are_told_once_and_apart(config):
-    text = (
-        "version: '3'\nname: s\nservices: {a: {image: $X, dns: 1.1.1.1}, b: {image: $X, dns: a}}\n"
-    )
+    service = "{image: i$X, dns: 1.1.1.1}"
 
-    config(text)
+    config(f"version: '3'\nname: s\nservices: {{a: {service}, b: {service}}}\n")
 
-    assert (
-        config.warned.splitlines()
-        == [
-            "warning: compose.yaml: `version` is obsolete and ignored",
-            'warning: the "X" variable is not set, a blank string is used',
-            "warning: services.a.dns: accepted, but the host's own servers are asked",
-        ]
-        or config.warned.count("warning: ") == 3
-    )
+    assert config.warned.splitlines() == [
+        'warning: the "X" variable is not set, a blank string is used',
+        "warning: compose.yaml: `version` is obsolete and ignored",
+        "warning: services.a.dns: accepted, but the host's own servers are asked",
+    ]
