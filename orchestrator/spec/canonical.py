@@ -160,6 +160,16 @@ class Canonical:
                 self._unreadable(entry, (*path, str(number)), at, cause)
         return found
 
+    def _variables(self, value: Any, path: Path, mark: Origin | None) -> Any:
+        del mark
+        for number, (entry, at) in enumerate(value.entries() if isinstance(value, Seq) else ()):
+            name = str(entry).partition("=")[0]
+            if name[-1:].isspace():
+                cause = f"the variable `{name}` ends in a space"
+                hint = f"write `{name.rstrip()}=...`"
+                self._troubles.add(None, (*path, str(number)), cause, hint=hint, mark=at)
+        return value
+
     def _ssh(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         if not isinstance(value, Seq):
@@ -250,6 +260,7 @@ _WRITERS: dict[str, Writer] = {
     "devices": Canonical._devices,
     "dns": Canonical._dns,
     "env_file": Canonical._env_file,
+    "environment": Canonical._variables,
     "extends": Canonical._extends,
     "gpus": Canonical._gpus,
     "label_file": Canonical._list,
@@ -261,6 +272,7 @@ _WRITERS: dict[str, Writer] = {
 }
 _BUILD_WRITERS: dict[str, Writer] = {
     "additional_contexts": Canonical._contexts,
+    "args": Canonical._variables,
     "secrets": Canonical._file_mounts,
     "ssh": Canonical._ssh,
 }

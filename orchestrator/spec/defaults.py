@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from orchestrator.spec.tree import Map, Path, Seq, Troubles
+from orchestrator.spec.tree import Map, Origin, Path, Seq, Troubles
 
 
 def fill_in(tree: Map) -> None:
@@ -83,10 +83,15 @@ def _check_source(
 def _check_service(service: Map, path: Path, troubles: Troubles) -> None:
     for number, port in enumerate(_entries(service.get("ports"))):
         address = port.get("host_ip")
-        if isinstance(address, str) and address and not _is_address(address):
+        if isinstance(address, str) and not _is_address(address):
             where = (*path, "ports", str(number), "host_ip")
             cause = f"`{address}` is no IP address"
             troubles.add(None, where, cause, mark=port.marks.get("host_ip"))
+    for key in ("ports", "volumes"):
+        for number, (entry, mark) in enumerate(_marked_entries(service.get(key))):
+            if isinstance(entry, Map) and "target" not in entry:
+                where = (*path, key, str(number))
+                troubles.add(None, where, "`target` is missing", mark=mark)
     for number, mount in enumerate(_entries(service.get("volumes"))):
         if mount.get("type") == "bind" and not mount.get("source"):
             where = (*path, "volumes", str(number))
@@ -116,6 +121,10 @@ def _maps(section: Any) -> dict[str, Map]:
     if not isinstance(section, Map):
         return {}
     return {name: entry for name, entry in section.items() if isinstance(entry, Map)}
+
+
+def _marked_entries(section: Any) -> list[tuple[Any, Origin | None]]:
+    return list(section.entries()) if isinstance(section, Seq) else []
 
 
 def _entries(section: Any) -> list[Map]:

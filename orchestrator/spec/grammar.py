@@ -159,7 +159,9 @@ DEPLOY = Record(
                                 }
                             )
                         ),
-                        "devices": ListOf(Record(DEVICE_REQUEST)),
+                        "devices": ListOf(
+                            Record(DEVICE_REQUEST, any_of=("capabilities", "driver"))
+                        ),
                     }
                 ),
             }

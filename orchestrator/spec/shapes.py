@@ -210,6 +210,7 @@ class Record:
     extensible: bool = True
     closed: bool = True
     renamed: Mapping[str, str] = field(default_factory=dict)
+    any_of: Sequence[str] = ()
     kinds: frozenset[str] = frozenset(("mapping",))
 
     def check(self, value: Any, path: Path, report: Report) -> bool:
@@ -229,6 +230,10 @@ class Record:
         missing = [key for key in self.required if key not in value and key not in wrong]
         for key in missing:
             report(path, f"`{key}` is missing", None)
+        if self.any_of and not any(key in value or key in wrong for key in self.any_of):
+            words = " or ".join(f"`{key}`" for key in self.any_of)
+            report(path, f"{words} is missing", None)
+            return False
         return not missing
 
     def _hint(self, key: str) -> str | None:

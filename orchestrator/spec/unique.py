@@ -81,7 +81,6 @@ UNIQUE: dict[str, Any] = {
             "env_file": _path,
             "expose": _literal,
             "labels": _assignment,
-            "label_file": _literal,
             "links": _assignment,
             "networks": {"*": {"aliases": _assignment, "link_local_ips": _assignment}},
             "ports": _port,

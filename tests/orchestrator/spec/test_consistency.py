@@ -67,6 +67,8 @@ REST = "networks: {front: }\nvolumes: {data: }\nconfigs: {conf: {content: x}}\n"
         ("a: {image: i, volumes: ['data:/d'], tmpfs: /d}", "mounted already, by `volumes.0`"),
         ("a: {image: i, volumes: [{type: bind, target: /d}]}", "`source` is needed"),
         ("a: {image: i, ports: [{target: 80, host_ip: localhost}]}", "is no IP address"),
+        ("a: {image: i, ports: [{published: 80}]}", "services.a.ports.0: `target` is missing"),
+        ("a: {image: i, volumes: [{type: tmpfs}]}", "services.a.volumes.0: `target` is missing"),
         ("a: {image: i, gpus: [{count: 1, device_ids: ['0']}]}", "exclude each other"),
     ],
 )

@@ -65,6 +65,15 @@ def test_every_key_says_what_it_is(model):
         ("build: {x-anything: 1, context: .}", None),
         ("x-pyorch: {nope: 1}", "services.a.x-pyorch.nope: unknown key"),
         ("x-pyorch: {dns: some}", "services.a.x-pyorch.dns"),
+        (
+            "environment: ['A =1']",
+            "5:19: services.a.environment.0: the variable `A ` ends in a space",
+        ),
+        ("build: {args: ['A ']}", "the variable `A ` ends in a space"),
+        (
+            "deploy: {resources: {reservations: {devices: [{count: 1}]}}}",
+            "`capabilities` or `driver` is missing",
+        ),
         ("gpus: most", "is none of `all`"),
     ],
 )
