@@ -4,8 +4,9 @@ Nothing here acts on the host on behalf of a stack. A request becomes intent in 
 and a key in the queue; the answer is given before anything happens.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -163,6 +164,20 @@ class Orchestrator:
         self.store.set_intent(name, Intent.REMOVE, remove_volumes=volumes, stop_grace=grace)
         self._wake(name)
 
+    async def halt(self) -> None:
+        """Stop every container in order and return when none runs; what is wanted stays noted.
+
+        The daemon is of no use afterwards: it ends, and the next one starts them again.
+        """
+        ended = asyncio.Event()
+        self.drivers.containers.on_exit(lambda _: ended.set())
+        self.reconciler.halting = True
+        for known in self.store.stacks():
+            self.queue.add(known.name)
+        while await self._anything_runs():
+            await ended.wait()
+            ended.clear()
+
     async def stacks(self) -> tuple[StackView, ...]:
         """Describe every stack."""
         containers = await self.drivers.containers.list()
@@ -175,7 +190,7 @@ class Orchestrator:
         containers = await self.drivers.containers.list()
         return self._view(stored, containers, await self.drivers.networks.list_sandboxes())
 
-    async def follow(self, name: str) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the present state, then facts as they happen and the state after each pass.
 
         Ends with ``{"type": "gone"}`` once nothing is left of the stack.
@@ -201,6 +216,10 @@ class Orchestrator:
                     yield _told(event)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    async def _anything_runs(self) -> bool:
+        containers = await self.drivers.containers.list()
+        return any(isinstance(facts.phase, host.Running) for facts in containers)
 
     def _wake(self, name: str) -> None:
         self.reconciler.reports.pop(name, None)
@@ -316,7 +335,7 @@ def _told(event: Event) -> dict[str, Any]:
     return {
         "type": "event",
         "name": event.name,
-        "replica": event.replica,
+        "subject": event.subject,
         "reason": event.reason,
         "at_wall": event.at_wall,
     }
@@ -331,7 +350,13 @@ def _scaled(model: StackFile, scale: Mapping[str, int]) -> StackFile:
     for name, replicas in scale.items():
         if name not in services:
             raise PyorchError(f"--scale: no such service: `{name}`", code="not_found")
-        services[name] = services[name].model_copy(update={"scale": replicas, "deploy": None})
+        deploy = services[name].deploy
+        services[name] = services[name].model_copy(
+            update={
+                "scale": replicas,
+                "deploy": deploy.model_copy(update={"replicas": None}) if deploy else None,
+            }
+        )
     return model.model_copy(update={"services": services})
 
 

@@ -77,6 +77,9 @@ SCHEMA: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX events_by_stack ON events (stack, id);
     """,
+    """
+    ALTER TABLE events RENAME COLUMN replica TO subject;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 
@@ -116,13 +119,18 @@ class Store:
         self._path = data / "state.db"
         data.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._secrets.mkdir(exist_ok=True, mode=0o700)
+        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._path.chmod(0o600)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 self._db.execute(f"PRAGMA {pragma}")
+            self._check()
             self._migrate()
+        except PyorchError:
+            self._db.close()
+            raise
         except sqlite3.DatabaseError as error:
+            self._db.close()
             raise PyorchError(
                 f"cannot open the state database `{self._path}`: {error}",
                 hint="move it aside; running containers are found again without it",
@@ -261,7 +269,7 @@ class Store:
         addresses: tuple[tuple[NetworkName, IPv4Address], ...],
     ) -> None:
         """Let ``replica`` hold exactly these addresses."""
-        with self._transaction():
+        with self._brief_transaction():
             self._drop_addresses(stack, replica)
             self._db.executemany(
                 "INSERT OR REPLACE INTO addresses VALUES (?, ?, ?, ?, ?)",
@@ -333,7 +341,7 @@ class Store:
 
     def record_start(self, stack: str, replica: ReplicaId, *, attempt: int) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
-        with self._transaction():
+        with self._brief_transaction():
             self._db.execute(
                 "INSERT INTO replicas VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (stack, service, slot) DO UPDATE SET attempts = excluded.attempts,"
@@ -355,13 +363,13 @@ class Store:
     # ── events ───────────────────────────────────────────────────────────────────────────
 
     def record_event(
-        self, stack: str, name: str, replica: str, reason: str, at_wall: float
+        self, stack: str, name: str, subject: str, reason: str, at_wall: float
     ) -> None:
         """Append to the history, and let the oldest go."""
-        with self._transaction():
+        with self._brief_transaction():
             number = self._db.execute(
-                "INSERT INTO events (stack, name, replica, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
-                (stack, name, replica, reason, at_wall),
+                "INSERT INTO events (stack, name, subject, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
+                (stack, name, subject, reason, at_wall),
             ).lastrowid
             if number and number % 256 == 0:
                 self._db.execute("DELETE FROM events WHERE id <= ?", (number - KEPT_EVENTS,))
@@ -370,6 +378,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """Change everything or nothing, on disk before it returns."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -377,6 +386,26 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def _check(self) -> None:
+        # Found later, a broken page would end the daemon in the middle of a pass.
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(str(found).splitlines()[-1])
+
+    @contextmanager
+    def _brief_transaction(self) -> Iterator[None]:
+        """Change everything or nothing, safe from a kill but not from a power cut at once.
+
+        For what describes processes: a power cut ends those too. Waiting for the disk a few
+        times a container would be most of what starting it costs.
+        """
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with self._transaction():
+                yield
+        finally:
+            self._db.execute("PRAGMA synchronous=FULL")
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -50,7 +50,7 @@ class Exited:
     at: float
     lived: float = 0.0
     stopped: bool = False
-    """It was told to stop: it did not end by itself."""
+    """It was told to stop, or the machine went down: it did not end by itself."""
 
 
 Phase = Created | Running | Stopping | Exited
@@ -69,7 +69,10 @@ class ObservedReplica:
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
-    """Its network namespace and links are there as they were made."""
+    """Its network namespace and links are there as they were made, and what it is started with."""
+    cpu_reservation: float = 0.0
+    """What its service reserved for it when it was made."""
+    memory_reservation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,5 +151,5 @@ class ObservedStack:
     cpus: float = 0.0
     memory: int = 0
     reserved_cpus: float = 0.0
-    """Claimed by other stacks."""
+    """Held by other stacks."""
     reserved_memory: int = 0

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("runtime.testing.contract")
+
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
 
 from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
+from tests.registry import serve_registry  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -47,3 +50,10 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def registry(tmp_path, free_port):
+    """The address of a registry on this machine, without TLS."""
+    with serve_registry(tmp_path, free_port) as address:
+        yield address

@@ -1,9 +1,6 @@
 """Files put together into one canonical document: read, fill, include, extend, merge, check."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path as FilePath
 from typing import Any
 
 from orchestrator.spec.canonical import Canonical
@@ -15,41 +12,13 @@ from orchestrator.spec.grammar import STACK
 from orchestrator.spec.include import Includer
 from orchestrator.spec.merge import Merger
 from orchestrator.spec.paths import Resolver
+from orchestrator.spec.place import Notes, Place
 from orchestrator.spec.plant import plant
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reset import clear, take_tags
 from orchestrator.spec.tree import Map, Origin, Path, Troubles
 from orchestrator.spec.unique import enforce
 from orchestrator.spec.yaml import Document, parse, read_file
-
-
-@dataclass(slots=True)
-class Notes:
-    """What a load leaves behind besides its document."""
-
-    warnings: list[str] = field(default_factory=list)
-    read: list[FilePath] = field(default_factory=list)
-
-    def warn(self, mark: Origin | None, path: Path, text: str) -> None:
-        """Note something odd, with its place."""
-        where = f"{mark.mark}: " if mark else ""
-        self.warnings.append(f"{where}{'.'.join(path)}: {text}" if path else f"{where}{text}")
-
-    def missing(self, name: str) -> None:
-        """Note a variable that is not set."""
-        self.warnings.append(f'the "{name}" variable is not set, a blank string is used')
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where documents are: their directory, and what their relative paths begin with.
-
-    ``base`` is None where paths are to stay as they are.
-    """
-
-    directory: FilePath
-    base: str | None
-    variables: Mapping[str, str]
 
 
 class Assembler:

@@ -2,16 +2,14 @@
 
 import os
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.spec.merge import Merger
 from orchestrator.spec.paths import Resolver, is_remote
+from orchestrator.spec.place import Assembly
 from orchestrator.spec.problems import suggest
 from orchestrator.spec.reset import clear
 from orchestrator.spec.tree import Map, Path, copy
-
-if TYPE_CHECKING:
-    from orchestrator.spec.assemble import Assembler
 
 Chain = tuple[tuple[str, str], ...]
 """Files and services, from the one that extends to the one that is extended."""
@@ -20,7 +18,7 @@ Chain = tuple[tuple[str, str], ...]
 class Extender:
     """Resolves the `extends` of one document."""
 
-    def __init__(self, assembler: "Assembler", file: str, resets: tuple[Path, ...]) -> None:
+    def __init__(self, assembler: Assembly, file: str, resets: tuple[Path, ...]) -> None:
         self._assembler = assembler
         self._file = file
         self._resets = resets

@@ -2,18 +2,16 @@
 
 import os
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.spec.contents import read_variables
 from orchestrator.spec.grammar import INCLUDE
 from orchestrator.spec.merge import Merger
 from orchestrator.spec.paths import is_remote
+from orchestrator.spec.place import Assembly, Place
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reset import clear
 from orchestrator.spec.tree import Map, Origin, Path, Seq
-
-if TYPE_CHECKING:
-    from orchestrator.spec.assemble import Assembler, Place
 
 SHARED = ("services", "volumes", "networks", "secrets", "configs", "models")
 NONE = "/dev/null"
@@ -24,7 +22,7 @@ class Includer:
     """Resolves the `include` of one document; ``chain`` are the files that lead to it."""
 
     def __init__(
-        self, assembler: "Assembler", chain: tuple[str, ...], resets: tuple[Path, ...]
+        self, assembler: Assembly, chain: tuple[str, ...], resets: tuple[Path, ...]
     ) -> None:
         self._assembler = assembler
         self._chain = chain
@@ -70,7 +68,7 @@ class Includer:
         included = self._assembler.at(inner).assemble([str(path) for path in paths], self._chain)
         self._import(included, tree)
 
-    def _place(self, entry: Map, main: FilePath, mark: Mark) -> "Place":
+    def _place(self, entry: Map, main: FilePath, mark: Mark) -> Place:
         place = self._assembler.place
         given = entry.get("project_directory")
         directory = main.parent
@@ -83,7 +81,7 @@ class Includer:
         for path in self._env_files(entry, directory, mark):
             self._assembler.notes.read.append(path)
             found |= read_variables(path, {**found, **place.variables})
-        return type(place)(directory, base, {**found, **place.variables})
+        return Place(directory, base, {**found, **place.variables})
 
     def _env_files(self, entry: Map, directory: FilePath, mark: Mark) -> list[FilePath]:
         named = _listed(entry.get("env_file"))

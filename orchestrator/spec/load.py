@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from orchestrator.spec.assemble import Assembler, Notes, Place
+from orchestrator.spec.assemble import Assembler
 from orchestrator.spec.consistency import Consistency
 from orchestrator.spec.contents import Contents
 from orchestrator.spec.discover import (
@@ -26,6 +26,7 @@ from orchestrator.spec.discover import (
 from orchestrator.spec.interpolate import InterpolationError, interpolate
 from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
 from orchestrator.spec.normalize import normalize
+from orchestrator.spec.place import Notes, Place
 from orchestrator.spec.problems import Mark, refuse, suggest
 from orchestrator.spec.runnable import refusals
 from orchestrator.spec.select import by_profiles, restrict, with_dependencies

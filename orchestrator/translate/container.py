@@ -19,7 +19,7 @@ from runtime.types import (
     MountKind,
     NetworkId,
 )
-from scheduler.actions import CreateReplica
+from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import ReplicaId, container_name
 
@@ -42,7 +42,7 @@ class ContainerFactory:
         mode = self.model.services[replica.service].network_mode
         return mode in ("", "bridge", "none")
 
-    def build(self, action: CreateReplica, netns: Path | None) -> ContainerConfig:
+    def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
         """Return the configuration of what fills ``action``'s slot."""
         replica = action.replica
         service = self.model.services[replica.service]
@@ -113,6 +113,8 @@ class ContainerFactory:
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
             labels.SANDBOX: "own" if own else "host",
+            labels.CPUS: str(wanted.cpu_reservation),
+            labels.MEMORY: str(wanted.memory_reservation),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
@@ -208,7 +210,7 @@ def _limits(service: models.Service) -> Limits:
     )
 
 
-def _extra_hosts(service: models.Service, action: CreateReplica) -> tuple[tuple[str, str], ...]:
+def _extra_hosts(service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
     del action
     found = []
     for entry in service.extra_hosts:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.cli import main
+from orchestrator.cli import run as run_command
 
 FULL = """\
 name: full
@@ -146,7 +146,7 @@ def config(write, tmp_path, monkeypatch, capsys):
 
     def config(text, *args, before=()):
         write({"compose.yaml": text, "key": "hush"})
-        code = main([*before, "config", *args])
+        code = run_command([*before, "config", *args])
         printed = capsys.readouterr()
         config.warned = printed.err
         assert code == 0, printed.err

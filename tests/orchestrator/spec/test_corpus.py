@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli import main
+from orchestrator.cli import run as run_command
 
 HERE = Path(__file__).resolve()
 CORPUS = Path(os.environ.get("PYORCH_CORPUS", HERE.parents[4] / "shared" / "corpus"))
@@ -107,7 +107,7 @@ def _command(case: dict[str, Any], root: Path, project: Path) -> tuple[int | Non
         sys.stdin = io.StringIO(case.get("stdin", ""))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                code: int | None = main(_placed(case["args"], root, project))
+                code: int | None = run_command(_placed(case["args"], root, project))
             except SystemExit as left:
                 code = left.code if isinstance(left.code, int) else 1
             except Exception:
