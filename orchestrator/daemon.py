@@ -24,6 +24,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
+from orchestrator.sources.drift import watch_drift
 from orchestrator.sources.exits import watch_exits
 from orchestrator.sources.probes import Prober
 from orchestrator.sources.timers import run_sweeps
@@ -76,6 +77,7 @@ async def serve(settings: Settings) -> None:
             tasks = [
                 group.create_task(orchestrator.queue.run(), name="queue"),
                 group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
+                group.create_task(watch_drift(drivers.networks), name="drift"),
                 group.create_task(run_sweeps(drivers, store, orchestrator.queue), name="sweeps"),
                 group.create_task(serve_api(orchestrator, stopping), name="api"),
             ]

@@ -30,6 +30,7 @@ from runtime.types import (
 )
 
 OnExit = Callable[[ContainerId], None]
+OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
 
 
@@ -189,6 +190,21 @@ class NetworkDriver(Protocol):
     async def sweep(self) -> Sequence[str]:
         """Remove links, namespaces and resolvers no record accounts for; say what it was."""
 
+    def on_drift(self, callback: OnDrift) -> None:
+        """Have ``callback`` called in the event loop when something of ours may be gone."""
+
+    async def mend(self, *, everything: bool) -> Sequence[str]:
+        """Put back what others took away from networks and sandboxes; say what it was.
+
+        Processes and their sockets stay. Without ``everything`` only that is looked at
+        which a hint came for.
+        """
+        return ()
+
+    def changes(self) -> Sequence[str]:
+        """Say what of the host's own settings is changed as long as there are networks."""
+        return ()
+
     async def close(self) -> None:
         """Let go of sockets; networks and resolvers stay."""
 
@@ -212,6 +228,7 @@ __all__ = [
     "ExecSession",
     "ImageDriver",
     "NetworkDriver",
+    "OnDrift",
     "OnExit",
     "OnProgress",
     "VolumeDriver",

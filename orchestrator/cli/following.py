@@ -71,9 +71,13 @@ def follow_until_gone(client: Client, stack: str) -> None:
 
 def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
     held: set[str] = set()
+    changes: set[str] = set()
     for entry in client.stream("GET", f"/v1/stacks/{stack}/events"):
         match entry["type"]:
             case "state":
+                for change in set(entry["host"]) - changes:
+                    changes.add(change)
+                    say(f" Host: {change}")
                 for one in entry["held"]:
                     text = f" {one['subject']} waits: {one['reason']}"
                     if text not in held and one["reason"] != "stopping":

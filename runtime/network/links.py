@@ -6,7 +6,10 @@ link without an owner is what an interrupted set-up leaves for ever.
 
 import contextlib
 import errno
+import fcntl
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from runtime.errors import UnavailableError
 from runtime.network import netns
 
 MAIN_TABLES = (254,)
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,9 @@ class Link:
     name: str
     index: int
     alias: str
+    up: bool
+    master: int
+    """Index of the bridge it is a port of; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +73,24 @@ class Links:
             async for message in await self._route.get_links():
                 alias = message.get_attr("IFLA_IFALIAS")
                 if alias:
-                    name = message.get_attr("IFLA_IFNAME")
-                    found.append(Link(name, message["index"], alias))
+                    found.append(
+                        Link(
+                            name=message.get_attr("IFLA_IFNAME"),
+                            index=message["index"],
+                            alias=alias,
+                            up=bool(message["flags"] & IFF_UP),
+                            master=message.get_attr("IFLA_MASTER") or 0,
+                        )
+                    )
         return tuple(found)
+
+    async def addresses(self) -> frozenset[tuple[int, IPv4Address]]:
+        """Return every address of this host with the index of its link."""
+        found = set()
+        with _refusal("list addresses of", "this host"):
+            async for message in await self._route.get_addr(family=socket.AF_INET):
+                found.add((message["index"], IPv4Address(message.get_attr("IFA_LOCAL"))))
+        return frozenset(found)
 
     async def add_bridge(
         self, name: str, alias: str, gateway: IPv4Address, subnet: IPv4Network, *, mtu: int
@@ -182,15 +205,23 @@ def configure_inside(namespace: Path, links: tuple[Inside, ...]) -> None:
 
 def is_up(name: str) -> bool:
     """Whether a link exists and is up."""
-    try:
-        return bool(int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & 1)
-    except FileNotFoundError:
-        return False
+    # Not through /sys, which shows the network namespace it was mounted in.
+    request = struct.pack("16sH14x", name.encode(), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        try:
+            answer = fcntl.ioctl(channel, SIOCGIFFLAGS, request)
+        except OSError:
+            return False
+    return bool(struct.unpack("16sH14x", answer)[1] & IFF_UP)
 
 
 def exists(name: str) -> bool:
     """Whether there is a link of that name."""
-    return Path(f"/sys/class/net/{name}").exists()
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
