@@ -96,8 +96,12 @@ class Firewall:
         self._forward()
         await self._passages.open()
 
+    def forwards(self) -> bool:
+        """Whether this host is a router at present."""
+        return FORWARDING.read_text().strip() != "0"
+
     def _forward(self) -> bool:
-        if FORWARDING.read_text().strip() != "0":
+        if self.forwards():
             return False
         self._record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomic(self._record, json.dumps({"was": 0}).encode())

@@ -153,6 +153,9 @@ class Links:
                 _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
                 master = await self._index(bridge)
                 await self._route.link("set", index=index, ifalias=alias, master=master, state="up")
+                # Where br_netfilter is loaded, the bridge itself sends a packet that was
+                # translated: back through this port, where a container asks for itself.
+                await self._route.brport("set", index=index, mode=1)
         finally:
             os.close(fd)
 

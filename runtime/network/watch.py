@@ -16,11 +16,12 @@ NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 RTMGRP_LINK = 0x1
 RTMGRP_IPV4_IFADDR = 0x10
+RTMGRP_IPV4_NETCONF = 1 << 23
 NFNLGRP_NFTABLES = 7
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
 
-RTM_NEWLINK, RTM_DELLINK, RTM_DELADDR = 16, 17, 21
+RTM_NEWLINK, RTM_DELLINK, RTM_DELADDR, RTM_NEWNETCONF = 16, 17, 21, 80
 IFLA_IFNAME, IFA_LABEL = 3, 3
 IFF_UP = 1
 LINK_HEADER = struct.Struct("=BxHiII")
@@ -62,12 +63,13 @@ class Watch:
     def open(self) -> None:
         """Begin to listen, in the running event loop."""
         route = self._socket(NETLINK_ROUTE)
-        route.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR))
+        route.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_NETCONF))
         rules = self._socket(NETLINK_NETFILTER)
+        rules.bind((0, 0))  # one without an address of its own is passed over
         rules.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
         loop = asyncio.get_running_loop()
-        loop.add_reader(route, self._heard, route, Lost.LINKS, self._concerns_link)
-        loop.add_reader(rules, self._heard, rules, Lost.RULES, self._concerns_rules)
+        loop.add_reader(route, self._heard, route, self._of_links)
+        loop.add_reader(rules, self._heard, rules, self._of_rules)
 
     def close(self) -> None:
         """Stop listening."""
@@ -85,44 +87,52 @@ class Watch:
         self._sockets.append(channel)
         return channel
 
-    def _heard(self, channel: socket.socket, lost: Lost, concerns: Callable[[bytes], bool]) -> None:
-        wanted = False
+    def _heard(self, channel: socket.socket, judge: Callable[[bytes], set[Lost]]) -> None:
+        lost: set[Lost] = set()
         while True:
             try:
-                data = channel.recv(1 << 16)
+                lost |= judge(channel.recv(1 << 16))
             except BlockingIOError:
                 break
             except OSError:
                 # ENOBUFS: more happened than could be told, so anything may have.
-                wanted = True
-                continue
-            wanted = wanted or concerns(data)
-        if wanted:
-            self._hint(lost)
+                lost = set(Lost)
+        for one in lost:
+            self._hint(one)
 
-    def _concerns_rules(self, data: bytes) -> bool:
-        return any(mark in data for mark in self._marks)
+    def _of_rules(self, data: bytes) -> set[Lost]:
+        return {Lost.RULES} if any(mark in data for mark in self._marks) else set()
 
-    def _concerns_link(self, data: bytes) -> bool:
-        return any(name in self._links for name in lost_links(data))
+    def _of_links(self, data: bytes) -> set[Lost]:
+        lost = set()
+        for kind, message in messages(data):
+            if kind == RTM_NEWNETCONF:
+                lost.add(Lost.RULES)  # ip_forward, for one, which goes with them
+            elif any(name in self._links for name in lost_links(kind, message)):
+                lost.add(Lost.LINKS)
+        return lost
 
 
-def lost_links(data: bytes) -> Iterator[str]:
-    """Yield the names of links that rtnetlink(7) messages say are gone, down or unaddressed."""
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the type and the content of each netlink(7) message."""
     place = 0
     while place + HEADER.size <= len(data):
         length, kind, *_ = HEADER.unpack_from(data, place)
         if length < HEADER.size:
             return
-        message = data[place + HEADER.size : place + length]
+        yield kind, data[place + HEADER.size : place + length]
         place += (length + 3) & ~3
-        if kind in (RTM_NEWLINK, RTM_DELLINK):
-            _, _, _, flags, changed = LINK_HEADER.unpack_from(message)
-            fell = bool(changed & IFF_UP) and changed != NEW_LINK and not flags & IFF_UP
-            if kind == RTM_DELLINK or fell:
-                yield from _names(message[LINK_HEADER.size :], IFLA_IFNAME)
-        elif kind == RTM_DELADDR:
-            yield from _names(message[ADDRESS_HEADER_SIZE:], IFA_LABEL)
+
+
+def lost_links(kind: int, message: bytes) -> Iterator[str]:
+    """Yield the name of the link an rtnetlink(7) message says is gone, down or unaddressed."""
+    if kind in (RTM_NEWLINK, RTM_DELLINK):
+        _, _, _, flags, changed = LINK_HEADER.unpack_from(message)
+        fell = bool(changed & IFF_UP) and changed != NEW_LINK and not flags & IFF_UP
+        if kind == RTM_DELLINK or fell:
+            yield from _names(message[LINK_HEADER.size :], IFLA_IFNAME)
+    elif kind == RTM_DELADDR:
+        yield from _names(message[ADDRESS_HEADER_SIZE:], IFA_LABEL)
 
 
 def _names(attributes: bytes, wanted: int) -> Iterator[str]:
