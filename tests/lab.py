@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 HOST = "198.18.0.1"
 STRANGER = "198.18.0.2"
+GATE = "198.19.0.1"
+NEIGHBOUR = "198.19.0.2"
 PATIENCE = 20.0
 A, AAAA = 1, 28
 NO_SUCH_NAME = 3
@@ -119,6 +121,19 @@ class Lab:
         self.run("host", "ip", "route", "add", "default", "via", STRANGER)
         self.run("stranger", "ip", "route", "add", "10.0.0.0/8", "via", HOST)
         self.forwarding = forwarding
+
+    def add_neighbour(self) -> None:
+        """Give the host another neighbour, on another link, that routes everything through it."""
+        name = self.names["neighbour"] = f"{self.pyorch.name}n"
+        _run("ip", "netns", "add", name)
+        _run(
+            *("ip", "-n", self.names["host"], "link", "add", "eth1", "type", "veth"),
+            *("peer", "name", "eth0", "netns", name),
+        )
+        for where, link, address in (("host", "eth1", GATE), ("neighbour", "eth0", NEIGHBOUR)):
+            self.run(where, "ip", "address", "add", f"{address}/24", "dev", link)
+            self.run(where, "ip", "link", "set", link, "up")
+        self.run("neighbour", "ip", "route", "add", "default", "via", GATE)
 
     @property
     def forwarding(self) -> bool:

@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import socket
+import subprocess
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,8 @@ def test_nobody_outside_reaches_a_container_by_its_address(web):
     assert web.tcp("host", address, 80).startswith("web-1")
     assert web.tcp("stranger", address, 80, patience=0.5) == "silence"
     assert web.udp("stranger", address, 80, patience=0.5) == "silence"
+    gateway = str(IPv4Address(int(IPv4Address(address)) & ~63) + 1)
+    assert web.tcp("stranger", gateway, 8080, patience=0.5) == "silence"
 
 
 def test_what_is_published_on_loopback_stays_on_the_host(lab):
@@ -129,19 +133,31 @@ def test_internal_networks_reach_nothing_and_are_reached_by_nobody(lab):
         + "networks: {closed: {internal: true}}\n"
     )
     lab.pyorch.run("up", "-d", "--wait")
-    server = run_inside(lab.path("stranger"), lambda: socket.create_server((STRANGER, 9000)))
     address = lab.address("net", "net-a-1", "net_closed")
     eventually(lambda: lab.tcp("stranger", HOST, 8083), lambda a: a.startswith("c-1"))
     eventually(lambda: lab.from_container("net", "b", "a", 80), lambda a: a.startswith("a-1"))
 
-    with server:
-        assert lab.tcp("stranger", address, 80, patience=0.5) == "silence"
-        assert not lab.tcp("stranger", HOST, 8082, patience=0.5).startswith("a-1")
-        server.settimeout(0.5)
-        assert lab.from_container("net", "a", STRANGER, 9000) == ""
+    # A container of an internal network has no way out. One that made itself one:
+    path = Path(f"/proc/{lab.pyorch.processes('net/a.1')[0]}/ns/net")
+    gateway = str(IPv4Address(int(IPv4Address(address)) & ~63) + 1)
+    run_inside(path, lambda: _ip("route", "add", "default", "via", gateway))
+    ear, mouth = (
+        lab.socket("stranger", socket.SOCK_DGRAM),
+        run_inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
+    )
+    with ear, mouth:
+        ear.bind((STRANGER, 9000))
+        ear.settimeout(0.5)
+        mouth.sendto(b"out", (STRANGER, 9000))
         with pytest.raises(TimeoutError):
-            server.accept()
-        assert lab.from_container("net", "a", HOST, 8083) == ""
+            ear.recv(10)
+    assert lab.tcp("stranger", address, 80, patience=0.5) == "silence"
+    assert not lab.tcp("stranger", HOST, 8082, patience=0.5).startswith("a-1")
+    assert lab.from_container("net", "a", HOST, 8083) == ""
+
+
+def _ip(*words):
+    subprocess.run(["ip", *words], check=True)
 
 
 def test_containers_reach_the_outside_under_the_hosts_address(lab):
@@ -195,29 +211,45 @@ def test_ranges_single_addresses_and_ports_the_host_chooses(lab):
     assert lab.tcp("host", "127.0.0.1", 9020).startswith("b-1")
 
 
-def test_an_udp_flow_follows_the_replicas(web):
-    with web.socket("stranger", socket.SOCK_DGRAM) as client:
-        client.settimeout(0.5)
-        client.connect((HOST, 8080))
+def flow(lab):
+    """Return a client of port 8080, and a way to ask through it: always the same UDP flow."""
+    client = lab.socket("stranger", socket.SOCK_DGRAM)
+    client.settimeout(0.5)
+    client.connect((HOST, 8080))
 
-        def ask():
-            try:
-                client.send(b"x")
-                return client.recv(2048).decode().split()[0]
-            except (TimeoutError, ConnectionRefusedError):
-                return ""
+    def ask():
+        try:
+            client.send(b"x")
+            return client.recv(2048).decode().split()[0]
+        except (TimeoutError, ConnectionRefusedError):
+            return ""
 
-        first = ask()
-        assert {ask() for _ in range(4)} == {first}, "one flow has one server"
-        web.pyorch.run("up", "-d", "--wait", "--scale", "web=3")
-        assert {ask() for _ in range(4)} == {first}, "and keeps it while it is there"
-        if first == "web-2":
-            web.pyorch.run("up", "-d", "--wait", "--scale", "web=1")
-            eventually(ask, lambda name: name == "web-1")
-        web.pyorch.client.post("/v1/stacks/net/stop")
-        eventually(ask, lambda name: name == "")
-        web.pyorch.run("up", "-d", "--wait", "--scale", "web=1")
+    return client, ask
+
+
+def test_an_udp_flow_leaves_a_replica_that_is_gone(web):
+    clients = [flow(web) for _ in range(2)]
+    first = [ask() for _, ask in clients]
+    assert sorted(first) == ["web-1", "web-2"]
+    assert [{ask() for _ in range(3)} for _, ask in clients] == [{one} for one in first]
+
+    web.pyorch.run("up", "-d", "--wait", "--scale", "web=1")
+
+    for client, ask in clients:
         eventually(ask, lambda name: name == "web-1")
+        client.close()
+
+
+def test_an_udp_flow_that_began_before_anybody_was_ready_finds_who_is(web):
+    web.pyorch.client.post("/v1/stacks/net/stop")
+    web.pyorch.until("net", lambda state: all(r["phase"] == "exited" for r in state["replicas"]))
+    client, ask = flow(web)
+    eventually(ask, lambda name: name == "")
+
+    web.pyorch.run("up", "-d")
+
+    with client:
+        eventually(ask, lambda name: name != "")
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
