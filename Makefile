@@ -3,11 +3,11 @@
 # make check   style, types, layers            make bench      how fast, beside docker where it runs
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
-TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace
+TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace mmdebstrap
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: demo down bench test test-pure check install install-dev
+.PHONY: demo down bench sweep test test-pure check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -35,6 +35,9 @@ test: check
 
 bench: install-dev
 	$(SUDO) $(PYTHON) -m benchmarks
+
+sweep: install-dev
+	$(SUDO) env PYORCH_SWEEP_POINTS=100000 $(PYTHON) -m pytest -q tests/sweep
 
 test-pure:
 	@packaging/venv '[dev]'

@@ -22,6 +22,9 @@ from scheduler.actions import CreateReplica
 from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import ReplicaId, container_name
 
+HOST_GATEWAY = "host-gateway"
+"""What `extra_hosts` calls the address under which a container reaches its host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerFactory:
@@ -32,6 +35,7 @@ class ContainerFactory:
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
     nameserver: Callable[[Sequence[NetworkId]], str]
+    gateway: Callable[[NetworkId], str]
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
@@ -82,7 +86,7 @@ class ContainerFactory:
             sysctls=dict(service.sysctls),
             oom_score_adj=service.oom_score_adj,
             shm_size=service.shm_size or 64 * 1024 * 1024,
-            extra_hosts=_extra_hosts(service, action),
+            extra_hosts=self._extra_hosts(service, action),
             nameservers=self._nameservers(wanted),
             dns_search=service.dns_search,
             dns_options=service.dns_opt,
@@ -95,6 +99,22 @@ class ContainerFactory:
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
         return (self.nameserver(zone_of(wanted)),) if wanted.networks else ()
 
+    def _extra_hosts(
+        self, service: models.Service, action: CreateReplica
+    ) -> tuple[tuple[str, str], ...]:
+        found = []
+        for entry in service.extra_hosts:
+            mark = "=" if "=" in entry else ":"
+            name, _, address = entry.partition(mark)
+            address = address.strip("[]")
+            if address == HOST_GATEWAY:
+                networks = [NetworkId(network) for network, _ in action.addresses]
+                if not networks and self.own_sandbox(action.replica):
+                    continue  # cut off from everything, the host included
+                address = self.gateway(networks[0]) if networks else "127.0.0.1"
+            found.append((name, address))
+        return tuple(found)
+
     def _labels(
         self, service: models.Service, wanted: DesiredService, replica: ReplicaId, *, own: bool
     ) -> dict[str, str]:
@@ -105,6 +125,8 @@ class ContainerFactory:
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
             labels.SANDBOX: "own" if own else "host",
+            labels.CPUS: str(wanted.cpu_reservation),
+            labels.MEMORY: str(wanted.memory_reservation),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
@@ -190,16 +212,6 @@ def _limits(service: models.Service) -> Limits:
         memory_swap=service.memswap_limit,
         pids=4096 if pids is None else pids if pids > 0 else None,
     )
-
-
-def _extra_hosts(service: models.Service, action: CreateReplica) -> tuple[tuple[str, str], ...]:
-    del action
-    found = []
-    for entry in service.extra_hosts:
-        mark = "=" if "=" in entry else ":"
-        name, _, address = entry.partition(mark)
-        found.append((name, address.strip("[]")))
-    return tuple(found)
 
 
 def _no_new_privileges(service: models.Service) -> bool:

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError
-from runtime.files import in_thread, read_json, write_atomic
+from runtime.files import drop_staging, in_thread, read_json, write_atomic
 from runtime.network import links, netns
 from runtime.network.conntrack import forget_stale
 from runtime.network.dns import Resolvers
@@ -71,8 +71,8 @@ class Networks(NetworkDriver):
         """Links that should be there now."""
         self._lost: set[Lost] = set(Lost)
         self._drifted: Callable[[], None] = _nobody
-        self._closed = False
-        """This host is as it was before any network of ours."""
+        self._opened = self._records / "opened"
+        """Exists while this host is not as it was before any network of ours."""
         self._stack = AsyncExitStack()
         self._links: Links | None = None
 
@@ -81,6 +81,7 @@ class Networks(NetworkDriver):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for name in ("networks", "sandboxes"):
             (self._records / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            drop_staging(self._records / name)
         self._namespaces.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark = self._records / "boot"
         if mark.exists() and mark.read_text() != boot:
@@ -136,7 +137,7 @@ class Networks(NetworkDriver):
                     )
             self._put("networks", config.id, write_network(config))
             self._networks[config.id] = config
-            self._closed = False
+            self._opened.touch()
             await self._firewall.open()
             await self._add_bridge(config)
             for sandbox in tuple(self._sandboxes.values()):
@@ -179,7 +180,7 @@ class Networks(NetworkDriver):
             await self._publish(Exposure())
             await self._net.remove(resolver_link(self._instance))
             await self._firewall.close()
-        self._closed = True
+        self._opened.unlink(missing_ok=True)
 
     # ── sandboxes ────────────────────────────────────────────────────────────────────────
 
@@ -277,6 +278,12 @@ class Networks(NetworkDriver):
     def nameserver(self, networks: Sequence[NetworkId]) -> str:
         return str(self._resolvers.address(networks))
 
+    @override
+    def gateway(self, network: NetworkId) -> str:
+        if network not in self._networks:
+            raise NotFoundError("find the gateway of network", network, "it does not exist")
+        return str(self._networks[network].gateway)
+
     async def _publish(self, exposure: Exposure) -> tuple[str, ...]:
         """Publish, and name what of it had been lost since it was last published."""
         self._exposure = exposure
@@ -355,7 +362,7 @@ class Networks(NetworkDriver):
             if path.name not in self._sandboxes and not self._locks[path.name].locked():
                 await in_thread(netns.delete, path)
                 found.append(f"namespace {path.name}")
-        if not self._closed and not self._networks:
+        if self._opened.exists() and not self._networks:
             async with self._locks["networks"]:
                 if not self._networks:
                     await self._close_host()

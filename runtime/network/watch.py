@@ -114,11 +114,11 @@ class Watch:
 
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the type and the content of each netlink(7) message."""
+    """Yield the type and the content of each whole netlink(7) message."""
     place = 0
     while place + HEADER.size <= len(data):
         length, kind, *_ = HEADER.unpack_from(data, place)
-        if length < HEADER.size:
+        if length < HEADER.size or place + length > len(data):
             return
         yield kind, data[place + HEADER.size : place + length]
         place += (length + 3) & ~3

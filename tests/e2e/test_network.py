@@ -156,6 +156,48 @@ def test_internal_networks_reach_nothing_and_are_reached_by_nobody(lab):
     assert lab.from_container("net", "a", HOST, 8083) == ""
 
 
+def test_a_service_on_an_internal_network_too_is_published_on_the_other(lab):
+    lab.pyorch.write(
+        answering(a='networks: [closed, open]\nports: ["8082:80", "8082:80/udp"]')
+        + "networks: {closed: {internal: true}, open: {}}\n"
+    )
+    lab.pyorch.run("up", "-d", "--wait")
+
+    for ask in (lab.tcp, lab.udp):
+        eventually(lambda ask=ask: ask("stranger", HOST, 8082), lambda a: a.startswith("a-1"))
+
+
+def test_a_container_finds_its_host_by_the_name_it_gave_it(lab):
+    lab.pyorch.write(
+        answering(a='extra_hosts: ["outside:host-gateway", "fixed=10.9.8.7"]\nhostname: me')
+    )
+    lab.pyorch.run("up", "-d", "--wait")
+    address = lab.address("net", "net-a-1", "net_default")
+    lines = lab.inside("net", "a", "cat", "/etc/hosts").splitlines()
+
+    assert f"{address}\tme" in lines
+    assert "10.9.8.7\tfixed" in lines
+    with run_inside(lab.path("host"), lambda: socket.create_server(("", 9000))) as server:
+        server.settimeout(5)
+        lab.from_container("net", "a", "outside", 9000)
+        assert server.accept()[1][0] == address
+
+
+def test_no_network_and_the_hosts_own(lab):
+    lab.pyorch.write(
+        answering(
+            none="network_mode: none",
+            host='network_mode: host\nextra_hosts: ["outside:host-gateway"]',
+        )
+    )
+    lab.pyorch.run("up", "-d", "--wait")
+
+    eventually(lambda: lab.tcp("stranger", HOST, 80), lambda answer: answer.startswith("host-1"))
+    assert "127.0.0.1\toutside" in lab.inside("net", "host", "cat", "/etc/hosts")
+    devices = lab.inside("net", "none", "cat", "/proc/net/dev").splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in devices] == ["lo"]
+
+
 def _ip(*words):
     subprocess.run(["ip", *words], check=True)
 
