@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -250,9 +251,31 @@ def test_names_resolve_while_the_daemon_is_dead_and_follow_when_it_is_back(shop)
 
 
 def test_resolvers_run_as_nobody_where_nobody_can_reach_their_files(shop):
-    folder = shop.pyorch.settings.run
-    reachable = all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
+    assert {owner(pid) for pid in resolvers(shop)} == {"root"}, "below a private directory"
 
-    owners = {Path(f"/proc/{pid}").stat().st_uid for pid in resolvers(shop)}
 
-    assert owners == {pwd.getpwnam("nobody").pw_uid if reachable else 0}
+def owner(pid):
+    return pwd.getpwuid(Path(f"/proc/{pid}").stat().st_uid).pw_name
+
+
+@pytest.fixture
+def public(lab):
+    """The lab's pyorch with its run directory where it is by default: everybody may enter."""
+    lab.pyorch.run("daemon", "stop")
+    folder = Path(f"/run/pyorch-{lab.pyorch.name}")
+    lab.pyorch.environment["PYORCH_RUN"] = str(folder)
+    yield lab
+    left = lab.pyorch.clean()
+    shutil.rmtree(folder)
+    lab.pyorch.environment["PYORCH_RUN"] = str(lab.pyorch.home / "run")
+    assert left == []
+
+
+def test_resolvers_run_as_nobody_and_still_learn_new_names(public):
+    public.pyorch.write(SHOP)
+    public.pyorch.run("up", "-d", "--wait")
+
+    assert {owner(pid) for pid in resolvers(public)} == {"nobody"}
+    assert len(public.query("shop/web.1", "db").addresses) == 2
+    public.pyorch.run("up", "-d", "--wait", "--scale", "db=3")
+    eventually(lambda: public.query("shop/web.1", "db").addresses, lambda found: len(found) == 3)
