@@ -1,13 +1,15 @@
 # make demo    bring up the guestbook          make test       everything the tests need, then the tests
 # make down    take it away, with its data     make test-pure  the tests that need no root, in seconds
-# make check   style, types, layers            make bench      how fast, beside docker where it runs
+# make check   style, types, layers            make bench      how fast; DOCKER=1: beside docker
+# make test-vm the guestbook on a Debian 13 of its own: systemd, cgroup v2, reboots
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
+VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
 TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace mmdebstrap
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: demo down bench sweep test test-pure check install install-dev
+.PHONY: demo down bench sweep test test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -34,6 +36,10 @@ test: check
 	$(SUDO) $(PYTHON) -m pytest -q
 
 bench: install-dev
+ifdef DOCKER
+	@packaging/install-deps mmdebstrap
+	@$(SUDO) packaging/bench-docker "$${PYORCH_BENCH_CACHE:-/var/cache/pyorch-bench}"
+endif
 	$(SUDO) $(PYTHON) -m benchmarks
 
 sweep: install-dev
@@ -42,3 +48,8 @@ sweep: install-dev
 test-pure:
 	@packaging/venv '[dev]'
 	$(PYTHON) -m pytest -q -m "not root"
+
+test-vm:
+	@packaging/install-deps $(VM)
+	@packaging/venv
+	@$(SUDO) packaging/vm/run

@@ -1,5 +1,7 @@
 """`pyorchd`: build every object once, run them in one task group, leave containers running.
 
+Only where the machine itself goes down are they stopped, too: in order, each with its grace.
+
 The daemon may die at any moment and comes back to what runs: containers are held by their
 monitors, networks and resolvers by the kernel and processes of their own.
 """
@@ -12,13 +14,14 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TextIO
 
 import structlog
 
-from orchestrator import __version__, log
+from orchestrator import __version__, log, systemd
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
@@ -33,6 +36,8 @@ from orchestrator.store import Store
 from orchestrator.workqueue import WorkQueue
 
 PR_SET_CHILD_SUBREAPER = 36
+WAITERS = 16
+"""Threads for calls that block."""
 
 events_log = structlog.get_logger()
 
@@ -58,6 +63,13 @@ async def serve(settings: Settings) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # What runs in threads waits for the kernel, not for a processor.
+    loop.set_default_executor(ThreadPoolExecutor(WAITERS, thread_name_prefix="wait"))
+    if sys.version_info < (3, 12):
+        # Later versions watch children this way by themselves, and not with a thread for each.
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(loop)
+        asyncio.set_child_watcher(watcher)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
@@ -72,6 +84,10 @@ async def serve(settings: Settings) -> None:
             api = group.create_task(serve_api(orchestrator, stopping), name="api")
             events_log.info("daemon.started", version=__version__, pid=os.getpid())
             await stopping.wait()
+            if await asyncio.to_thread(systemd.is_shutting_down):
+                # Whoever ends the machine gives nobody's database its grace, and knows no order.
+                events_log.info("daemon.halting")
+                await orchestrator.halt()
             api.cancel()
         events_log.info("daemon.stopped")
 

@@ -8,7 +8,7 @@ nothing but the delay.
 import itertools
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -73,6 +73,8 @@ class Reconciler:
     events: EventBus
     now: Callable[[], float]
     prober: Prober
+    halting: bool = False
+    """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
     reports: dict[str, PassReport] = field(default_factory=dict)
     desired: dict[str, DesiredStack] = field(default_factory=dict)
@@ -157,6 +159,8 @@ class Reconciler:
         stored = self.store.stack(name)
         if stored is None:
             return None
+        if self.halting and stored.intent is Intent.RUN:
+            stored = replace(stored, intent=Intent.STOP)
         started = self.now()
         model = self.model(stored)
         _, pins = self.store.generation(name, stored.generation)

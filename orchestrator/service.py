@@ -4,6 +4,7 @@ Nothing here acts on the host on behalf of a stack. A request becomes intent in 
 and a key in the queue; the answer is given before anything happens.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -165,6 +166,20 @@ class Orchestrator:
         self.store.set_intent(name, Intent.REMOVE, remove_volumes=volumes, stop_grace=grace)
         self._wake(name)
 
+    async def halt(self) -> None:
+        """Stop every container in order and return when none runs; what is wanted stays noted.
+
+        The daemon is of no use afterwards: it ends, and the next one starts them again.
+        """
+        ended = asyncio.Event()
+        self.drivers.containers.on_exit(lambda _: ended.set())
+        self.reconciler.halting = True
+        for known in self.store.stacks():
+            self.queue.add(known.name)
+        while await self._anything_runs():
+            await ended.wait()
+            ended.clear()
+
     async def stacks(self) -> tuple[StackView, ...]:
         """Describe every stack."""
         containers = await self.drivers.containers.list()
@@ -203,6 +218,10 @@ class Orchestrator:
                     yield _told(event)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    async def _anything_runs(self) -> bool:
+        containers = await self.drivers.containers.list()
+        return any(isinstance(facts.phase, host.Running) for facts in containers)
 
     def _wake(self, name: str) -> None:
         self.reconciler.reports.pop(name, None)

@@ -62,6 +62,16 @@ class Settings:
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
         )
 
+    def environ(self) -> dict[str, str]:
+        """Return the variables that :meth:`from_environ` reads these very settings from."""
+        return {
+            "PYORCH_INSTANCE": self.name,
+            "PYORCH_DATA": str(self.data),
+            "PYORCH_RUN": str(self.run),
+            "PYORCH_POOLS": ",".join(map(str, self.pools)),
+            "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
+        }
+
     @property
     def socket(self) -> Path:
         """The API's socket."""

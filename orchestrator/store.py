@@ -266,7 +266,7 @@ class Store:
         addresses: tuple[tuple[NetworkName, IPv4Address], ...],
     ) -> None:
         """Let ``replica`` hold exactly these addresses."""
-        with self._transaction():
+        with self._brief_transaction():
             self._drop_addresses(stack, replica)
             self._db.executemany(
                 "INSERT OR REPLACE INTO addresses VALUES (?, ?, ?, ?, ?)",
@@ -338,7 +338,7 @@ class Store:
 
     def record_start(self, stack: str, replica: ReplicaId, *, attempt: int) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
-        with self._transaction():
+        with self._brief_transaction():
             self._db.execute(
                 "INSERT INTO replicas VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (stack, service, slot) DO UPDATE SET attempts = excluded.attempts,"
@@ -363,7 +363,7 @@ class Store:
         self, stack: str, name: str, replica: str, reason: str, at_wall: float
     ) -> None:
         """Append to the history, and let the oldest go."""
-        with self._transaction():
+        with self._brief_transaction():
             number = self._db.execute(
                 "INSERT INTO events (stack, name, replica, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
                 (stack, name, replica, reason, at_wall),
@@ -375,6 +375,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """Change everything or nothing, on disk before it returns."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -388,6 +389,20 @@ class Store:
         (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(str(found).splitlines()[-1])
+
+    @contextmanager
+    def _brief_transaction(self) -> Iterator[None]:
+        """Change everything or nothing, safe from a kill but not from a power cut at once.
+
+        For what describes processes: a power cut ends those too. Waiting for the disk a few
+        times a container would be most of what starting it costs.
+        """
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with self._transaction():
+                yield
+        finally:
+            self._db.execute("PRAGMA synchronous=FULL")
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -2,6 +2,14 @@
 
 The runtime makes a container's groups; it is not trusted to remove them. On version 1 a
 group exists once a controller, in every hierarchy that is mounted; on version 2 once.
+
+Under systemd our directory stands beside its slices and not inside the daemon's unit. It
+must outlive that unit, and be where every other daemon looks for it: one that is installed,
+one that was begun for a command, one on a machine without systemd. systemd leaves groups
+alone that it has not made. It may take a controller it has no use for from the groups at
+the top, but the kernel refuses that while a group of ours hands it on to its children
+(cgroups(7), cgroup.subtree_control), so limits outlast whatever systemd reloads; where
+nothing of ours is left, the runtime asks for the controllers again with the next container.
 """
 
 import contextlib
@@ -105,6 +113,8 @@ def kill(path: str) -> None:
 
 def remove(path: str) -> None:
     """Remove the group and those below it in every hierarchy, killing what is in there."""
+    if _remove_empty(path):
+        return
     kill(path)
     deadline = time.monotonic() + PATIENCE
     while left := directories(path):
@@ -115,6 +125,19 @@ def remove(path: str) -> None:
             raise UnavailableError("remove cgroup", path, "it stays busy")
         if directories(path):
             time.sleep(0.002)
+
+
+def _remove_empty(path: str) -> bool:
+    """Remove a group that holds nothing; say whether it is gone from every hierarchy."""
+    gone = True
+    for tree in hierarchies():
+        try:
+            (tree.root / path.lstrip("/")).rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            gone = False
+    return gone
 
 
 def children(path: str) -> set[str]:

@@ -61,7 +61,7 @@ def _findings() -> Iterator[Finding]:
     for program, package in PROGRAMS:
         path = shutil.which(program)
         yield _finding(program, bool(path), path or "not installed", f"apt-get install {package}")
-    overlay = "overlay" in Path("/proc/filesystems").read_text()
+    overlay = has_filesystem("overlay")
     yield _finding("overlayfs", overlay, "yes" if overlay else "no", "modprobe overlay")
     profile = DEFAULT_PROFILE.exists()
     yield _finding(
@@ -77,6 +77,14 @@ def _findings() -> Iterator[Finding]:
         detail=f"at most {hard}",
         remedy=None if hard >= 4096 else "raise LimitNOFILE",
     )
+
+
+def has_filesystem(name: str, *, root: Path = Path("/")) -> bool:
+    """Whether the kernel has a filesystem, or a module of it that the first mount loads."""
+    if name in (root / "proc/filesystems").read_text().split():
+        return True
+    modules = root / "lib/modules" / os.uname().release / "modules.dep"
+    return modules.exists() and f"/{name}.ko" in modules.read_text()
 
 
 def _finding(subject: str, ok: object, detail: str, remedy: str) -> Finding:

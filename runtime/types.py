@@ -190,7 +190,7 @@ class Exited:
     lived: float
     oom: bool = False
     stopped: bool = False
-    """It had been told to stop before it ended."""
+    """It had been told to stop before it ended, or ended with the machine."""
     why: str = ""
     """For codes that were not seen: ``host reboot``, ``monitor died``. Else empty."""
 
@@ -208,6 +208,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    prepared: bool = True
+    """It runs, or can be started: the small files mounted into it have not gone with a reboot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

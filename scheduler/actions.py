@@ -78,6 +78,17 @@ class MendSandbox:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareReplica:
+    """Make anew what a reboot took from a replica that does not run, so that it can be started.
+
+    The container itself stays, with everything that was written into it.
+    """
+
+    replica: ReplicaId
+    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
     """Begin a run. ``attempt`` counts restarts in a row; 0 for one that is not a restart."""
 
@@ -117,11 +128,16 @@ Action = (
     | LeasePort
     | CreateReplica
     | MendSandbox
+    | PrepareReplica
     | StartReplica
     | StopReplica
     | KillReplica
     | RemoveReplica
 )
+
+
+Filling = CreateReplica | PrepareReplica
+"""Both leave a container that can be started."""
 
 
 def describe(action: Action) -> str:
@@ -146,6 +162,8 @@ def describe(action: Action) -> str:
             return f"create {replica}"
         case MendSandbox(replica=replica):
             return f"mend {replica}"
+        case PrepareReplica(replica=replica):
+            return f"prepare {replica}"
         case StartReplica(replica=replica):
             return f"start {replica}"
         case StopReplica(replica=replica):

@@ -50,7 +50,7 @@ class Exited:
     at: float
     lived: float = 0.0
     stopped: bool = False
-    """It was told to stop: it did not end by itself."""
+    """It was told to stop, or the machine went down: it did not end by itself."""
 
 
 Phase = Created | Running | Stopping | Exited
@@ -69,7 +69,7 @@ class ObservedReplica:
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
-    """Its network namespace and links are there as they were made."""
+    """Its network namespace and links are there as they were made, and what it is started with."""
     cpu_reservation: float = 0.0
     """What its service reserved for it when it was made."""
     memory_reservation: int = 0

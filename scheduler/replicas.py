@@ -13,6 +13,7 @@ from scheduler.actions import (
     CreateReplica,
     KillReplica,
     MendSandbox,
+    PrepareReplica,
     RemoveReplica,
     StartReplica,
     StopReplica,
@@ -124,8 +125,6 @@ class _Slots:
             return f"revision {found.revision} is not {self.service.revision}"
         if self.ground.image is not None and found.image != self.ground.image:
             return "image has changed"
-        if not found.sandbox_intact and not isinstance(found.phase, Running | Stopping):
-            return "its network namespace is gone"
         return ""
 
     def is_unready(self, found: ObservedReplica) -> bool:
@@ -184,6 +183,21 @@ class _Slots:
         )
         return True
 
+    def start_again(self, found: ObservedReplica, reason: str, *, attempt: int = 0) -> None:
+        """Start a replica that is there, once everything it stood on is there again."""
+        if found.sandbox_intact:
+            self.start(found.id, reason, attempt=attempt)
+            return
+        if self.ground.shut:
+            self.plan.hold(str(found.id), self.ground.shut)
+            return
+        prepared = self.plan.add(
+            PrepareReplica(replica=found.id, addresses=self.ground.addresses(found.id)),
+            "its network namespace or its files are gone",
+            after=self.ground.after,
+        )
+        self.start(found.id, reason, attempt=attempt, after=(prepared,))
+
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
         runs = isinstance(found.phase, Running)
@@ -226,15 +240,15 @@ class _Slots:
                 else:
                     self.plan.add(KillReplica(found.id), "did not stop in time")
             case Created():
-                self.start(found.id, "created but never started")
+                self.start_again(found, "created but never started")
             case Exited(stopped=True):
-                self.start(found.id, "was stopped")
+                self.start_again(found, "was stopped")
             case Exited() as exited:
                 match decide_restart(
                     self.service.restart, exited, attempts=found.attempts, now=self.now
                 ):
                     case RestartNow(attempt, reason):
-                        self.start(found.id, reason, attempt=attempt)
+                        self.start_again(found, reason, attempt=attempt)
                     case RestartAt(moment, reason):
                         self.plan.wake(moment)
                         self.plan.hold(str(found.id), reason)

@@ -34,7 +34,7 @@ from scheduler.plan import Step
 
 log = structlog.get_logger()
 
-Configure = Callable[[actions.CreateReplica, Path | None], ContainerConfig]
+Configure = Callable[[actions.Filling, Path | None], ContainerConfig]
 """Build the container's configuration; the path is that of its sandbox, if it has its own."""
 
 
@@ -89,7 +89,7 @@ class StackActions:
                         target=action.target,
                     )
                 )
-            case actions.CreateReplica():
+            case actions.CreateReplica() | actions.PrepareReplica():
                 await self._create(action)
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
@@ -97,7 +97,7 @@ class StackActions:
             case actions.StartReplica(replica=replica, attempt=attempt):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(self.stack, replica, attempt=attempt)
-                await self.publisher.publish()
+                self.publisher.publish_soon()
             case actions.StopReplica(replica=replica, grace=grace):
                 await drivers.containers.stop(self._container(replica), grace=grace)
             case actions.KillReplica(replica):
@@ -125,12 +125,13 @@ class StackActions:
             if change not in before:
                 self.publish("host.changed", "", change)
 
-    async def _create(self, action: actions.CreateReplica) -> None:
+    async def _create(self, action: actions.Filling) -> None:
         # Leased before it is used: after a kill in between, the slot finds its address again.
         self.store.lease_addresses(self.stack, action.replica, action.addresses)
         netns = None
         if self.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
+            self.publisher.publish_soon()
         config = self.configure(action, netns)
         try:
             await self.drivers.containers.create(config)
@@ -170,6 +171,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.LeasePort: "port.leased",
     actions.CreateReplica: "replica.created",
     actions.MendSandbox: "replica.mended",
+    actions.PrepareReplica: "replica.prepared",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",

@@ -144,6 +144,8 @@ async def _version(request: web.Request) -> web.StreamResponse:
 
 
 async def _shutdown(request: web.Request) -> web.StreamResponse:
+    if (await request.json()).get("containers"):
+        await request.app[KEY].halt()
     request.app[STOPPING].set()
     return web.json_response({}, status=202)
 

@@ -1,6 +1,8 @@
 """``pyorch``: arguments, dispatch, exit codes. A command's own module is imported when it runs."""
 
 import argparse
+import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -26,11 +28,22 @@ COMMANDS = {
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> NoReturn:
+    """Run the command this process was started with, and end it."""
+    # Loading a stack file makes many objects and little garbage.
+    gc.set_threshold(50_000)
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Taking the interpreter apart costs as much as many a command does.
+    os._exit(code)
+
+
+def run(given: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(given)
+        return _run(list(given))
     except PyorchError as error:
         sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
         if error.hint:
@@ -82,4 +95,4 @@ def _run(given: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,41 +2,28 @@
 
 import argparse
 import os
-import subprocess
+import select
 import sys
-import time
-from pathlib import Path
 
+from orchestrator import systemd
 from orchestrator.cli.render import say
 from orchestrator.client import Client, DaemonUnreachableError, is_root
-from orchestrator.client.launch import UNIT, has_systemd
+from orchestrator.client.launch import wait_for_unit
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 
-UNIT_FILE = Path("/etc/systemd/system", UNIT)
-UNIT_TEXT = """\
-[Unit]
-Description=pyorch: keeps stacks of containers as their files say
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart={python} -m orchestrator.daemon
-Restart=always
-RestartSec=1
-Delegate=yes
-KillMode=process
-TasksMax=infinity
-LimitNOFILE=1048576
-
-[Install]
-WantedBy=multi-user.target
-"""
+PATIENCE = 10.0
+"""Seconds the daemon may take to end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
     parser.add_argument("verb", choices=["install", "uninstall", "run", "status", "stop"])
+    parser.add_argument(
+        "--containers",
+        action="store_true",
+        help="with `stop`: stop them first, in order; the next daemon starts them again",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,56 +33,60 @@ def run(args: argparse.Namespace) -> int:
         case "run":
             os.execv(sys.executable, [sys.executable, "-m", "orchestrator.daemon"])
         case "install":
-            _install()
+            _install(settings)
         case "uninstall":
-            _uninstall()
+            _uninstall(settings)
         case "stop":
-            _stop(settings)
+            _stop(settings, containers=args.containers)
         case _:
             return _status(settings)
     return 0
 
 
-def _install() -> None:
+def _install(settings: Settings) -> None:
     _need_systemd()
-    UNIT_FILE.write_text(UNIT_TEXT.format(python=sys.executable))
-    for line in (["daemon-reload"], ["enable", "--now", UNIT]):
-        subprocess.run(["systemctl", *line], check=True)
-    say(f"installed {UNIT_FILE}: the daemon starts at boot")
+    client = Client(settings.socket)
+    # One that was begun by hand has the lock, and the name.
+    if client.is_up():
+        _stop(settings)
+    systemd.install(settings)
+    wait_for_unit(settings, client)
+    say(f"installed {systemd.unit_file(settings)}: the daemon runs, and starts at boot")
 
 
-def _uninstall() -> None:
+def _uninstall(settings: Settings) -> None:
     _need_systemd()
-    if UNIT_FILE.exists():
-        subprocess.run(["systemctl", "disable", "--now", UNIT], check=False)
-        UNIT_FILE.unlink()
-        subprocess.run(["systemctl", "daemon-reload"], check=False)
+    systemd.uninstall(settings)
     say("the daemon starts no more at boot; containers go on as they are")
 
 
 def _need_systemd() -> None:
     if not is_root():
         raise PyorchError("installing the daemon needs root", hint="try again with sudo")
-    if not has_systemd():
+    if not systemd.is_running():
         raise PyorchError(
             "this machine is not run by systemd",
             hint="have `pyorch daemon run` started at boot by what runs it",
         )
 
 
-def _stop(settings: Settings) -> None:
+def _stop(settings: Settings, *, containers: bool = False) -> None:
     client = Client(settings.socket)
     try:
-        client.post("/v1/shutdown")
-    except DaemonUnreachableError:
+        # Held before it is told to end: its number may be somebody else's afterwards.
+        daemon = os.pidfd_open(client.get("/v1/version")["pid"])
+        client.post("/v1/shutdown", {"containers": containers})
+    except (DaemonUnreachableError, ProcessLookupError):
         say("no daemon runs")
         return
-    deadline = time.monotonic() + 10
-    while client.is_up():
-        if time.monotonic() > deadline:
-            raise PyorchError("the daemon does not end")
-        time.sleep(0.02)
-    say("the daemon has ended; containers go on as they are")
+    ended, _, _ = select.select([daemon], [], [], PATIENCE)
+    os.close(daemon)
+    if not ended:
+        raise PyorchError("the daemon does not end")
+    if containers:
+        say("the daemon has ended, and every container; the next daemon starts them again")
+    else:
+        say("the daemon has ended; containers go on as they are")
 
 
 def _status(settings: Settings) -> int:

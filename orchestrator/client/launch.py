@@ -2,19 +2,21 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from orchestrator import systemd
 from orchestrator.client import Client, is_root
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 
-PATIENCE = 20.0
-"""Seconds a daemon may take to answer."""
-UNIT = "pyorchd.service"
+PATIENCE = 60.0
+"""Seconds a daemon may take to answer: a machine that boots has much else to do."""
+LONGEST_PAUSE = 0.1
+LAST_LINES = 3
 
 
 def connect(settings: Settings) -> Client:
@@ -28,70 +30,66 @@ def connect(settings: Settings) -> Client:
     with (settings.data / "launch.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not client.is_up():
-            _start(settings)
-            _wait(settings, client)
+            _start(settings, client)
     return client
 
 
-def has_systemd() -> bool:
-    """Whether systemd runs this machine (sd_booted(3))."""
-    return Path("/run/systemd/system").is_dir()
+def wait_for(
+    client: Client, *, has_died: Callable[[], bool], words: Callable[[], list[str]]
+) -> None:
+    """Return once the daemon answers.
 
-
-def _start(settings: Settings) -> None:
-    environment = {
-        **os.environ,
-        "PYORCH_INSTANCE": settings.name,
-        "PYORCH_DATA": str(settings.data),
-        "PYORCH_RUN": str(settings.run),
-    }
-    command = [sys.executable, "-m", "orchestrator.daemon"]
-    if has_systemd():
-        installed = Path("/etc/systemd/system", UNIT).exists() and settings.name == "main"
-        if installed:
-            subprocess.run(["systemctl", "start", UNIT], check=False)
-            return
-        unit = f"pyorchd-{settings.name}"
-        line = ["systemd-run", "--quiet", "--collect", f"--unit={unit}", "-p", "Delegate=yes"]
-        line += ["-p", "KillMode=process"]
-        line += [
-            f"--setenv={name}={environment[name]}"
-            for name in ("PYORCH_INSTANCE", "PYORCH_DATA", "PYORCH_RUN", "PYORCH_POOLS", "PATH")
-            if name in environment
-        ]
-        if (
-            shutil.which("systemd-run")
-            and subprocess.run([*line, *command], check=False).returncode == 0
-        ):
-            return
-    with settings.daemon_log.open("ab") as log:
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            cwd="/",
-            start_new_session=True,
-        )
-
-
-def _wait(settings: Settings, client: Client) -> None:
+    Raises PyorchError with its last words when it has died meanwhile, or takes too long.
+    """
     deadline = time.monotonic() + PATIENCE
     pause = 0.01
     while not client.is_up():
-        if time.monotonic() > deadline:
+        # Asking takes longer than a pause: it is asked when a daemon usually answers by now.
+        died = pause >= LONGEST_PAUSE and has_died()
+        if died or time.monotonic() > deadline:
+            what = "the daemon ended at once" if died else f"no answer within {PATIENCE:.0f} s"
+            told = "".join(f"\n  {line[:300]}" for line in words())
             raise PyorchError(
-                f"the daemon did not start within {PATIENCE:.0f} s{_last_words(settings)}",
-                hint=f"see {settings.daemon_log}, or run `pyorch daemon run` to watch it",
+                f"the daemon did not start: {what}{told}",
+                hint="`pyorch daemon run` runs it where you can watch it",
             )
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
-def _last_words(settings: Settings) -> str:
+def wait_for_unit(settings: Settings, client: Client) -> None:
+    """Return once the daemon that systemd has started answers; raises as :func:`wait_for`."""
+    wait_for(
+        client,
+        has_died=systemd.watch(settings),
+        words=lambda: systemd.last_words(settings, LAST_LINES),
+    )
+
+
+def _start(settings: Settings, client: Client) -> None:
+    if systemd.can_start_units():
+        systemd.start(settings)
+        wait_for_unit(settings, client)
+        return
+    with settings.daemon_log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator.daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **settings.environ()},
+            cwd="/",
+            start_new_session=True,
+        )
+    wait_for(
+        client,
+        has_died=lambda: process.poll() is not None,
+        words=lambda: _last_lines(settings.daemon_log),
+    )
+
+
+def _last_lines(path: Path) -> list[str]:
     try:
-        lines = settings.daemon_log.read_text(errors="replace").splitlines()
+        return path.read_text(errors="replace").splitlines()[-LAST_LINES:]
     except OSError:
-        return ""
-    return "".join(f"\n  {line[:300]}" for line in lines[-3:])
+        return []

@@ -18,7 +18,7 @@ from runtime.types import (
     MountKind,
     NetworkId,
 )
-from scheduler.actions import CreateReplica
+from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import ReplicaId, container_name
 
@@ -42,7 +42,7 @@ class ContainerFactory:
         mode = self.model.services[replica.service].network_mode
         return mode in (None, "bridge", "none")
 
-    def build(self, action: CreateReplica, netns: Path | None) -> ContainerConfig:
+    def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
         """Return the configuration of what fills ``action``'s slot."""
         replica = action.replica
         service = self.model.services[replica.service]
@@ -99,9 +99,7 @@ class ContainerFactory:
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
         return (self.nameserver(zone_of(wanted)),) if wanted.networks else ()
 
-    def _extra_hosts(
-        self, service: models.Service, action: CreateReplica
-    ) -> tuple[tuple[str, str], ...]:
+    def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []
         for entry in service.extra_hosts:
             mark = "=" if "=" in entry else ":"

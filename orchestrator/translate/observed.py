@@ -83,7 +83,8 @@ def build_observed(
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
-                sandbox_intact=not own or (sandbox is not None and sandbox.intact),
+                sandbox_intact=facts.prepared
+                and (not own or (sandbox is not None and sandbox.intact)),
                 cpu_reservation=reservation.cpus,
                 memory_reservation=reservation.memory,
             )

@@ -55,9 +55,9 @@ class Firewall:
             elif self._listing is not None and listing == self._listing:
                 self._generation = now
             else:
-                # A change before the table was ever listed may have been anything: made anew,
-                # but not told as a repair.
-                if self._listing is not None:
+                # A change before the table was ever listed may have been to any other: ours is
+                # made anew, but that is told as a repair only where it certainly is one.
+                if self._listing is not None or listing is None:
                     found.append(f"firewall table {self._table}")
                 await self._replace()
                 continue

@@ -34,6 +34,7 @@ from runtime.oci import records
 from runtime.oci.bundle import build_bundle, build_process, display_command
 from runtime.oci.conmon import Monitor
 from runtime.oci.exec import RuntimeExec
+from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.records import Record, RunState
 from runtime.oci.rootfs import (
     build_mounts,
@@ -61,6 +62,7 @@ from runtime.types import (
 from runtime.volumes import Volumes
 
 UNKNOWN = 255
+REBOOT = "host reboot"
 PROBE_OUTPUT = 4096
 INIT_PATHS = ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit", "/usr/bin/tini")
 INIT_TARGET = "/run/pyorch-init"
@@ -105,7 +107,7 @@ class Containers(ContainerDriver):
                 continue
             container = record.config.id
             self._records[container] = record
-            state = records.load_state(self._run / container / "state.json")
+            state = records.load_state(folder / "state.json")
             if state is not None:
                 self._states[container] = state
                 if state.code is None:
@@ -116,6 +118,11 @@ class Containers(ContainerDriver):
         """The OCI runtime used here: crun, or runc where crun cannot run."""
         chosen, _ = choose_runtime()
         return chosen
+
+    @cached_property
+    def _filters(self) -> Filters:
+        program = Path(shutil.which(self.runtime) or self.runtime)
+        return Filters(self._instance.run / "seccomp", program)
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
 
@@ -129,6 +136,7 @@ class Containers(ContainerDriver):
                 phase=self._phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                prepared=self._is_prepared(container),
             )
             for container, record in sorted(self._records.items())
         )
@@ -139,9 +147,13 @@ class Containers(ContainerDriver):
             fingerprint = records.fingerprint_of(config)
             found = self._records.get(config.id)
             if found is not None:
-                if found.fingerprint == fingerprint:
-                    raise AlreadyExistsError("create container", config.id, "it exists")
-                raise ConflictError("create container", config.id, "it exists with other settings")
+                if found.fingerprint != fingerprint:
+                    raise ConflictError(
+                        "create container", config.id, "it exists with other settings"
+                    )
+                if not isinstance(self._phase(config.id), Running):
+                    await in_thread(self._renew, found, config)
+                raise AlreadyExistsError("create container", config.id, "it exists")
             image = await self._images.find(config.image)
             if image is None:
                 raise NotFoundError(
@@ -167,10 +179,13 @@ class Containers(ContainerDriver):
             image = await self._images.find(record.config.image)
             if image is None:
                 raise NotFoundError("start container", container, "its image is gone")
-            await in_thread(self._prepare, record, image, number)
+            compiles = await in_thread(self._prepare, record, image, number)
             monitor = self._monitor(record.config, number)
             pid = await monitor.create()
             try:
+                if compiles is not None:
+                    program = self._instance.run / "oci" / container / "seccomp.bpf"
+                    await in_thread(self._filters.learn, compiles, program)
                 done = await run([*self._command, "start", container], check=False)
                 if done.returncode != 0:
                     raise UnavailableError("start container", container, done.complaint)
@@ -324,6 +339,7 @@ class Containers(ContainerDriver):
             mounts=[*files, *own],
             init=init,
         )
+        self._filters.add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
         labels = {**record.config.labels}
         labels.setdefault("pyorch.command", display_command(record.config, image.config))
@@ -331,26 +347,45 @@ class Containers(ContainerDriver):
         object.__setattr__(record, "config", labelled.config)
         records.save_record(folder / "record.json", record)
 
-    def _prepare(self, record: Record, image: ImageFacts, number: int) -> None:
+    def _renew(self, record: Record, config: ContainerConfig) -> None:
+        """Write the small files anew: they went with a reboot, or addresses have changed."""
+        folder = self._run / config.id
+        folder.mkdir(exist_ok=True, mode=0o700)
+        write_files(folder / "files", config)
+        renewed = replace(record.config, addresses=config.addresses, nameservers=config.nameservers)
+        self._records[config.id] = replace(record, config=renewed)
+        records.save_record(self._root / config.id / "record.json", self._records[config.id])
+
+    def _prepare(self, record: Record, image: ImageFacts, number: int) -> str | None:
+        """Make ready for a run; return the key of seccomp rules that are compiled by it."""
         mount_root(self._root / record.config.id, image.layers)
         (self._run / record.config.id).mkdir(exist_ok=True, mode=0o700)
         record.config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
         _drop_old_logs(record.config.log, keep=number - record.config.log_max_files)
+        path = self._root / record.config.id / "config.json"
+        data = path.read_bytes()
+        if ANNOTATION.encode() in data:
+            return None
+        bundle = json.loads(data)
+        compiles = self._filters.add_to(bundle)
+        if ANNOTATION in bundle.get("annotations", {}):
+            write_atomic(path, json.dumps(bundle).encode())
+        return compiles
 
     async def _clear(self, container: ContainerId) -> None:
         """Remove what a run left: the runtime's state, its cgroups, its watch."""
+        # The runtime's own `delete` is not asked: all it would do is kill, and remove the same
+        # cgroup and the same folder, and it answers 0 whether it did so or not.
         self._unwatch(container)
-        if (self._instance.run / "oci" / container).exists():
-            # It answers 0 whether it did something or not: what counts is the sweep after it.
-            await run([*self._command, "delete", "--force", container], check=False)
         await in_thread(self._clear_files, container)
 
     def _clear_files(self, container: ContainerId) -> None:
         # A runtime killed in the middle leaves a mount in its own state, which then cannot go.
         state = self._instance.run / "oci" / container
-        unmount_below(state)
-        shutil.rmtree(state, ignore_errors=True)
+        if state.exists():
+            unmount_below(state)
         cgroups.remove(self._cgroup(container))
+        shutil.rmtree(state, ignore_errors=True)
 
     def _delete(self, container: ContainerId) -> None:
         folder = self._root / container
@@ -398,7 +433,7 @@ class Containers(ContainerDriver):
             return Created()
         if state.code is None and state.boot != records.boot_id():
             now = self._clock()
-            state = replace(state, code=UNKNOWN, ended=now, why="host reboot")
+            state = replace(state, code=UNKNOWN, ended=now, why=REBOOT)
             self._save(container, state)
         if state.code is None:
             return Running(
@@ -412,12 +447,19 @@ class Containers(ContainerDriver):
             at=min(ended, self._clock()) if same_boot else 0.0,
             lived=max(ended - state.started, 0.0) if same_boot else 0.0,
             oom=state.oom,
-            stopped=state.stop_by is not None,
+            # It did not end by itself: the machine did.
+            stopped=state.stop_by is not None or state.why == REBOOT,
             why=state.why,
         )
 
     def _main_processes(self) -> set[int]:
         return {state.pid for state in self._states.values() if state.code is None}
+
+    def _is_prepared(self, container: ContainerId) -> bool:
+        return (
+            isinstance(self._phase(container), Running)
+            or (self._run / container / "files").is_dir()
+        )
 
     def _known(self, container: ContainerId, verb: str) -> Record:
         record = self._records.get(container)
@@ -441,9 +483,7 @@ class Containers(ContainerDriver):
 
     def _save(self, container: ContainerId, state: RunState) -> None:
         self._states[container] = state
-        folder = self._run / container
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        records.save_state(folder / "state.json", state)
+        records.save_state(self._root / container / "state.json", state)
 
     def _cgroup(self, container: ContainerId, config: ContainerConfig | None = None) -> str:
         if config is None and container in self._records:

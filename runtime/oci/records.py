@@ -1,8 +1,9 @@
 """What is remembered of a container on disk, so that any daemon finds it again.
 
-``record.json`` lives with the container and outlasts a reboot; ``state.json`` lives in the
-run directory and says which process is the container's now. A process is known by its pid,
-its start time and the boot it belongs to, never by a pid alone.
+``record.json`` says what a container is, ``state.json`` which process is its own now and how
+the last one ended. Both outlast a reboot: what has ended before one has still ended after
+it. A process is known by its pid, its start time and the boot it belongs to, never by a pid
+alone.
 """
 
 import base64
@@ -119,10 +120,14 @@ def load_record(path: Path) -> Record | None:
 
 
 def fingerprint_of(config: ContainerConfig) -> str:
-    """Return a hash by which two configurations can be told apart."""
+    """Return a hash by which two configurations can be told apart.
+
+    Addresses are no part of it: they are only in files that can be written anew.
+    """
     import hashlib
 
     document = asdict(config)
+    del document["addresses"], document["nameservers"]
     for given in document["mounts"]:
         given["content"] = base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)

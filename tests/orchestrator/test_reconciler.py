@@ -172,7 +172,7 @@ async def test_everything_is_made_again_after_a_reboot_with_the_same_addresses(w
     world.containers.reboot()
     world.host.networks.lose_everything()
     async with world.daemon():
-        await world.settled()
+        await world.until(lambda _: world.phases()[WEB] == "running")
 
     assert world.phases()[WEB] == world.phases()[DB] == "running"
     assert set(world.store.addresses()) == set(addresses)

@@ -161,3 +161,36 @@ def test_a_volume_is_removed_only_when_somebody_asked_for_it(asked):
     volume = ObservedVolume(name=VolumeName("shop_data"), stack=StackName("shop"))
 
     assert ("remove volume" in plan(wanted, host(volumes=(volume,)))) is asked
+
+
+GONE = "its network namespace or its files are gone"
+
+
+def test_after_a_reboot_a_replica_is_prepared_and_started_not_replaced():
+    found = replica(1, Exited(code=255, at=0.0, stopped=True), sandbox_intact=False)
+
+    assert plan(stack(service(restart=ALWAYS)), host(found)) == (
+        f"#1 prepare web.1: {GONE}\n#2 start web.1 after #1: was stopped"
+    )
+
+
+def test_after_a_reboot_what_had_ended_stays_as_it_is():
+    found = replica(1, Exited(code=0, at=0.0), sandbox_intact=False)
+
+    assert plan(stack(service()), host(found)) == ""
+
+
+def test_after_a_reboot_dependents_wait_until_what_they_need_is_healthy():
+    db = service("db", healthcheck=CHECK)
+    web = service(
+        dependencies=(Dependency(service=ServiceName("db"), condition=Condition.HEALTHY),)
+    )
+    ended = Exited(code=255, at=0.0, stopped=True)
+    found = [replica(1, ended, service=name, sandbox_intact=False) for name in ("db", "web")]
+
+    assert plan(stack(db, web), host(*found)) == (
+        f"#1 prepare db.1: {GONE}\n"
+        "#2 start db.1 after #1: was stopped\n"
+        f"#3 prepare web.1: {GONE}\n"
+        "held web.1: db is not healthy yet"
+    )

@@ -14,6 +14,7 @@ from scheduler.actions import (
     KillReplica,
     LeasePort,
     MendSandbox,
+    PrepareReplica,
     PullImage,
     RemoveNetwork,
     RemoveReplica,
@@ -141,7 +142,7 @@ class World:
         self.others = host
         self.services = {one.name: one for one in desired.services}
         self.checked = {one.name for one in desired.services if one.healthcheck}
-        self.replicas = {one.id: self._probed(one) for one in host.replicas}
+        self.replicas = {one.id: self._reserving(self._probed(one)) for one in host.replicas}
         self.networks = {one.name: one for one in host.networks}
         self.volumes = {one.name: one for one in host.volumes}
         self.images = dict(host.images)
@@ -156,6 +157,17 @@ class World:
             ):
                 health = Health.STARTING if health is Health.NONE else Health.NONE
                 return replace(replica, phase=replace(replica.phase, health=health))
+        return replica
+
+    def _reserving(self, replica):
+        """What a service reserves is part of its revision: the same one reserved the same."""
+        for service in self.desired.services:
+            if (service.name, service.revision) == (replica.id.service, replica.revision):
+                return replace(
+                    replica,
+                    cpu_reservation=service.cpu_reservation,
+                    memory_reservation=service.memory_reservation,
+                )
         return replica
 
     def observe(self):
@@ -238,7 +250,7 @@ class World:
                     )
                     if lease not in self.addresses:
                         self.addresses.append(lease)
-            case MendSandbox(replica=key):
+            case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
             case StartReplica(replica=key):
                 assert not isinstance(self.replicas[key].phase, Running | Stopping)

@@ -1,0 +1,115 @@
+"""Run the machine: start qemu, show what its checks say, stop it when it takes too long.
+
+The exit code is 0 only when the checks came to their end and none of them failed. The disk is
+never written: what the machine changes is in a temporary file that goes with it, through
+every reboot.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LIMIT = 900.0
+"""Seconds for everything, boots included, under emulation on a busy machine."""
+LINES = 60
+"""Of the console, shown when something is wrong."""
+
+
+def main() -> int:
+    """Run the machine whose parts are in the directory named; return the exit code."""
+    cache = Path(sys.argv[1])
+    accelerators = ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]
+    for accelerator in accelerators:
+        with tempfile.TemporaryDirectory(prefix="pyorch-vm-") as folder:
+            try:
+                return 0 if run(cache, accelerator, Path(folder)) else 1
+            except NoAccelerationError:
+                print("kvm does not work on this machine: emulating", flush=True)
+    return 1
+
+
+class NoAccelerationError(Exception):
+    """There is a /dev/kvm, and it cannot run a machine."""
+
+
+def run(cache: Path, accelerator: str, folder: Path) -> bool:
+    """Run the machine to its end; return whether all its checks passed."""
+    console, checks, words = (folder / name for name in ("console", "checks", "qemu"))
+    checks.touch()
+    with words.open("wb") as file:
+        process = subprocess.Popen(
+            command(cache, accelerator, console, checks),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        passed = follow(process, checks, words)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+    if not passed:
+        show(console)
+        show(words)
+    return passed
+
+
+def command(cache: Path, accelerator: str, console: Path, checks: Path) -> list[str]:
+    """Return qemu's command line: two serial lines, two disks, no way out of its network."""
+    line = ["qemu-system-x86_64", "-machine", f"q35,accel={accelerator}", "-cpu", "max"]
+    line += ["-smp", str(min(os.cpu_count() or 1, 4)), "-m", "2048", "-display", "none"]
+    line += ["-kernel", str(cache / "vmlinuz"), "-initrd", str(cache / "initrd")]
+    line += ["-append", "root=/dev/vda rw console=ttyS0 panic=0"]
+    line += ["-snapshot"]
+    for name in ("root.img", "payload.img"):
+        line += ["-drive", f"file={cache / name},format=raw,if=virtio"]
+    line += ["-nic", "user,model=virtio-net-pci,restrict=on"]
+    line += ["-serial", f"file:{console}", "-serial", f"file:{checks}"]
+    return line
+
+
+def follow(process: "subprocess.Popen[bytes]", checks: Path, words: Path) -> bool:
+    """Print the checks' lines as they come; return whether all were made and passed.
+
+    Raises NoAccelerationError where qemu says that the processor cannot be used.
+    """
+    deadline = time.monotonic() + LIMIT
+    began = time.monotonic()
+    ended = failed = False
+    with checks.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        pending = ""
+        while True:
+            running = process.poll() is None
+            pending += lines.read()
+            *whole, pending = pending.split("\n")
+            for line in (one.rstrip("\r") for one in whole):
+                print(f"{time.monotonic() - began:6.1f} {line}", flush=True)
+                failed |= line.startswith("FAILED")
+                ended |= line == "all checks made"
+            if not running:
+                break
+            if b"KVM internal error" in words.read_bytes():
+                raise NoAccelerationError
+            if time.monotonic() > deadline:
+                print(f"FAILED the machine did not end within {LIMIT:.0f} s", flush=True)
+                return False
+            time.sleep(0.2)
+    if not ended:
+        print("FAILED the machine ended before its checks did", flush=True)
+    return ended and not failed
+
+
+def show(file: Path) -> None:
+    """Print the end of a file."""
+    if file.exists():
+        lines = file.read_text(errors="replace").splitlines()[-LINES:]
+        print(f"--- the last lines of {file.name}", *lines, sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
