@@ -184,6 +184,7 @@ class Reconciler:
             desired=desired,
             images=images,
             nameserver=self.drivers.networks.nameserver,
+            gateway=self.drivers.networks.gateway,
         )
         actions = StackActions(
             stack=stored.name,
