@@ -77,6 +77,9 @@ SCHEMA: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX events_by_stack ON events (stack, id);
     """,
+    """
+    ALTER TABLE events RENAME COLUMN replica TO subject;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 
@@ -367,13 +370,13 @@ class Store:
     # ── events ───────────────────────────────────────────────────────────────────────────
 
     def record_event(
-        self, stack: str, name: str, replica: str, reason: str, at_wall: float
+        self, stack: str, name: str, subject: str, reason: str, at_wall: float
     ) -> None:
         """Append to the history, and let the oldest go."""
         with self._brief_transaction() as db:
             number = db.execute(
-                "INSERT INTO events (stack, name, replica, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
-                (stack, name, replica, reason, at_wall),
+                "INSERT INTO events (stack, name, subject, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
+                (stack, name, subject, reason, at_wall),
             ).lastrowid
             if number and number % 256 == 0:
                 db.execute("DELETE FROM events WHERE id <= ?", (number - KEPT_EVENTS,))

@@ -3,7 +3,6 @@
 import os
 import secrets
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,8 @@ for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"
     sys.path.insert(0, str(folder))
 
 from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
+from tests.lab import Lab  # noqa: E402
+from tests.registry import serve_registry  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -45,6 +46,19 @@ def pyorch(bare, busybox):
 
 
 @pytest.fixture
+def lab(tmp_path, busybox):
+    """A host and a stranger in namespaces of their own; `lab.pyorch` runs on that host."""
+    lab = Lab(Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path / "p"))
+    try:
+        lab.pyorch.run("image", "import", str(busybox), "busybox")
+        yield lab
+        left = lab.pyorch.clean()
+    finally:
+        lab.close()
+    assert left == []
+
+
+@pytest.fixture
 def free_port():
     """A port of the host nobody listens on at this moment."""
     with socket.socket() as listener:
@@ -54,18 +68,6 @@ def free_port():
 
 @pytest.fixture
 def registry(tmp_path, free_port):
-    """A registry on this machine; yields its address."""
-    config = tmp_path / "registry.yml"
-    config.write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{free_port}'}}\n"
-    )
-    process = subprocess.Popen(
-        ["docker-registry", "serve", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"127.0.0.1:{free_port}"
-    process.kill()
-    process.wait()
+    """The address of a registry on this machine, without TLS."""
+    with serve_registry(tmp_path, free_port) as address:
+        yield address

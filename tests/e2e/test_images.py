@@ -7,6 +7,7 @@ import tarfile
 import pytest
 
 from tests.images import write_layout
+from tests.registry import make_certificate, serve_registry
 
 pytestmark = pytest.mark.root
 
@@ -75,6 +76,15 @@ def test_a_changed_byte_is_found_by_its_digest(bare, layout):
     assert bare.run("image", "ls", "-q") == ""
 
 
+@pytest.fixture
+def tls_registry(tmp_path, free_port):
+    """The address of a registry that speaks TLS only, and its certificate."""
+    certificate, key = make_certificate(tmp_path)
+    tls = f", tls: {{certificate: {certificate}, key: {key}}}"
+    with serve_registry(tmp_path, free_port, tls) as address:
+        yield address, certificate
+
+
 def push(layout, reference):
     # A registry that is still starting refuses: skopeo asks again.
     flags = ["-q", "--retry-times", "5", "--dest-tls-verify=false"]
@@ -118,3 +128,25 @@ def test_a_removed_image_is_gone(bare, layout):
 
     assert bare.run("image", "ls", "-q") == ""
     shutil.rmtree(layout)
+
+
+def test_an_image_is_pulled_over_tls_from_a_registry_that_is_trusted(bare, layout, tls_registry):
+    address, certificate = tls_registry
+    push(layout, f"{address}/tiny:1")
+    bare.environment["SSL_CERT_FILE"] = str(certificate)
+
+    assert colour(bare, f"{address}/tiny:1") == "green"
+
+
+def test_a_certificate_nobody_trusts_is_refused_and_http_is_not_tried_instead(
+    bare, layout, tls_registry
+):
+    address, _ = tls_registry
+    push(layout, f"{address}/tiny:1")
+
+    done = bare.try_("image", "pull", f"{address}/tiny:1")
+
+    assert done.code == 1
+    assert "certificate" in done.err
+    assert "SSL_CERT_FILE" in done.err
+    assert bare.run("image", "ls", "-q") == ""
