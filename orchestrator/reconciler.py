@@ -170,7 +170,8 @@ class Reconciler:
         _, pins = self.store.generation(name, stored.generation)
         desired, observed, images = await self.prepare(stored, model, pins)
         if self._pin(stored, desired, images, pins):
-            desired, observed, images = await self.prepare(stored, model, pins)
+            images |= {str(facts.id): facts for facts in images.values()}
+            desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         self.desired[name] = desired
         self._release_ports(desired)
         # Nobody else's pass goes on between the observation and these two lines: what others
@@ -343,6 +344,10 @@ class Reconciler:
         )
 
     def _forget(self, name: str) -> None:
+        stored = self.store.stack(name)
+        if stored is None or stored.intent is not Intent.REMOVE:
+            # Somebody wants it again since the pass began, and has woken it.
+            return
         self.desired.pop(name, None)
         self.reports.pop(name, None)
         self._models.pop(name, None)

@@ -335,7 +335,7 @@ def _told(event: Event) -> dict[str, Any]:
     return {
         "type": "event",
         "name": event.name,
-        "replica": event.replica,
+        "subject": event.subject,
         "reason": event.reason,
         "at_wall": event.at_wall,
     }

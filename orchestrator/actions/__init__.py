@@ -55,14 +55,13 @@ class StackActions:
         """Carry out one step and tell what became of it."""
         await self._do(step.action)
         if told := _EVENTS.get(type(step.action)):
-            replica = getattr(step.action, "replica", "")
-            self.publish(told, str(replica), step.reason)
+            self.publish(told, subject_of(step.action), step.reason)
 
-    def publish(self, name: str, replica: str, reason: str) -> None:
+    def publish(self, name: str, subject: str, reason: str) -> None:
         """Log a fact, remember it, and tell whoever follows the stack."""
-        log.info(name, replica=replica, reason=reason)
-        event = Event(stack=self.stack, name=name, replica=replica, reason=reason)
-        self.store.record_event(event.stack, name, replica, reason, event.at_wall)
+        log.info(name, subject=subject, reason=reason)
+        event = Event(stack=self.stack, name=name, subject=subject, reason=reason)
+        self.store.record_event(event.stack, name, subject, reason, event.at_wall)
         self.events.publish(event)
 
     async def _do(self, action: actions.Action) -> None:
@@ -169,3 +168,18 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.KillReplica: "replica.killed",
     actions.RemoveReplica: "replica.removed",
 }
+
+
+def subject_of(action: actions.Action) -> str:
+    """Return what an action is done to, as people name it."""
+    match action:
+        case actions.PullImage(reference):
+            return reference
+        case actions.CreateNetwork(network=network) | actions.RemoveNetwork(network=network):
+            return network
+        case actions.CreateVolume(volume) | actions.RemoveVolume(volume):
+            return volume
+        case actions.LeasePort(service=service):
+            return service
+        case _:
+            return str(action.replica)

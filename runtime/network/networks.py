@@ -56,6 +56,8 @@ class Networks(NetworkDriver):
         self._firewall = Firewall(instance)
         self._resolvers = Resolvers(instance)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # The kernel makes them one after the other; the first may start while others wait.
+        self._few = asyncio.Semaphore(4)
         self._leaving: dict[str, NetworkId] = {}
         self._exposure: Exposure | None = None
         self._stack = AsyncExitStack()
@@ -178,8 +180,9 @@ class Networks(NetworkDriver):
             self._put("sandboxes", config.id, _write_sandbox(config))
             self._sandboxes[config.id] = config
             path = self._netns(config.id)
-            await in_thread(netns.create, path)
-            await self._attach(config)
+            async with self._few:
+                await in_thread(netns.create, path)
+                await self._attach(config)
             return path
 
     @override

@@ -152,7 +152,7 @@ def test_restarts_in_a_row_and_in_all_are_counted_apart(store):
 def test_the_oldest_events_go_when_there_are_too_many(store):
     with store._transaction():
         store._db.executemany(
-            "INSERT INTO events (stack, name, replica, reason, at_wall)"
+            "INSERT INTO events (stack, name, subject, reason, at_wall)"
             " VALUES ('shop', 'old', '', '', ?)",
             [(number,) for number in range(KEPT_EVENTS + 100)],
         )
