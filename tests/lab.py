@@ -224,6 +224,13 @@ def _ask(channel: socket.socket, address: str, port: int) -> str:
         return f"error {error.errno}"
 
 
+def accept(server: socket.socket) -> str:
+    """Return the address of the next client of a listening socket, and let it go."""
+    channel, peer = server.accept()
+    channel.close()
+    return str(peer[0])
+
+
 def eventually(ask: Callable[[], T], so: Callable[[T], object]) -> T:
     """Return the first answer for which ``so`` holds. Fails with the last one."""
     deadline = time.monotonic() + PATIENCE
