@@ -1,62 +1,34 @@
-"""The programs that are compared: pyorch in an instance of its own, and docker where it runs."""
+"""The programs that are compared: pyorch in an instance of its own, and docker compose."""
 
-import json
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-BUSYBOX = Path("/bin/busybox")
-IMAGE = "bench/sleep"
-
-
-def make_image(folder: Path) -> Path:
-    """Write the root filesystem of an image that can sleep."""
-    root = folder / "rootfs"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy(BUSYBOX, root / "bin" / "busybox")
-    for applet in ("sleep", "sh"):
-        (root / "bin" / applet).symlink_to("busybox")
-    tarball = folder / "image.tar"
-    with tarfile.open(tarball, "w") as archive:
-        archive.add(root, arcname=".")
-    return tarball
-
-
-def write_stack(folder: Path, count: int) -> Path:
-    """Write a stack of ``count`` sleeping services on one network."""
-    service = {"image": IMAGE, "command": ["sleep", "1000000"], "restart": "always"}
-    path = folder / f"bench{count}.yml"
-    path.write_text(
-        json.dumps(
-            {
-                "name": f"bench{count}",
-                "services": {f"s{number}": service for number in range(count)},
-            }
-        )
-    )
-    return path
+from benchmarks.measures import is_called, processes_of, running
+from benchmarks.peer import CGROUP, Engine
+from benchmarks.stacks import IMAGE, make_image, write_stack
 
 
 class Pyorch:
     """pyorch, warm: its daemon runs and has the image."""
 
     name = "pyorch"
+    runs = "bench"
+    """The instance: part of the names of everything it makes on the host."""
 
     def __init__(self, folder: Path) -> None:
         """Start an instance of its own below ``folder``."""
         self._folder = folder
         self._environment = {
             **os.environ,
-            "PYORCH_INSTANCE": "bench",
+            "PYORCH_INSTANCE": self.runs,
             "PYORCH_DATA": str(folder / "data"),
             "PYORCH_RUN": str(folder / "run"),
         }
         self._program = str(Path(sys.executable).parent / "pyorch")
-        self._run("image", "import", str(make_image(folder / "image")), IMAGE)
+        self._run("image", "import", str(make_image(folder)), IMAGE)
 
     def up(self, count: int) -> None:
         """Bring the stack up detached, or find it up already."""
@@ -70,9 +42,17 @@ class Pyorch:
         """Take it away, killing at once."""
         self._run("-p", f"bench{count}", "down", "-t", "0")
 
-    def process(self, count: int) -> int:
-        """Return the host's id of the first service's process; 0 while there is none."""
-        return first_process(f"/pyorch-bench/bench{count}/s0.1")
+    def process(self, count: int, number: int) -> int:
+        """Return the host's id of a service's process; 0 while there is none."""
+        return running(f"pyorch-{self.runs}/bench{count}/s{number}.1")
+
+    def revive(self, number: int) -> None:
+        """Nothing: it comes back by itself."""
+
+    def machinery(self) -> tuple[int, list[int]]:
+        """Return the daemon, and everything that runs besides the containers' processes."""
+        daemon = int((self._folder / "data" / "daemon.lock").read_text())
+        return daemon, [daemon, *processes_of(str(self._folder))]
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -85,17 +65,20 @@ class Pyorch:
 
 
 class Docker:
-    """docker compose, against the engine that ``docker`` talks to here."""
+    """docker compose, against an engine of the benchmark's own."""
 
     name = "docker"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, engine: Engine) -> None:
         """Import the image into the engine."""
-        self._folder = folder
-        command(["docker", "import", str(make_image(folder / "image")), IMAGE])
+        self._engine = engine
+        self._ids: dict[tuple[int, int], str] = {}
+        tarball = make_image(engine.state)
+        command(engine.words("import", engine.inside(tarball), IMAGE))
 
     def up(self, count: int) -> None:
         """Bring the stack up detached, or find it up already."""
+        self._ids.clear()
         self._compose(count, "up", "-d")
 
     def ps(self, count: int) -> None:
@@ -106,29 +89,35 @@ class Docker:
         """Take it away, killing at once."""
         self._compose(count, "down", "-t", "0")
 
-    def process(self, count: int) -> int:
-        """Return the host's id of the first service's process; 0 while there is none."""
-        name = f"bench{count}-s0-1"
-        found = command(["docker", "inspect", "-f", "{{.State.Pid}}", name])
-        return int(found.strip() or 0)
+    def process(self, count: int, number: int) -> int:
+        """Return the host's id of a service's process; 0 while there is none."""
+        if (count, number) not in self._ids:
+            asked = self._engine.words("inspect", "-f", "{{.Id}}", f"bench{count}-s{number}-1")
+            self._ids[count, number] = command(asked).strip()
+        return running(f"{CGROUP}/{self._ids[count, number]}")
+
+    def revive(self, number: int) -> None:
+        """Nothing: it comes back by itself."""
+
+    def machinery(self) -> tuple[int, list[int]]:
+        """Return the daemon, and everything that runs besides the containers' processes."""
+        found = self._engine.processes()
+        return next(pid for pid in found if is_called(pid, "dockerd")), found
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the engine, of compose, and of the runtime they use."""
+        form = "{{.Server.Version}}\n{{range .Server.Components}}{{.Name}} {{.Version}}\n{{end}}"
+        engine, *parts = command(self._engine.words("version", "-f", form)).splitlines()
+        runtime = next((one.split()[1] for one in parts if one.startswith("runc ")), "")
+        compose = command(self._engine.words("compose", "version", "--short"))
+        return {"docker": engine, "compose": compose.strip(), "docker_runc": runtime}
 
     def close(self) -> None:
-        """Leave nothing behind."""
-        command(["docker", "image", "rm", "-f", IMAGE])
+        """Nothing: whatever is left ends with the engine."""
 
     def _compose(self, count: int, *words: str) -> None:
-        path = write_stack(self._folder, count)
-        command(["docker", "compose", "-f", str(path), *words])
-
-
-def docker_answers() -> bool:
-    """Whether docker compose and its engine can be used here."""
-    if not shutil.which("docker"):
-        return False
-    for words in (["docker", "info"], ["docker", "compose", "version"]):
-        if subprocess.run(words, capture_output=True, check=False).returncode:
-            return False
-    return True
+        path = self._engine.inside(write_stack(self._engine.state, count))
+        command(self._engine.words("compose", "-f", path, *words))
 
 
 def command(words: Sequence[str], environment: dict[str, str] | None = None) -> str:
@@ -137,15 +126,3 @@ def command(words: Sequence[str], environment: dict[str, str] | None = None) -> 
     if done.returncode:
         raise SystemExit(f"error: {' '.join(words)}: {done.stderr.strip()[-500:]}")
     return done.stdout
-
-
-def first_process(cgroup: str) -> int:
-    """Return the lowest process id in a cgroup of this name; 0 where there is none."""
-    for hierarchy in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/pids")):
-        try:
-            found = (hierarchy / cgroup[1:] / "cgroup.procs").read_text().split()
-        except OSError:
-            continue
-        if found:
-            return min(map(int, found))
-    return 0

@@ -6,6 +6,7 @@ handful of firewall transactions.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,9 +14,13 @@ from orchestrator.observer import Drivers
 from orchestrator.store import Store
 from orchestrator.translate.exposure import build_exposure
 from orchestrator.translate.observed import HostView
+from runtime.errors import DriverError
 from runtime.types import ContainerId
 from scheduler.desired import DesiredStack
 from scheduler.observed import Health
+
+MOMENT = 0.02
+"""Seconds in which those who ask for it soon share a round."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class Publisher:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asked: int = 0
     _served: int = 0
+    _soon: asyncio.Task[None] | None = None
 
     async def publish(self) -> None:
         """Return once what runs now is reachable. Raises DriverError when that fails."""
@@ -49,3 +55,18 @@ class Publisher:
             )
             await self.drivers.networks.publish(exposure)
             self._served = upto
+
+    def publish_soon(self) -> None:
+        """Have what runs now published in a moment, beside whatever else goes on.
+
+        A long pass must not keep what it has started from being reached; and resolvers start
+        while the containers that will ask them are still being made. What goes wrong here is
+        told by the pass's own :meth:`publish`, which finds it undone.
+        """
+        if self._soon is None or self._soon.done():
+            self._soon = asyncio.create_task(self._publish_in_a_moment(), name="publish soon")
+
+    async def _publish_in_a_moment(self) -> None:
+        await asyncio.sleep(MOMENT)
+        with contextlib.suppress(DriverError):
+            await self.publish()

@@ -6,7 +6,7 @@ and a key in the queue; the answer is given before anything happens.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -80,6 +80,8 @@ class StackView:
     held: tuple[Mapping[str, object], ...]
     errors: tuple[Mapping[str, object], ...]
     replicas: tuple[ReplicaView, ...]
+    host: tuple[str, ...] = ()
+    """What of this host's own settings is changed as long as there are networks."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -190,7 +192,7 @@ class Orchestrator:
         containers = await self.drivers.containers.list()
         return self._view(stored, containers, await self.drivers.networks.list_sandboxes())
 
-    async def follow(self, name: str) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the present state, then facts as they happen and the state after each pass.
 
         Ends with ``{"type": "gone"}`` once nothing is left of the stack.
@@ -271,6 +273,7 @@ class Orchestrator:
                 for facts in containers
                 if parse_container_name(facts.id)[0] == stored.name
             ),
+            host=tuple(self.drivers.networks.changes()),
         )
 
     def _replica(
@@ -335,7 +338,7 @@ def _told(event: Event) -> dict[str, Any]:
     return {
         "type": "event",
         "name": event.name,
-        "replica": event.replica,
+        "subject": event.subject,
         "reason": event.reason,
         "at_wall": event.at_wall,
     }
@@ -350,7 +353,13 @@ def _scaled(model: StackFile, scale: Mapping[str, int]) -> StackFile:
     for name, replicas in scale.items():
         if name not in services:
             raise PyorchError(f"--scale: no such service: `{name}`", code="not_found")
-        services[name] = services[name].model_copy(update={"scale": replicas, "deploy": None})
+        deploy = services[name].deploy
+        services[name] = services[name].model_copy(
+            update={
+                "scale": replicas,
+                "deploy": deploy.model_copy(update={"replicas": None}) if deploy else None,
+            }
+        )
     return model.model_copy(update={"services": services})
 
 

@@ -113,6 +113,8 @@ def kill(path: str) -> None:
 
 def remove(path: str) -> None:
     """Remove the group and those below it in every hierarchy, killing what is in there."""
+    if _remove_empty(path):
+        return
     kill(path)
     deadline = time.monotonic() + PATIENCE
     while left := directories(path):
@@ -123,6 +125,19 @@ def remove(path: str) -> None:
             raise UnavailableError("remove cgroup", path, "it stays busy")
         if directories(path):
             time.sleep(0.002)
+
+
+def _remove_empty(path: str) -> bool:
+    """Remove a group that holds nothing; say whether it is gone from every hierarchy."""
+    gone = True
+    for tree in hierarchies():
+        try:
+            (tree.root / path.lstrip("/")).rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            gone = False
+    return gone
 
 
 def children(path: str) -> set[str]:

@@ -1,11 +1,19 @@
 """The only place that starts a program: an argument list in, bytes out, no shell."""
 
 import asyncio
+import contextlib
+import os
+import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runtime.errors import UnavailableError, UnsupportedError
+from runtime.files import in_thread
+from runtime.syscalls import posix_spawn
+
+_awaited: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +39,27 @@ async def run(
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
-    """Run a program to its end. Cancelling kills it and waits for that.
+    """Run a program to its end, in a session of its own. Cancelling kills it and waits for that.
 
-    Raises UnsupportedError when the program is not installed and, with ``check``,
-    UnavailableError when it fails.
+    The program finds ``pass_fds`` as its descriptors 3, 4 and so on. Raises UnsupportedError
+    when it is not installed and, with ``check``, UnavailableError when it fails.
     """
-    process = await spawn(argv, env=env, pass_fds=pass_fds, capture=True)
-    try:
-        stdout, stderr = await process.communicate(stdin)
-    except BaseException:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        raise
-    done = Completed(process.returncode or 0, stdout, stderr)
+    program = _find(argv[0])
+    with _memory(stdin) as given, _memory() as told, _memory() as complained:
+        descriptors = (given, told, complained, *pass_fds)
+        starting = asyncio.ensure_future(
+            in_thread(_start, program, argv, env or os.environ, descriptors)
+        )
+        try:
+            pid = await asyncio.shield(starting)
+            code = await _end(pid)
+        except BaseException:
+            pid = await starting
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                await _end(pid)
+            raise
+        done = Completed(code, _content(told), _content(complained))
     if check and done.returncode != 0:
         raise UnavailableError("run", argv[0], done.complaint)
     return done
@@ -53,30 +68,80 @@ async def run(
 async def spawn(
     argv: Sequence[str],
     *,
-    env: Mapping[str, str] | None = None,
-    pass_fds: Sequence[int] = (),
     capture: bool = False,
     stdin: int | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> asyncio.subprocess.Process:
-    """Start a program in a session of its own, so that it survives whoever started it.
+    """Start a program to talk to, in a session of its own, so that it survives who started it.
 
     With ``capture`` its streams are pipes; otherwise those given, else closed ones.
     Raises UnsupportedError when the program is not installed.
     """
     closed = subprocess.PIPE if capture else subprocess.DEVNULL
-    try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=closed if stdin is None else stdin,
-            stdout=closed if stdout is None else stdout,
-            stderr=closed if stderr is None else stderr,
-            env=dict(env) if env is not None else None,
-            pass_fds=tuple(pass_fds),
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
+    return await asyncio.create_subprocess_exec(
+        _find(argv[0]),
+        *argv[1:],
+        stdin=closed if stdin is None else stdin,
+        stdout=closed if stdout is None else stdout,
+        stderr=closed if stderr is None else stderr,
+        start_new_session=True,
+    )
+
+
+def _find(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
         raise UnsupportedError(
-            "run", argv[0], "the program is not installed", hint="see `pyorch doctor`"
-        ) from error
+            "run", program, "the program is not installed", hint="see `pyorch doctor`"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _memory(content: bytes = b"") -> Iterator[int]:
+    """Hold a file in memory: unlike a pipe, nobody has to read along while it is written."""
+    fd = os.memfd_create("stdio", os.MFD_CLOEXEC)
+    try:
+        if content:
+            with os.fdopen(fd, "wb", closefd=False) as file:
+                file.write(content)
+            os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _content(fd: int) -> bytes:
+    return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def awaited() -> frozenset[int]:
+    """Return the ids of programs whose end :func:`run` is waiting for, ended ones included."""
+    return frozenset(_awaited)
+
+
+def _start(
+    program: str, argv: Sequence[str], env: Mapping[str, str], descriptors: Sequence[int]
+) -> int:
+    pid = posix_spawn(program, argv, env, descriptors)
+    _awaited.add(pid)
+    return pid
+
+
+async def _end(pid: int) -> int:
+    """Wait for a child and collect it; return its exit code, negative for a signal."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    fd = os.pidfd_open(pid)
+    loop.add_reader(fd, ended.set)
+    try:
+        await ended.wait()
+        found = os.waitid(os.P_PIDFD, fd, os.WEXITED)
+    finally:
+        _awaited.discard(pid)
+        loop.remove_reader(fd)
+        os.close(fd)
+    if found is None or found.si_code == os.CLD_EXITED:
+        return found.si_status if found else 0
+    return -found.si_status

@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MS_RDONLY = 0x1
@@ -23,6 +25,10 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 _SYS_OPENAT2 = 437  # the same number on every architecture (openat2(2))
+
+_SPAWN_SETSIGDEF, _SPAWN_SETSID = 0x04, 0x80
+_OPAQUE = 512
+"""More than enough bytes for any of the structures only the C library looks into."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -70,6 +76,59 @@ def openat2(dirfd: int, path: str, flags: int, resolve: int, mode: int = 0) -> i
     )
     _check(fd, path)
     return int(fd)
+
+
+def posix_spawn(
+    program: str, argv: Sequence[str], env: Mapping[str, str], descriptors: Sequence[int]
+) -> int:
+    """Start a program in a session of its own and return its process id (posix_spawn(3)).
+
+    It has ``descriptors`` as 0, 1, 2 and so on, and no others. Unlike the standard library's
+    ways, other threads go on while the kernel makes the process.
+    """
+    actions = ctypes.create_string_buffer(_OPAQUE)
+    attributes = ctypes.create_string_buffer(_OPAQUE)
+    defaults = ctypes.create_string_buffer(_OPAQUE)
+    pid = ctypes.c_int()
+    _refused(_libc.posix_spawn_file_actions_init(actions), program)
+    _refused(_libc.posix_spawnattr_init(attributes), program)
+    try:
+        for target, source in enumerate(descriptors):
+            _refused(_libc.posix_spawn_file_actions_adddup2(actions, source, target), program)
+        _refused(_libc.posix_spawn_file_actions_addclosefrom_np(actions, len(descriptors)), program)
+        _libc.sigemptyset(defaults)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            # Python ignores these two, which a program would inherit.
+            _libc.sigaddset(defaults, int(number))
+        _refused(_libc.posix_spawnattr_setsigdefault(attributes, defaults), program)
+        flags = ctypes.c_short(_SPAWN_SETSIGDEF | _SPAWN_SETSID)
+        _refused(_libc.posix_spawnattr_setflags(attributes, flags), program)
+        _refused(
+            _libc.posix_spawn(
+                ctypes.byref(pid),
+                os.fsencode(program),
+                actions,
+                attributes,
+                _strings(argv),
+                _strings([f"{name}={value}" for name, value in env.items()]),
+            ),
+            program,
+        )
+    finally:
+        _libc.posix_spawn_file_actions_destroy(actions)
+        _libc.posix_spawnattr_destroy(attributes)
+    return pid.value
+
+
+def _strings(words: Sequence[str]) -> "ctypes.Array[ctypes.c_char_p]":
+    found = [os.fsencode(word) for word in words]
+    return (ctypes.c_char_p * (len(found) + 1))(*found, None)
+
+
+def _refused(number: int, subject: str) -> None:
+    """Raise for functions that return an error's number instead of setting it."""
+    if number:
+        raise OSError(number, os.strerror(number), subject)
 
 
 def _check(result: int, subject: str | Path = "") -> None:

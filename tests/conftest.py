@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("runtime.testing.contract")
+
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
 
 from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
+from tests.lab import Lab  # noqa: E402
+from tests.registry import serve_registry  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -42,8 +46,28 @@ def pyorch(bare, busybox):
 
 
 @pytest.fixture
+def lab(tmp_path, busybox):
+    """A host and a stranger in namespaces of their own; `lab.pyorch` runs on that host."""
+    lab = Lab(Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path / "p"))
+    try:
+        lab.pyorch.run("image", "import", str(busybox), "busybox")
+        yield lab
+        left = lab.pyorch.clean()
+    finally:
+        lab.close()
+    assert left == []
+
+
+@pytest.fixture
 def free_port():
     """A port of the host nobody listens on at this moment."""
     with socket.socket() as listener:
         listener.bind(("", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def registry(tmp_path, free_port):
+    """The address of a registry on this machine, without TLS."""
+    with serve_registry(tmp_path, free_port) as address:
+        yield address

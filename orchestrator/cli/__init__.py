@@ -1,13 +1,15 @@
 """``pyorch``: arguments, dispatch, exit codes. A command's own module is imported when it runs."""
 
 import argparse
+import contextlib
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from orchestrator.errors import PyorchError
+from orchestrator.errors import Paint, PyorchError
 
 COMMANDS = {
     "up": "create and start a stack, and keep it as its file says",
@@ -26,15 +28,24 @@ COMMANDS = {
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> NoReturn:
+    """Run the command this process was started with, and end it."""
+    # Loading a stack file makes many objects and little garbage.
+    gc.set_threshold(50_000)
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Taking the interpreter apart costs as much as many a command does.
+    os._exit(code)
+
+
+def run(given: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(given)
+        return _run(list(given))
     except PyorchError as error:
-        sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(error.report(Paint(colours=_wants_colours())))
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -42,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; Python must not complain on the way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _wants_colours() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    return sys.stderr.isatty() and not plain
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,4 +98,4 @@ def _run(given: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

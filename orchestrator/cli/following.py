@@ -5,20 +5,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.cli.render import say
-from orchestrator.client import Client
+from orchestrator.client import Client, DaemonUnreachableError
+from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
+from orchestrator.settings import Settings
+
+MOST_LOST = 3
+"""How often a daemon may go away under one command before the command gives up."""
 
 TOLD = {
     "image.pulled": "Image {subject} Pulled",
-    "network.created": "Network Created",
-    "volume.created": "Volume Created",
-    "replica.created": "Container {replica} Created",
-    "replica.started": "Container {replica} Started",
-    "replica.stopping": "Container {replica} Stopping",
-    "replica.killed": "Container {replica} Killed",
-    "replica.removed": "Container {replica} Removed",
-    "network.removed": "Network Removed",
-    "volume.removed": "Volume Removed",
+    "network.created": "Network {subject} Created",
+    "volume.created": "Volume {subject} Created",
+    "replica.created": "Container {subject} Created",
+    "replica.started": "Container {subject} Started",
+    "replica.stopping": "Container {subject} Stopping",
+    "replica.killed": "Container {subject} Killed",
+    "replica.removed": "Container {subject} Removed",
+    "network.removed": "Network {subject} Removed",
+    "volume.removed": "Volume {subject} Removed",
 }
 
 
@@ -69,22 +74,53 @@ def follow_until_gone(client: Client, stack: str) -> None:
             raise _failure(client, stack, state)
 
 
+def _entries(client: Client, stack: str) -> Iterator[dict[str, Any]]:
+    """Yield what the daemon tells about a stack; one that goes away is started again.
+
+    What was asked for is written down before anything is done, so that the next daemon goes
+    on with it, and its stream begins with the present state.
+    """
+    lost = 0
+    while True:
+        try:
+            yield from client.stream("GET", f"/v1/stacks/{stack}/events")
+            return
+        except DaemonUnreachableError:
+            lost += 1
+            if lost > MOST_LOST:
+                raise
+            say(" the daemon went away; starting it again")
+            client = connect(Settings.from_environ())
+
+
 def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
-    held: set[str] = set()
-    for entry in client.stream("GET", f"/v1/stacks/{stack}/events"):
+    told_before: set[str] = set()
+    for entry in _entries(client, stack):
         match entry["type"]:
             case "state":
+                for change in entry.get("host", ()):
+                    text = f" Host: {change}"
+                    if text not in told_before:
+                        told_before.add(text)
+                        say(text)
                 for one in entry["held"]:
                     text = f" {one['subject']} waits: {one['reason']}"
-                    if text not in held and one["reason"] != "stopping":
-                        held.add(text)
+                    if text not in told_before and one["reason"] != "stopping":
+                        told_before.add(text)
+                        say(text)
+                for one in entry["errors"]:
+                    text = f" {one['message']}; trying again"
+                    if text not in told_before and not entry["failure"]:
+                        told_before.add(text)
                         say(text)
                 yield entry
             case "event":
                 told = TOLD.get(entry["name"])
                 if told:
-                    subject = f"{stack}-{entry['replica'].replace('.', '-')}"
-                    say(" " + told.format(replica=subject, subject=entry["reason"]))
+                    subject = entry["subject"]
+                    if entry["name"].startswith("replica."):
+                        subject = f"{stack}-{subject.replace('.', '-')}"
+                    say(" " + told.format(subject=subject))
             case _:
                 return
 

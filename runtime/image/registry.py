@@ -1,7 +1,7 @@
 """A registry, over HTTP: manifests and blobs by digest, verified while they arrive.
 
 Credentials go to the origin that asked for them and nowhere else; plain HTTP is spoken only
-with this machine itself (distribution-spec; image security rules in docs/security.md).
+with this machine itself, and only where nobody speaks TLS there (distribution-spec).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 
 from runtime.drivers import OnProgress
-from runtime.errors import InvalidError, NotFoundError, UnavailableError
+from runtime.errors import InvalidError, NotFoundError, UnavailableError, UnsupportedError
 from runtime.image.manifest import MAX_DOCUMENT, Descriptor
 from runtime.image.reference import DEFAULT_REGISTRY, Reference
 from runtime.types import PullProgress
@@ -46,9 +46,8 @@ class Registry:
         self._reference = reference
         self._session = session
         host = reference.registry
-        host = "registry-1.docker.io" if host == DEFAULT_REGISTRY else host
-        scheme = "http" if _LOCAL.match(host) else "https"
-        self._base = f"{scheme}://{host}/v2/{reference.repository}"
+        self._host = "registry-1.docker.io" if host == DEFAULT_REGISTRY else host
+        self._scheme = "https"
         self._authorization: str | None = None
 
     @classmethod
@@ -57,7 +56,9 @@ class Registry:
         """Open a session for as long as the context lasts."""
         timeout = aiohttp.ClientTimeout(total=None, connect=STALL, sock_read=STALL)
         async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
-            yield cls(reference, session)
+            registry = cls(reference, session)
+            await registry._choose_scheme()
+            yield registry
 
     async def manifest(self, digest: str | None = None) -> bytes:
         """Return a manifest or an index, by the reference or by digest."""
@@ -115,6 +116,27 @@ class Registry:
         if found != descriptor.digest:
             raise InvalidError("pull", descriptor.digest, f"its content has the digest {found}")
 
+    @property
+    def _base(self) -> str:
+        return f"{self._scheme}://{self._host}/v2/{self._reference.repository}"
+
+    async def _choose_scheme(self) -> None:
+        """Speak plain HTTP with a registry on this machine that does not understand TLS.
+
+        A certificate that is refused is no reason: it is told with the first request.
+        """
+        if not _LOCAL.match(self._host):
+            return
+        try:
+            async with self._session.get(f"https://{self._host}/v2/", allow_redirects=False):
+                return
+        except aiohttp.ClientConnectorCertificateError:
+            return
+        except (aiohttp.ClientConnectorSSLError, aiohttp.ServerDisconnectedError):
+            self._scheme = "http"
+        except (aiohttp.ClientError, TimeoutError):
+            return
+
     async def _small(self, url: str, headers: Mapping[str, str]) -> bytes:
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -123,6 +145,13 @@ class Registry:
                     while len(data) <= MAX_DOCUMENT and (more := await answer.content.read(CHUNK)):
                         data += more
             except (aiohttp.ClientError, TimeoutError) as error:
+                if isinstance(error, aiohttp.ClientConnectorCertificateError):
+                    raise UnsupportedError(
+                        "pull",
+                        str(self._reference),
+                        f"the certificate of `{self._host}` is refused: {error.certificate_error}",
+                        hint="have this machine trust it, or give the daemon SSL_CERT_FILE",
+                    ) from error
                 if attempt == ATTEMPTS or isinstance(error, aiohttp.ClientConnectorError):
                     raise UnavailableError(
                         "pull",

@@ -1,5 +1,6 @@
 """What the machine itself is like: processors, memory, and who listens on which port."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -64,11 +65,14 @@ def _holders(inodes: set[str]) -> dict[str, tuple[int, str]]:
         if not process.name.isdigit():
             continue
         try:
-            for entry in os.scandir(process / "fd"):
-                inode = wanted.get(os.readlink(entry.path))
+            descriptors = os.listdir(process / "fd")
+        except OSError:
+            continue
+        for descriptor in descriptors:
+            # Whatever was closed meanwhile is no reason to leave out those beside it.
+            with contextlib.suppress(OSError):
+                inode = wanted.get(os.readlink(process / "fd" / descriptor))
                 if inode is not None:
                     command = (process / "comm").read_text().strip()
                     found[inode] = (int(process.name), command)
-        except OSError:
-            continue
     return found

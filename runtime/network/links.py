@@ -1,25 +1,54 @@
-"""The only user of pyroute2: links, addresses and routes as typed coroutines.
+"""Links, addresses and routes as typed coroutines; the only user of pyroute2.
+
+What is there is read through the library; changes are single requests made in threads.
 
 Every link of ours carries an alias that says whose it is, from its very first moment: a
 link without an owner is what an interrupted set-up leaves for ever.
 """
 
+import asyncio
 import contextlib
 import errno
+import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+import socket
+import struct
+import threading
+import time
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
-from pyroute2 import AsyncIPRoute, IPRoute
+from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from runtime.errors import UnavailableError
-from runtime.network import netns
+from runtime.files import in_thread
+from runtime.network import netlink, netns
+from runtime.network.netlink import Route
 
 MAIN_TABLES = (254,)
+NLM_F_DUMP_INTR = 0x10
+DUMP_ATTEMPTS = 5
+"""How often a table that changes while it is read is read again; then it is taken as it is."""
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 1
+ALREADY_THERE = frozenset({errno.EEXIST})
+GONE = frozenset({errno.ENODEV})
+
+_one_at_a_time = threading.Lock()
+"""The kernel changes links one at a time, and lets whoever else wants to spin meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +58,22 @@ class Link:
     name: str
     index: int
     alias: str
+    up: bool
+    master: int
+    """Index of the bridge it is a port of; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inside:
-    """What a link is to look like inside its namespace."""
+class End:
+    """One of a sandbox's ways into a network: a pair of links, and what its inner end is like."""
 
     name: str
+    alias: str
+    bridge: str
+    mtu: int
+    inside: str
+    """The inner end's name."""
+    mac: str
     address: IPv4Address
     prefix: int
     gateway: IPv4Address | None
@@ -50,6 +88,7 @@ class Links:
     def __init__(self, route: AsyncIPRoute) -> None:
         """Use an open socket."""
         self._route = route
+        self._dumping = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
@@ -62,82 +101,62 @@ class Links:
         """Return every link that has an alias."""
         found = []
         with _refusal("list links of", "this host"):
-            async for message in await self._route.get_links():
+            for message in await self._dump(self._route.get_links):
                 alias = message.get_attr("IFLA_IFALIAS")
                 if alias:
-                    name = message.get_attr("IFLA_IFNAME")
-                    found.append(Link(name, message["index"], alias))
+                    found.append(
+                        Link(
+                            name=message.get_attr("IFLA_IFNAME"),
+                            index=message["index"],
+                            alias=alias,
+                            up=bool(message["flags"] & IFF_UP),
+                            master=message.get_attr("IFLA_MASTER") or 0,
+                        )
+                    )
         return tuple(found)
+
+    async def addresses(self) -> frozenset[tuple[int, IPv4Address]]:
+        """Return every address of this host with the index of its link."""
+        found = set()
+        with _refusal("list addresses of", "this host"):
+            for message in await self._dump(partial(self._route.get_addr, family=socket.AF_INET)):
+                found.add((message["index"], IPv4Address(message.get_attr("IFA_LOCAL"))))
+        return frozenset(found)
 
     async def add_bridge(
         self, name: str, alias: str, gateway: IPv4Address, subnet: IPv4Network, *, mtu: int
     ) -> None:
         """Make a bridge with an address, or mend the one of that name; it is up afterwards."""
-        with _refusal("make bridge", name):
-            with _already_there():
-                await self._route.link("add", ifname=name, kind="bridge", ifalias=alias, mtu=mtu)
-            index = await self._index(name)
-            _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
-            _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
-            with _already_there():
-                await self._route.addr(
-                    "add", index=index, address=str(gateway), prefixlen=subnet.prefixlen
-                )
-            await self._route.link("set", index=index, state="up", ifalias=alias)
+        await in_thread(_add_bridge, name, alias, gateway, subnet.prefixlen, mtu)
 
     async def add_holder(self, name: str, alias: str) -> None:
         """Make a link that leads nowhere and only holds addresses.
 
         A bridge without ports: not every kernel has dummy links.
         """
-        with _refusal("make link", name):
-            with _already_there():
-                await self._route.link("add", ifname=name, kind="bridge", ifalias=alias)
-            await self._route.link("set", index=await self._index(name), state="up", ifalias=alias)
+        await in_thread(_add_holder, name, alias)
 
     async def add_address(self, name: str, address: IPv4Address) -> None:
         """Give a link one more address, of its own."""
-        with _refusal("give an address to link", name), _already_there():
-            index = await self._index(name)
-            await self._route.addr("add", index=index, address=str(address), prefixlen=32)
+        await in_thread(_add_address, name, address)
 
     async def remove(self, name: str) -> None:
         """Remove a link; one that is gone is removed."""
-        with _refusal("remove link", name):
-            for index in await self._route.link_lookup(ifname=name):
-                with _gone():
-                    await self._route.link("del", index=index)
+        await in_thread(_remove, name)
 
-    async def add_veth(
-        self,
-        name: str,
-        alias: str,
-        bridge: str,
-        inside: str,
-        namespace: Path,
-        mac: str,
-        *,
-        mtu: int,
-    ) -> None:
-        """Make a pair: one end on ``bridge``, the other inside ``namespace`` as ``inside``."""
-        fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-        peer = {"ifname": inside, "net_ns_fd": fd, "address": mac, "mtu": mtu}
-        try:
-            with _refusal("make link", name):
-                with _already_there():
-                    await self._route.link("add", ifname=name, kind="veth", mtu=mtu, peer=peer)
-                index = await self._index(name)
-                _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
-                master = await self._index(bridge)
-                await self._route.link("set", index=index, ifalias=alias, master=master, state="up")
-        finally:
-            os.close(fd)
+    async def wait_until_gone(self, names: Sequence[str], patience: float) -> Sequence[str]:
+        """Return once none of these links is left, or those that are after ``patience`` seconds."""
+        return await in_thread(_wait_until_gone, names, patience) if names else ()
+
+    async def attach(self, namespace: Path, ends: Sequence[End]) -> None:
+        """Join a namespace to bridges, and bring up its loopback; safe to repeat."""
+        await in_thread(_attach, namespace, ends)
 
     async def routes(self, ours: frozenset[int]) -> tuple[IPv4Network, ...]:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
         found = set()
         with _refusal("list routes of", "this host"):
-            async for message in await self._route.get_routes(family=2):
+            for message in await self._dump(partial(self._route.get_routes, family=socket.AF_INET)):
                 target = message.get_attr("RTA_DST")
                 if (
                     target
@@ -147,68 +166,132 @@ class Links:
                     found.add(IPv4Network(f"{target}/{message['dst_len']}", strict=False))
         return tuple(sorted(found))
 
-    async def _index(self, name: str) -> int:
-        found = await self._route.link_lookup(ifname=name)
-        if not found:
-            raise UnavailableError("find link", name, "it is gone")
-        return int(found[0])
+    async def _dump(self, ask: Callable[[], Awaitable[AsyncIterable[Any]]]) -> Sequence[Any]:
+        """Read a whole table of the kernel's."""
+        # A socket carries one dump at a time: the kernel calls it busy else. A dump that says
+        # it was interrupted may lack what was there throughout.
+        found: list[Any] = []
+        async with self._dumping:
+            for _ in range(DUMP_ATTEMPTS):
+                found = [message async for message in await ask()]
+                if not any(one["header"]["flags"] & NLM_F_DUMP_INTR for one in found):
+                    break
+            return found
 
 
-def configure_inside(namespace: Path, links: tuple[Inside, ...]) -> None:
-    """Bring up loopback and ``links`` inside a namespace. Blocks; safe to repeat."""
+def _add_bridge(name: str, alias: str, gateway: IPv4Address, prefix: int, mtu: int) -> None:
+    with _refusal("make bridge", name), _one_at_a_time, Route() as route:
+        route.ask(
+            netlink.add_bridge(name, mtu=mtu),
+            netlink.set_link(name, alias=alias),
+            may_be=ALREADY_THERE,
+        )
+        _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+        _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
+        route.ask(
+            netlink.add_address(socket.if_nametoindex(name), gateway, prefix),
+            netlink.set_link(name, up=True),
+            may_be=ALREADY_THERE,
+        )
 
-    def configure() -> None:
-        with IPRoute() as route:
-            route.link("set", index=1, state="up")
-            for inside in links:
-                index = route.link_lookup(ifname=inside.name)[0]
-                _sysctl(f"net/ipv6/conf/{inside.name}/disable_ipv6", "1")
-                with _already_there():
-                    route.addr(
-                        "add", index=index, address=str(inside.address), prefixlen=inside.prefix
-                    )
-                route.link("set", index=index, state="up")
-                if inside.gateway is not None:
-                    with _already_there():
-                        route.route("add", dst="default", gateway=str(inside.gateway))
-                if inside.resolvers is not None:
-                    net, way = inside.resolvers
-                    with _already_there():
-                        route.route("add", dst=str(net), gateway=str(way))
 
-    with _refusal("configure namespace", namespace.name):
-        netns.run_inside(namespace, configure)
+def _add_holder(name: str, alias: str) -> None:
+    with _refusal("make link", name), _one_at_a_time, Route() as route:
+        route.ask(
+            netlink.add_bridge(name),
+            netlink.set_link(name, alias=alias, up=True),
+            may_be=ALREADY_THERE,
+        )
+
+
+def _add_address(name: str, address: IPv4Address) -> None:
+    with _refusal("give an address to link", name), _one_at_a_time, Route() as route:
+        index = socket.if_nametoindex(name)
+        route.ask(netlink.add_address(index, address, 32), may_be=ALREADY_THERE)
+
+
+def _remove(name: str) -> None:
+    with _refusal("remove link", name), _one_at_a_time, Route() as route:
+        route.ask(netlink.remove_link(name), may_be=GONE)
+
+
+def _wait_until_gone(names: Sequence[str], patience: float) -> Sequence[str]:
+    deadline = time.monotonic() + patience
+    with netlink.open_notices() as notices:
+        while left := [name for name in names if exists(name)]:
+            notices.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                notices.recv(65536)
+            except TimeoutError:
+                return left
+            except OSError as error:
+                # More happened than the socket holds: look again, it is only a hint.
+                if error.errno != errno.ENOBUFS:
+                    raise
+    return ()
+
+
+def _attach(namespace: Path, ends: Sequence[End]) -> None:
+    with _refusal("join namespace", namespace.name):
+        pinned = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for end in ends:
+                _join(end, pinned)
+        finally:
+            os.close(pinned)
+        netns.run_inside(namespace, lambda: _configure(ends))
+
+
+def _join(end: End, pinned: int) -> None:
+    with _one_at_a_time, Route() as route:
+        # One go: there is no moment at which the link exists without its owner's name.
+        route.ask(
+            netlink.add_veth(end.name, end.inside, pinned, end.mac, mtu=end.mtu),
+            netlink.set_link(end.name, alias=end.alias, master=socket.if_nametoindex(end.bridge)),
+            may_be=ALREADY_THERE,
+        )
+        _sysctl(f"net/ipv6/conf/{end.name}/disable_ipv6", "1")
+        # Where br_netfilter is loaded, the bridge itself sends a packet that was translated:
+        # back through this port, where a container asks for itself.
+        route.ask(netlink.set_hairpin(end.name), netlink.set_link(end.name, up=True))
+
+
+def _configure(ends: Sequence[End]) -> None:
+    """Bring up what is inside the calling thread's namespace."""
+    with _one_at_a_time, Route() as route:
+        wanted = [netlink.set_link("lo", up=True)]
+        for end in ends:
+            _sysctl(f"net/ipv6/conf/{end.inside}/disable_ipv6", "1")
+            index = socket.if_nametoindex(end.inside)
+            wanted.append(netlink.add_address(index, end.address, end.prefix))
+            wanted.append(netlink.set_link(end.inside, up=True))
+            if end.gateway is not None:
+                wanted.append(netlink.add_route(end.gateway))
+            if end.resolvers is not None:
+                net, way = end.resolvers
+                wanted.append(netlink.add_route(way, net))
+        route.ask(*wanted, may_be=ALREADY_THERE)
 
 
 def is_up(name: str) -> bool:
     """Whether a link exists and is up."""
-    try:
-        return bool(int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & 1)
-    except FileNotFoundError:
-        return False
+    # Not through /sys, which shows the network namespace it was mounted in.
+    request = struct.pack("16sH14x", name.encode(), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        try:
+            answer = fcntl.ioctl(channel, SIOCGIFFLAGS, request)
+        except OSError:
+            return False
+    return bool(struct.unpack("16sH14x", answer)[1] & IFF_UP)
 
 
 def exists(name: str) -> bool:
     """Whether there is a link of that name."""
-    return Path(f"/sys/class/net/{name}").exists()
-
-
-@contextlib.contextmanager
-def _already_there() -> Iterator[None]:
     try:
-        yield
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            raise
-
-
-@contextlib.contextmanager
-def _gone() -> Iterator[None]:
-    try:
-        yield
-    except NetlinkError as error:
-        if error.code != errno.ENODEV:
-            raise
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -216,9 +299,10 @@ def _refusal(verb: str, subject: str) -> Iterator[None]:
     """Say a kernel's refusal the way drivers do."""
     try:
         yield
-    except NetlinkError as error:
-        cause = os.strerror(error.code)
-        if error.code == errno.EXFULL:
+    except (NetlinkError, OSError) as error:
+        code = error.code if isinstance(error, NetlinkError) else error.errno
+        cause = os.strerror(code) if code else str(error)
+        if code == errno.EXFULL:
             cause = "its bridge has no port left (1023 at most)"
         raise UnavailableError(verb, subject, cause) from error
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.errors import UnavailableError
-from runtime.process import spawn
+from runtime.process import run
 
 PATIENCE = 30.0
 """Seconds to wait for a container to be created."""
@@ -74,17 +74,18 @@ class Monitor:
         reading, writing = os.pipe()
         try:
             try:
-                process = await spawn(
+                # It leaves a child behind and ends at once; the child answers over the pipe.
+                await run(
                     self.argv(),
-                    env={**os.environ, "_OCI_SYNCPIPE": str(writing)},
+                    env={**os.environ, "_OCI_SYNCPIPE": "3"},
                     pass_fds=(writing,),
+                    check=False,
                 )
             finally:
                 os.close(writing)
             answer = await self._answer(reading)
         finally:
             os.close(reading)
-        await process.wait()
         found = _parse(answer)
         if found is None or found[0] <= 0:
             cause = found[1] if found else "its monitor said nothing"

@@ -24,6 +24,7 @@ from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
+    DriverError,
     NotFoundError,
     UnavailableError,
     UnsupportedError,
@@ -33,9 +34,17 @@ from runtime.oci import records
 from runtime.oci.bundle import build_bundle, build_process, display_command
 from runtime.oci.conmon import Monitor
 from runtime.oci.exec import RuntimeExec
+from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.records import Record, RunState
-from runtime.oci.rootfs import build_mounts, mount_root, unmount_root, write_files
+from runtime.oci.rootfs import (
+    build_mounts,
+    mount_root,
+    unmount_below,
+    unmount_root,
+    write_files,
+)
 from runtime.oci.users import resolve_user
+from runtime.orphans import Orphans
 from runtime.process import run
 from runtime.types import (
     ContainerConfig,
@@ -85,6 +94,8 @@ class Containers(ContainerDriver):
         self._locks: defaultdict[ContainerId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._callbacks: list[OnExit] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.orphans = Orphans(self._main_processes)
+        """To be told whenever a child of this process has ended."""
 
     async def open(self) -> None:
         """Read every record and watch what runs."""
@@ -107,6 +118,11 @@ class Containers(ContainerDriver):
         """The OCI runtime used here: crun, or runc where crun cannot run."""
         chosen, _ = choose_runtime()
         return chosen
+
+    @cached_property
+    def _filters(self) -> Filters:
+        program = Path(shutil.which(self.runtime) or self.runtime)
+        return Filters(self._instance.run / "seccomp", program)
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
 
@@ -144,7 +160,11 @@ class Containers(ContainerDriver):
                     "create container", config.id, f"image `{config.image}` is not in the store"
                 )
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
-            await in_thread(self._build, record, image)
+            try:
+                await in_thread(self._build, record, image)
+            except DriverError:
+                await in_thread(self._delete, config.id)
+                raise
             self._records[config.id] = record
 
     @override
@@ -159,10 +179,13 @@ class Containers(ContainerDriver):
             image = await self._images.find(record.config.image)
             if image is None:
                 raise NotFoundError("start container", container, "its image is gone")
-            await in_thread(self._prepare, record, image, number)
+            compiles = await in_thread(self._prepare, record, image, number)
             monitor = self._monitor(record.config, number)
             pid = await monitor.create()
             try:
+                if compiles is not None:
+                    program = self._instance.run / "oci" / container / "seccomp.bpf"
+                    await in_thread(self._filters.learn, compiles, program)
                 done = await run([*self._command, "start", container], check=False)
                 if done.returncode != 0:
                     raise UnavailableError("start container", container, done.complaint)
@@ -276,6 +299,7 @@ class Containers(ContainerDriver):
 
     @override
     async def sweep(self) -> Sequence[str]:
+        self.orphans.look()
         return await in_thread(self._sweep)
 
     @override
@@ -315,6 +339,7 @@ class Containers(ContainerDriver):
             mounts=[*files, *own],
             init=init,
         )
+        self._filters.add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
         labels = {**record.config.labels}
         labels.setdefault("pyorch.command", display_command(record.config, image.config))
@@ -331,23 +356,36 @@ class Containers(ContainerDriver):
         self._records[config.id] = replace(record, config=renewed)
         records.save_record(self._root / config.id / "record.json", self._records[config.id])
 
-    def _prepare(self, record: Record, image: ImageFacts, number: int) -> None:
+    def _prepare(self, record: Record, image: ImageFacts, number: int) -> str | None:
+        """Make ready for a run; return the key of seccomp rules that are compiled by it."""
         mount_root(self._root / record.config.id, image.layers)
         (self._run / record.config.id).mkdir(exist_ok=True, mode=0o700)
         record.config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
         _drop_old_logs(record.config.log, keep=number - record.config.log_max_files)
+        path = self._root / record.config.id / "config.json"
+        data = path.read_bytes()
+        if ANNOTATION.encode() in data:
+            return None
+        bundle = json.loads(data)
+        compiles = self._filters.add_to(bundle)
+        if ANNOTATION in bundle.get("annotations", {}):
+            write_atomic(path, json.dumps(bundle).encode())
+        return compiles
 
     async def _clear(self, container: ContainerId) -> None:
         """Remove what a run left: the runtime's state, its cgroups, its watch."""
+        # The runtime's own `delete` is not asked: all it would do is kill, and remove the same
+        # cgroup and the same folder, and it answers 0 whether it did so or not.
         self._unwatch(container)
-        if (self._instance.run / "oci" / container).exists():
-            # It answers 0 whether it did something or not: what counts is the sweep after it.
-            await run([*self._command, "delete", "--force", container], check=False)
         await in_thread(self._clear_files, container)
 
     def _clear_files(self, container: ContainerId) -> None:
-        shutil.rmtree(self._instance.run / "oci" / container, ignore_errors=True)
+        # A runtime killed in the middle leaves a mount in its own state, which then cannot go.
+        state = self._instance.run / "oci" / container
+        if state.exists():
+            unmount_below(state)
         cgroups.remove(self._cgroup(container))
+        shutil.rmtree(state, ignore_errors=True)
 
     def _delete(self, container: ContainerId) -> None:
         folder = self._root / container
@@ -371,8 +409,9 @@ class Containers(ContainerDriver):
                 unmount_root(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 found.append(f"half-made container {folder.name}")
-        for folder in list(self._run.iterdir()):
+        for folder in (*self._run.iterdir(), *(self._instance.run / "oci").iterdir()):
             if folder.name not in known:
+                unmount_below(folder)
                 shutil.rmtree(folder, ignore_errors=True)
         wanted = {self._cgroup(name) for name in self._records}
         wanted |= {self._guess_cgroup(ContainerId(name)) for name in busy}
@@ -412,6 +451,9 @@ class Containers(ContainerDriver):
             stopped=state.stop_by is not None or state.why == REBOOT,
             why=state.why,
         )
+
+    def _main_processes(self) -> set[int]:
+        return {state.pid for state in self._states.values() if state.code is None}
 
     def _is_prepared(self, container: ContainerId) -> bool:
         return (

@@ -1,62 +1,21 @@
 """Images come from archives, layouts, root filesystems and a real registry."""
 
-import hashlib
-import json
 import shutil
 import subprocess
 import tarfile
 
 import pytest
 
+from tests.images import write_layout
+from tests.registry import make_certificate, serve_registry
+
 pytestmark = pytest.mark.root
-
-
-def blob(layout, data):
-    digest = hashlib.sha256(data).hexdigest()
-    folder = layout / "blobs" / "sha256"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / digest).write_bytes(data)
-    return {"digest": f"sha256:{digest}", "size": len(data)}
 
 
 @pytest.fixture
 def layout(tmp_path, busybox):
     """An OCI layout of the tiny image."""
-    folder = tmp_path / "layout"
-    layer = blob(folder, busybox.read_bytes())
-    config = blob(
-        folder,
-        json.dumps(
-            {
-                "architecture": "amd64",
-                "os": "linux",
-                "config": {"Cmd": ["sleep", "1000"], "Env": ["COLOUR=green"]},
-                "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
-            }
-        ).encode(),
-    )
-    kind = "application/vnd.oci.image."
-    manifest = blob(
-        folder,
-        json.dumps(
-            {
-                "schemaVersion": 2,
-                "mediaType": kind + "manifest.v1+json",
-                "config": {**config, "mediaType": kind + "config.v1+json"},
-                "layers": [{**layer, "mediaType": kind + "layer.v1.tar"}],
-            }
-        ).encode(),
-    )
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    (folder / "index.json").write_text(
-        json.dumps(
-            {
-                "schemaVersion": 2,
-                "manifests": [{**manifest, "mediaType": kind + "manifest.v1+json"}],
-            }
-        )
-    )
-    return folder
+    return write_layout(tmp_path / "layout", busybox.read_bytes())
 
 
 STACK = "name: x\nservices: {{a: {{image: '{}', stop_grace_period: 0s}}}}\n"
@@ -118,22 +77,12 @@ def test_a_changed_byte_is_found_by_its_digest(bare, layout):
 
 
 @pytest.fixture
-def registry(tmp_path, free_port):
-    """A registry on this machine; yields its address."""
-    config = tmp_path / "registry.yml"
-    config.write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{free_port}'}}\n"
-    )
-    process = subprocess.Popen(
-        ["docker-registry", "serve", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"127.0.0.1:{free_port}"
-    process.kill()
-    process.wait()
+def tls_registry(tmp_path, free_port):
+    """The address of a registry that speaks TLS only, and its certificate."""
+    certificate, key = make_certificate(tmp_path)
+    tls = f", tls: {{certificate: {certificate}, key: {key}}}"
+    with serve_registry(tmp_path, free_port, tls) as address:
+        yield address, certificate
 
 
 def push(layout, reference):
@@ -179,3 +128,25 @@ def test_a_removed_image_is_gone(bare, layout):
 
     assert bare.run("image", "ls", "-q") == ""
     shutil.rmtree(layout)
+
+
+def test_an_image_is_pulled_over_tls_from_a_registry_that_is_trusted(bare, layout, tls_registry):
+    address, certificate = tls_registry
+    push(layout, f"{address}/tiny:1")
+    bare.environment["SSL_CERT_FILE"] = str(certificate)
+
+    assert colour(bare, f"{address}/tiny:1") == "green"
+
+
+def test_a_certificate_nobody_trusts_is_refused_and_http_is_not_tried_instead(
+    bare, layout, tls_registry
+):
+    address, _ = tls_registry
+    push(layout, f"{address}/tiny:1")
+
+    done = bare.try_("image", "pull", f"{address}/tiny:1")
+
+    assert done.code == 1
+    assert "certificate" in done.err
+    assert "SSL_CERT_FILE" in done.err
+    assert bare.run("image", "ls", "-q") == ""

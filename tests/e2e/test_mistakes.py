@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_port_in_use_names_who_holds_it(pyorch):
 
     assert done.code == 1
     assert str(port) in done.err
-    assert "python" in done.err
+    assert Path("/proc/self/comm").read_text().strip() in done.err
 
 
 @pytest.mark.parametrize(
@@ -63,12 +64,24 @@ def test_a_mistake_in_the_file_is_shown_where_it_is(bare, text, expected):
     for word in expected:
         assert word.replace(":1:", ":2:") in done.err
     assert "Traceback" not in done.err
+    assert "\x1b" not in done.err
+
+
+def test_a_mistake_is_shown_under_its_line_with_what_to_try(bare):
+    done = up(bare, "name: x\nservices:\n  a:\n    imagee: busybox\n    image: busybox\n")
+
+    assert done.err.splitlines() == [
+        f"error: {bare.work}/stack.yml:4:5: services.a.imagee: unknown key",
+        "  4 |     imagee: busybox",
+        "    |     ^",
+        "hint: did you mean `image`?",
+    ]
 
 
 def test_without_root_one_sentence_says_so(bare):
     program = (
         "import os, sys, orchestrator.cli.ls, orchestrator.client.launch as _;"
-        "os.setuid(65534); sys.exit(orchestrator.cli.main(['ls']))"
+        "os.setuid(65534); sys.exit(orchestrator.cli.run(['ls']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -101,3 +114,16 @@ def test_a_wrong_word_is_one_line(bare, flag):
 
     assert done.code == 1
     assert done.err.startswith("error: ")
+
+
+def test_a_daemon_that_cannot_start_says_why(bare):
+    bare.settings.data.mkdir(parents=True)
+    (bare.settings.data / "state.db").write_bytes(b"this is no database" * 100)
+
+    done = bare.try_("ls")
+
+    assert done.code == 1
+    assert "state.db" in done.err
+    assert "move it aside" in done.err
+    assert "Traceback" not in done.err
+    (bare.settings.data / "state.db").unlink()

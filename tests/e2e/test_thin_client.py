@@ -10,8 +10,8 @@ pytestmark = pytest.mark.root
 HEAVY = {"pydantic", "yaml", "aiohttp", "networkx", "structlog", "pyroute2", "rich", "asyncio"}
 PROGRAM = """
 import sys
-from orchestrator.cli import main
-main(sys.argv[1:])
+from orchestrator.cli import run
+run(sys.argv[1:])
 print(",".join(sys.modules))
 """
 

@@ -1,0 +1,144 @@
+"""Changes of links, addresses and routes, as single requests over a plain socket.
+
+For threads, because the kernel holds whoever asks until the change is made, and because a
+socket belongs to the namespace its thread was in when it was opened. The library's sockets
+bring an event loop each, which costs more than the change. Layouts: rtnetlink(7).
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
+
+_NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE, _ERROR = 16, 17, 20, 24, 2
+_REQUEST_ACK, _CREATE_NEW = 0x1 | 0x4, 0x200 | 0x400
+_ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 10, 18, 20, 28
+_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _BRPORT_MODE = 4, 5, 4
+_IFA_ADDRESS, _IFA_LOCAL, _RTA_DST, _RTA_GATEWAY = 1, 2, 1, 5
+_UP = 1
+_LINK_GROUP = 1
+_MAIN_TABLE, _BY_ADMIN, _UNICAST = 254, 4, 1
+
+
+class Route:
+    """A socket of the calling thread's present namespace. Blocks."""
+
+    def __init__(self) -> None:
+        """Open it."""
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+
+    def __enter__(self) -> "Route":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, *requests: bytes, may_be: Iterable[int] = ()) -> None:
+        """Have the kernel carry out all of ``requests``, in one go that no signal interrupts.
+
+        Raises OSError for the first that was refused, but for the codes in ``may_be``.
+        """
+        self._socket.send(b"".join(requests))
+        refused = 0
+        for _ in requests:
+            answer = self._socket.recv(65536)
+            _, kind, _, _, _, code = struct.unpack_from("=IHHIIi", answer)
+            if kind == _ERROR and code and -code not in may_be:
+                refused = refused or -code
+        if refused:
+            raise OSError(refused, os.strerror(refused))
+
+
+def open_notices() -> socket.socket:
+    """Return a socket that gets a message whenever a link comes, changes or goes."""
+    found = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+    )
+    found.bind((0, _LINK_GROUP))
+    return found
+
+
+def add_bridge(name: str, *, mtu: int | None = None) -> bytes:
+    """Make a bridge."""
+    size = _number(_MTU, mtu) if mtu is not None else b""
+    info = _attribute(_LINKINFO, _text(_INFO_KIND, "bridge"))
+    return _link(_NEWLINK, _text(_IFNAME, name), size, info, flags=_CREATE_NEW)
+
+
+def add_veth(name: str, peer: str, namespace: int, mac: str, *, mtu: int) -> bytes:
+    """Make a pair whose other end, ``peer``, is inside the namespace open as ``namespace``."""
+    size = _number(_MTU, mtu)
+    other = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+    other += _text(_IFNAME, peer) + size + _number(_NET_NS_FD, namespace)
+    other += _attribute(_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    data = _attribute(_INFO_DATA, _attribute(_VETH_PEER, other))
+    info = _attribute(_LINKINFO, _text(_INFO_KIND, "veth") + data)
+    return _link(_NEWLINK, _text(_IFNAME, name), size, info, flags=_CREATE_NEW)
+
+
+def set_link(
+    name: str, *, up: bool = False, alias: str | None = None, master: int | None = None
+) -> bytes:
+    """Change a link."""
+    attributes = [_text(_IFNAME, name)]
+    if alias is not None:
+        attributes.append(_text(_ALIAS, alias))
+    if master is not None:
+        attributes.append(_number(_MASTER, master))
+    return _link(_NEWLINK, *attributes, up=up)
+
+
+def set_hairpin(name: str) -> bytes:
+    """Have a bridge send packets back through the port they came by, where they belong there."""
+    data = _attribute(_INFO_SLAVE_DATA, _attribute(_BRPORT_MODE, b"\1"))
+    info = _attribute(_LINKINFO, _text(_INFO_SLAVE_KIND, "bridge") + data)
+    return _link(_NEWLINK, _text(_IFNAME, name), info)
+
+
+def remove_link(name: str) -> bytes:
+    """Remove a link."""
+    return _link(_DELLINK, _text(_IFNAME, name))
+
+
+def add_address(index: int, address: IPv4Address, prefix: int) -> bytes:
+    """Give a link one more address."""
+    head = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, 0, index)
+    both = _attribute(_IFA_LOCAL, address.packed) + _attribute(_IFA_ADDRESS, address.packed)
+    return _request(_NEWADDR, _CREATE_NEW, head + both)
+
+
+def add_route(gateway: IPv4Address, to: IPv4Network | None = None) -> bytes:
+    """Lead a net, or everything that has no other way, over ``gateway``."""
+    length = to.prefixlen if to is not None else 0
+    head = struct.pack(
+        "=BBBBBBBBI", socket.AF_INET, length, 0, 0, _MAIN_TABLE, _BY_ADMIN, 0, _UNICAST, 0
+    )
+    target = _attribute(_RTA_DST, to.network_address.packed) if to is not None else b""
+    way = _attribute(_RTA_GATEWAY, gateway.packed)
+    return _request(_NEWROUTE, _CREATE_NEW, head + target + way)
+
+
+def _link(kind: int, *attributes: bytes, flags: int = 0, up: bool = False) -> bytes:
+    state = _UP if up else 0
+    return _request(kind, flags, struct.pack("=BxHiII", 0, 0, 0, state, state), *attributes)
+
+
+def _request(kind: int, flags: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack("=IHHII", 16 + len(body), kind, _REQUEST_ACK | flags, 0, 0) + body
+
+
+def _attribute(kind: int, data: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
+
+
+def _text(kind: int, text: str) -> bytes:
+    return _attribute(kind, text.encode() + b"\0")
+
+
+def _number(kind: int, number: int) -> bytes:
+    return _attribute(kind, struct.pack("=I", number))

@@ -1,0 +1,295 @@
+"""``pyorch config``: what is printed, and that it can be read again."""
+
+import json
+
+import pytest
+
+from orchestrator.cli import run as run_command
+
+FULL = """\
+name: full
+x-top: {price: $$5}
+services:
+  web:
+    image: web
+    annotations: {a: b}
+    attach: false
+    blkio_config: {weight: 300, weight_device: [{path: /dev/a, weight: 4}]}
+    build:
+      context: .
+      args: {A: 1, B: }
+      ssh: [default, k=./key]
+      labels: [a=b]
+      cache_from: [type=local]
+      additional_contexts: {x: ./x}
+      secrets: [key]
+      ulimits: {nofile: 5}
+      platforms: [linux/amd64]
+    cap_add: [NET_ADMIN]
+    cap_drop: [ALL]
+    cgroup: private
+    cgroup_parent: /x
+    command: sh -c 'echo $$HOME'
+    configs: [{source: conf, target: /conf, mode: 0440}]
+    container_name: web-one
+    cpu_count: 1
+    cpu_percent: 50
+    cpu_period: 100000
+    cpu_quota: 50000
+    cpu_rt_period: 1000
+    cpu_rt_runtime: 900
+    cpu_shares: 512
+    cpus: 1.5
+    cpuset: 0-1
+    credential_spec: {file: x}
+    depends_on: {db: {condition: service_healthy, restart: true}}
+    deploy:
+      mode: replicated
+      endpoint_mode: vip
+      labels: {d: e}
+      resources:
+        limits: {cpus: '1.5', memory: 64m, pids: 100}
+        reservations:
+          cpus: '0.5'
+          memory: 32m
+          devices: [{capabilities: [gpu], count: all}]
+          generic_resources: [{discrete_resource_spec: {kind: gpu, value: 2}}]
+      restart_policy: {condition: on-failure, delay: 5s, max_attempts: 3, window: 120s}
+      update_config: {parallelism: 2, delay: 10s, order: start-first, max_failure_ratio: 0.3}
+      rollback_config: {parallelism: 1, monitor: 1m}
+      placement: {constraints: [a==b], preferences: [{spread: x}], max_replicas_per_node: 2}
+    develop: {watch: [{path: ./src, action: sync+exec, target: /s, exec: {command: x}}]}
+    device_cgroup_rules: ['c 1:3 mr']
+    devices: ['/dev/null:/dev/x:r']
+    dns: [1.1.1.1]
+    dns_opt: [use-vc]
+    dns_search: [a.b]
+    domainname: d.e
+    entrypoint: [run]
+    env_file: [{path: no.env, required: false}]
+    environment: {A: 'a$$b', B: }
+    expose: [80]
+    external_links: [other]
+    extra_hosts: {h: 1.2.3.4}
+    gpus: all
+    group_add: [mail]
+    healthcheck: {test: [CMD, x], interval: 1m30s, timeout: 5s, retries: 2, start_period: 1s}
+    hostname: web
+    init: true
+    ipc: shareable
+    isolation: x
+    labels: {l: ''}
+    links: [db]
+    logging: {driver: json-file, options: {max-size: 1m}}
+    mac_address: '02:00:00:00:00:01'
+    mem_limit: 64m
+    mem_reservation: 32m
+    mem_swappiness: 10
+    memswap_limit: -1
+    models: {llm: {model_var: M}}
+    networks: {front: {aliases: [x], ipv4_address: 10.5.0.9, priority: 1}, back: }
+    oom_kill_disable: true
+    oom_score_adj: 5
+    pid: host
+    pids_limit: 100
+    platform: linux/amd64
+    ports: ['8080:80', '127.0.0.1:53:53/udp', {target: 81, mode: host, name: n}]
+    post_start: [{command: a, user: u, environment: [A=1]}]
+    pre_start: [{command: [b], image: c}]
+    pre_stop: [{command: c, privileged: true, working_dir: /}]
+    privileged: true
+    profiles: [p]
+    pull_policy: always
+    read_only: true
+    restart: on-failure:3
+    runtime: crun
+    secrets: [key, {source: key, target: other, uid: '1'}]
+    security_opt: ['no-new-privileges:true']
+    shm_size: 1m
+    stdin_open: true
+    stop_grace_period: 1m30s
+    stop_signal: SIGINT
+    storage_opt: {size: 1G}
+    sysctls: {net.core.somaxconn: 1024}
+    tmpfs: /run
+    tty: true
+    ulimits: {nofile: 5, nproc: {soft: 1, hard: 2}}
+    use_api_socket: true
+    user: '1:1'
+    userns_mode: host
+    uts: host
+    volumes:
+      - data:/data:ro
+      - ./src:/src
+      - {type: tmpfs, target: /t, tmpfs: {size: 1k}}
+      - {type: bind, source: /x, target: /x, bind: {propagation: rslave, create_host_path: false}}
+    volumes_from: [db]
+    working_dir: /w
+    x-pyorch: {dns: all}
+    x-own: {y: 1}
+  db: {image: db, healthcheck: {test: 'true'}, networks: [back], provider: {type: p}}
+networks:
+  front: {driver: bridge, ipam: {config: [{subnet: 10.5.0.0/16}]}, labels: [a=b]}
+  back: {internal: true, enable_ipv6: true}
+volumes: {data: {driver: local, driver_opts: {o: bind, type: none, device: ./d}}}
+configs: {conf: {content: 'x$$y'}}
+secrets: {key: {file: ./key}}
+models: {llm: {model: ai, context_size: 10, runtime_flags: [-x]}}
+"""
+
+
+@pytest.fixture
+def config(write, tmp_path, monkeypatch, capsys):
+    """Run `pyorch config` beside a file, and return what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PWD", str(tmp_path))
+
+    def config(text, *args, before=()):
+        write({"compose.yaml": text, "key": "hush"})
+        code = run_command([*before, "config", *args])
+        printed = capsys.readouterr()
+        config.warned = printed.err
+        assert code == 0, printed.err
+        return printed.out
+
+    return config
+
+
+SMALL = (
+    "name: s\nservices:\n  b: {image: 'b:${TAG:-1}', profiles: [p]}\n"
+    "  a: {build: ., depends_on: [c], volumes: ['./x:/x'], env_file: a.env}\n"
+    "  c: {image: 'b:1', networks: [net], volumes: ['vol:/v']}\n"
+    "networks: {net: }\nvolumes: {vol: }\n"
+)
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_what_is_printed_is_read_to_the_same(config, form):
+    first = config(FULL, "--format", form, before=("--profile", "*"))
+
+    assert config(first, "--format", form, before=("--profile", "*")) == first
+    assert "hush" not in first
+
+
+def test_both_formats_say_the_same(config):
+    printed = config(FULL, "--format", "json", before=("--profile", "*"))
+
+    people = config(FULL, before=("--profile", "*")).replace("    x-own:\n      y: 1\n", "")
+
+    assert config(printed, before=("--profile", "*")) == people
+
+
+def test_extensions_are_kept_for_people(config):
+    printed = config(FULL, before=("--profile", "*"))
+
+    assert "x-top" in printed
+    assert "x-own" in printed
+    assert "$$5" in printed
+
+
+@pytest.mark.parametrize(
+    ("args", "lines"),
+    [
+        (["--services"], ["a", "c"]),
+        (["--images"], ["b:1", "s-a"]),
+        (["--networks"], ["default", "net"]),
+        (["--volumes"], ["vol"]),
+        (["--profiles"], ["p"]),
+        (["--services", "a"], ["a", "c"]),
+        (["--services", "b"], ["b"]),
+        (["--services", "--no-interpolate"], ["b", "a", "c"]),
+    ],
+)
+def test_names_are_listed_one_a_line(config, args, lines):
+    assert config(SMALL, *args).splitlines() == lines
+
+
+def test_nothing_is_printed_when_only_checking(config):
+    assert config(SMALL.replace(", env_file: a.env", ""), "-q") == ""
+
+
+def test_it_is_written_to_a_file(config, tmp_path):
+    assert config("name: s\nservices: {a: {image: i}}\n", "-o", "out.yaml") == ""
+    assert "image: i" in (tmp_path / "out.yaml").read_text()
+
+
+def test_variables_are_listed_with_what_stands_in_for_them(config):
+    text = "name: s\nservices: {a: {image: '${A:-x}', user: '${B:?no}', hostname: '${C:+y}$D'}}\n"
+
+    found = json.loads(config(text, "--variables", "--format", "json"))
+
+    assert found == {
+        name: {
+            "Name": name,
+            "DefaultValue": default,
+            "PresenceValue": presence,
+            "Required": required,
+        }
+        for name, default, presence, required in [
+            ("A", "x", "", False),
+            ("B", "", "", True),
+            ("C", "", "y", False),
+            ("D", "", "", False),
+        ]
+    }
+    assert config(text, "--variables").splitlines()[1].split() == ["A", "false", "x"]
+
+
+def test_the_environment_is_listed(config, monkeypatch):
+    monkeypatch.setenv("SHOWN", "yes")
+
+    printed = config("name: s\nservices: {a: {image: i}}\n", "--environment").splitlines()
+
+    assert "SHOWN=yes" in printed
+    assert "COMPOSE_PROJECT_NAME=s" in printed
+    assert printed == sorted(printed)
+
+
+def test_a_hash_changes_with_what_needs_a_new_container_and_with_nothing_else(config):
+    def hashed(more):
+        text = f"name: s\nservices: {{a: {{image: i{more}}}, b: {{image: i}}}}\n"
+        return config(text, "--hash", "a").split()
+
+    assert hashed("")[0] == "a"
+    assert hashed("") == hashed(", profiles: []") == hashed(", depends_on: [b]")
+    assert hashed("") != hashed(", user: u")
+    every = config("name: s\nservices: {a: {image: i}, b: {image: j}}\n", "--hash", "*")
+    assert [line.split()[0] for line in every.splitlines()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "kept", "gone"),
+    [
+        ("--no-interpolate", "b:${TAG:-1}", "b:1\n    profiles"),
+        ("--no-normalize", "context: ", "dockerfile"),
+        ("--no-path-resolution", "source: ./x", "source: /"),
+        ("--no-env-resolution", "env_file:", "FROM_FILE"),
+    ],
+)
+def test_a_step_can_be_left_out(config, write, flag, kept, gone):
+    write({"a.env": "FROM_FILE=1\n"})
+
+    printed = config(SMALL, flag, before=("--profile", "p"))
+
+    assert kept in printed
+    assert gone not in printed
+
+
+def test_contradictions_can_be_printed(config):
+    text = "name: s\nservices: {a: {networks: [nowhere]}}\n"
+
+    assert "nowhere" in config(text, "--no-consistency")
+    with pytest.raises(AssertionError, match="undeclared network"):
+        config(text)
+
+
+def test_warnings_are_told_once_and_apart(config):
+    service = "{image: i$X, dns: 1.1.1.1}"
+
+    config(f"version: '3'\nname: s\nservices: {{a: {service}, b: {service}}}\n")
+
+    assert config.warned.splitlines() == [
+        'warning: the "X" variable is not set, a blank string is used',
+        "warning: compose.yaml: `version` is obsolete and ignored",
+        "warning: services.a.dns: accepted, but the host's own servers are asked",
+    ]

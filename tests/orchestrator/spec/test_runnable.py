@@ -1,0 +1,112 @@
+"""What a file may say and the runtime cannot do: printed by `config`, refused by `up`."""
+
+import pytest
+
+from orchestrator.spec.support import ACCEPTED
+
+HEAD = "name: s\nservices:\n  a:\n    image: i\n"
+REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("restart: maybe", "`maybe` is no restart policy"),
+        ("restart: on-failure:3", None),
+        ("pull_policy: always-ish", "is no pull policy"),
+        ("hostname: a_b", "is no host name"),
+        ("container_name: 'ab c'", "is no name of a container"),
+        ("user: 'a:b:c'", "is no user"),
+        ("user: '1:2'", None),
+        ("stop_signal: SIGKILL;x", "is no signal"),
+        ("stop_signal: SIGRTMIN+3", None),
+        ('dns_search: "a\\nb"', "holds white space"),
+        ("extra_hosts: ['a=1.1.1.1 b']", "holds white space"),
+        ("annotations: {run.oci.hooks: x}", "`run.oci.hooks` would steer the runtime"),
+        ("network_mode: 'container:x'", "is not carried out yet"),
+        ("ports: ['80/sctp']", "`sctp` is not published yet"),
+        ("ports: [{target: 0}]", "must be a port of the container"),
+        ("ports: [{target: 80, published: x}]", "`x` is no port"),
+        ("ports: [{target: 80, published: 0-9}]", "`0-9` is no port"),
+        ("volumes: [{type: image, source: i, target: /x}]", "`image` are not carried out yet"),
+        ("volumes: ['./x:relative']", "`relative` is no absolute path"),
+        ("deploy: {replicas: 1001}", "more than 1000 replicas"),
+        ("scale: 1001", "services.a.scale: more than 1000 replicas"),
+        ("deploy: {restart_policy: {condition: maybe}}", "is no condition"),
+        ("mem_limit: -5", "must not be negative"),
+        ("healthcheck: {test: x, interval: 1ns}", "a millisecond at least"),
+        ("stop_grace_period: -1s", "must not be negative"),
+        ("networks: {net: {ipv4_address: 1.2.3}}", "`1.2.3` is no IPv4 address"),
+        ("networks: [net]\n#DRIVER=overlay", "there is no driver `overlay`"),
+        ("volumes: ['vol:/v']\n#VDRIVER=nfs", "there is no driver `nfs`"),
+        ("provider: {type: x}", "a service without a container"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_where_it_stands(load, complain, text, expected):
+    driver = "overlay" if "#DRIVER" in text else "bridge"
+    kept = "nfs" if "#VDRIVER" in text else "local"
+    text = f"{HEAD}    {text}\n" + REST.replace("VDRIVER", kept).replace("DRIVER", driver)
+
+    assert load(text).stack.services["a"], "`config` prints it"
+    if expected is None:
+        load(text, to_run=True)
+    else:
+        said = complain(text, to_run=True)
+        assert expected in said
+        assert "f0.yml:" in said
+
+
+def test_a_stack_without_services_is_printed_and_not_run(load, complain):
+    text = "name: s\nservices: {a: {image: i, profiles: [p]}}\n"
+
+    assert load(text).stack.services == {}
+    assert "no service to run" in complain(text, to_run=True)
+
+
+EXAMPLES = {
+    "annotations": "{a: b}", "attach": "false", "blkio_config": "{weight: 10}", "build": ".",
+    "cgroup": "host", "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
+    "cpu_period": "1", "cpu_quota": "1", "cpu_rt_period": "1", "cpu_rt_runtime": "1",
+    "credential_spec": "{file: x}", "deploy.endpoint_mode": "{endpoint_mode: vip}",
+    "deploy.mode": "{mode: global}", "deploy.placement": "{placement: {constraints: [a]}}",
+    "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
+    "deploy.update_config": "{update_config: {order: start-first}}",
+    "develop": "{watch: []}", "device_cgroup_rules": "['c 1:3 mr']", "dns": "1.1.1.1",
+    "domainname": "x", "external_links": "[x]", "gpus": "all", "ipc": "host", "isolation": "x",
+    "links": "[b]", "logging": "{driver: x}", "mac_address": "'02:00:00:00:00:01'",
+    "mem_swappiness": "5", "models": "[m]", "oom_kill_disable": "true", "pid": "host",
+    "platform": "linux/arm64", "post_start": "[{command: x}]", "pre_start": "[{command: x}]",
+    "pre_stop": "[{command: x}]", "provider": "{type: x}", "storage_opt": "{size: 1G}",
+    "use_api_socket": "true", "userns_mode": "host", "uts": "host", "volumes_from": "[b]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [k[11:] for k in ACCEPTED if k.startswith("services.*.")])
+def test_a_key_that_is_not_carried_out_yet_loads_and_is_named_once(load, key):
+    top, _, _ = key.partition(".")
+    line = f"    {top}: {EXAMPLES[key]}\n"
+    text = f"{HEAD}{line}  b:\n    image: i\n" + (
+        line if key not in ("links", "volumes_from") else ""
+    )
+    models = "models: {m: {model: x}}\n" if key == "models" else ""
+
+    warnings = load(text + models).warnings
+
+    assert [one for one in warnings if one.startswith(f"services.a.{key}: accepted, but ")]
+    assert len(warnings) == (2 if models else 1)
+
+
+def test_what_is_carried_out_is_not_warned_about(load):
+    found = load(
+        HEAD + "    deploy: {replicas: 2}\n    healthcheck: {test: x}\n    cap_add: [A]\n"
+        "    cgroup_parent: ''\n    attach: true\n"
+    )
+
+    assert [one for one in found.warnings if "attach" not in one] == []
+
+
+def test_words_lost_behind_an_operator_of_the_shell_are_told(load):
+    found = load(HEAD + "    command: make it && run it\n")
+
+    assert found.stack.services["a"].command == ("make", "it")
+    assert "there is no shell, so `&& run it` is not part of it" in "".join(found.warnings)

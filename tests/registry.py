@@ -1,0 +1,35 @@
+"""A real registry on this machine."""
+
+import subprocess
+from contextlib import contextmanager
+
+
+@contextmanager
+def serve_registry(folder, port, tls=""):
+    """Run a registry that keeps its content below ``folder``; yield its address."""
+    config = folder / "registry.yml"
+    config.write_text(
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'{tls}}}\n"
+    )
+    process = subprocess.Popen(
+        ["docker-registry", "serve", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def make_certificate(folder):
+    """Write a certificate for this machine that nobody has heard of; return it and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    line = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    line += ["-nodes", "-days", "2", "-keyout", key, "-out", certificate]
+    line += ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(line, check=True, capture_output=True)
+    return certificate, key
