@@ -115,11 +115,17 @@ class Contents:
             own = labels_of(service.get("labels")) or {}
             service.put("labels", {**found, **own}, service.marks.get("labels"))
 
-    def carry(self) -> None:
-        """Put what configs and secrets hold into them, in place."""
+    def carry(self, names: Container[str]) -> None:
+        """Put what configs and secrets of the services hold into them, in place."""
         for kind in ("configs", "secrets"):
+            used = {
+                mount.get("source")
+                for name, service in self._maps("services")
+                for mount in (service.get(kind) or () if name in names else ())
+                if isinstance(mount, Map)
+            }
             for name, resource in self._maps(kind):
-                if resource.get("external") is True:
+                if name not in used or resource.get("external") is True:
                     continue
                 payload = self._payload(resource, (kind, name))
                 if payload is not None:

@@ -78,7 +78,7 @@ def load_stack(request: LoadRequest) -> Loaded:
     if request.resolve_env:
         contents.resolve_services(names)
     if request.to_run:
-        contents.carry()
+        contents.carry(names)
     stack = _settle(tree, document.name, troubles)
     if stack is not None and request.check_consistency:
         Consistency(stack, selection.disabled, tree, troubles).check()

@@ -14,6 +14,7 @@ class Notes:
 
     warnings: list[str] = field(default_factory=list)
     read: list[FilePath] = field(default_factory=list)
+    included: int = 0
 
     def warn(self, mark: Origin | None, path: Path, text: str) -> None:
         """Note something odd, with its place."""

@@ -17,6 +17,8 @@ CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 HOSTNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
 USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 SIGNAL = re.compile(r"(SIG)?(RT(MIN|MAX)([+-][0-9]{1,2})?|[A-Z][A-Z0-9]{1,7})|[0-9]{1,2}")
+LONGEST_STACK = 63
+LONGEST_NAME = 128
 STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
 """Beginnings of annotations by which a container would command its own runtime."""
 CONDITIONS = ("", "none", "on-failure", "any")
@@ -39,6 +41,12 @@ Refusal = tuple[Path, str, str | None]
 
 def refusals(stack: StackFile) -> Iterator[Refusal]:
     """Yield everything about a stack that cannot be carried out."""
+    if len(stack.name) > LONGEST_STACK:
+        yield ("name",), f"a stack's name has at most {LONGEST_STACK} characters", "use -p"
+    for kind in ("services", "networks", "volumes"):
+        for name in getattr(stack, kind):
+            if len(name) > LONGEST_NAME:
+                yield (kind, name), f"a name has at most {LONGEST_NAME} characters", None
     if not stack.services:
         yield ("services",), "there is no service to run", "is a profile missing?"
     for name, service in stack.services.items():

@@ -105,6 +105,12 @@ def test_what_is_carried_is_never_printed(carried, as_json):
     assert "hush" not in repr(carried)
 
 
+def test_what_no_service_sees_is_not_read(load):
+    text = HEAD + "secrets: {x: {file: ./nope}}\nconfigs: {y: {environment: NOPE}}\n"
+
+    assert load(text, to_run=True).stack.secrets == {}
+
+
 def test_nothing_is_read_for_printing(load):
     assert load(TEXT.replace("c.bin", "nope")).stack.configs["file"].payload is None
 

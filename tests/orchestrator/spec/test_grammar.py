@@ -2,8 +2,10 @@
 
 import pytest
 
+from orchestrator.errors import Paint
 from orchestrator.spec.grammar import SERVICE, STACK
 from orchestrator.spec.models import Service, StackFile
+from orchestrator.spec.problems import SpecError
 
 HEAD = "name: s\nservices:\n  a:\n    image: i\n"
 
@@ -114,6 +116,16 @@ def test_an_old_version_is_said_once_and_dropped(load):
     found = load("version: '3.8'\nname: s\nservices: {a: {image: i}}\n")
 
     assert found.warnings == ("f0.yml: `version` is obsolete and ignored",)
+
+
+def test_very_many_mistakes_are_counted(load):
+    text = "name: s\nservices:\n" + "".join(f"  s{n}: {{imagee: x}}\n" for n in range(3_000))
+
+    with pytest.raises(SpecError) as refused:
+        load(text)
+
+    assert len(refused.value.problems) == 3_000
+    assert refused.value.report(Paint()).endswith("\n... and 2900 more\n")
 
 
 def test_every_mistake_is_told_in_one_run_in_the_file_s_order(complain):

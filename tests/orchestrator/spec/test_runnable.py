@@ -56,6 +56,15 @@ def test_what_cannot_be_run_is_refused_where_it_stands(load, complain, text, exp
         assert "f0.yml:" in said
 
 
+def test_names_the_host_could_not_hold_are_refused(load, complain):
+    text = f"name: {'n' * 70}\nservices: {{{'s' * 130}: {{image: i}}}}\n"
+    said = complain(text, to_run=True)
+
+    assert len(load(text).stack.name) == 70
+    assert "at most 63 characters" in said
+    assert "at most 128 characters" in said
+
+
 def test_a_stack_without_services_is_printed_and_not_run(load, complain):
     text = "name: s\nservices: {a: {image: i, profiles: [p]}}\n"
 
