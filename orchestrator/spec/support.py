@@ -1,7 +1,8 @@
-"""Keys of the Compose Specification the runtime does not carry out (yet), in one table.
+"""Keys of the Compose Specification the runtime does not carry out (yet), in one place.
 
-A key is carried out unless it stands here. ACCEPTED keys load, and are named in one warning
-a stack. Nothing here is refused: what is refused is refused where its value is checked.
+A key is carried out unless it stands here. ACCEPTED keys load, and each is named in one warning
+of a stack that uses it. REFUSED keys are printed by `config`, and refused by whatever would run
+them. Values that are refused of keys that are carried out stand in ``runnable``.
 """
 
 from collections.abc import Container, Iterator
@@ -48,7 +49,6 @@ ACCEPTED = {
     "services.*.post_start": "hooks are not run yet",
     "services.*.pre_start": "hooks are not run yet",
     "services.*.pre_stop": "hooks are not run yet",
-    "services.*.provider": "providers are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "there is no engine's socket to see",
     "services.*.userns_mode": "there are no user namespaces yet",
@@ -59,6 +59,15 @@ ACCEPTED = {
     "models": "AI models are not run yet",
 }
 """What becomes of a key that is accepted and not carried out."""
+
+REFUSED = {
+    "services.*.provider": "a service without a container cannot be run yet",
+    "volumes.*.driver_opts": "options of volumes are not carried out yet",
+    "configs.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.driver": "nobody but this machine's files can hold it yet",
+}
+"""Why a stack with this key cannot be run."""
 
 
 def lost_words(tree: Map, names: Container[str]) -> Iterator[str]:

@@ -121,7 +121,7 @@ def test_nothing_is_read_for_printing(load):
         ("configs: {x: {file: ./nope}}", "configs.x.file: `"),
         ("configs: {x: {file: .}}", "it is a directory"),
         ("configs: {x: {environment: NOPE}}", "the variable `NOPE` is not set"),
-        ("configs: {x: {external: true}}", "nobody but the file itself"),
+        ("configs: {x: {external: true}}", "nobody but this machine's files"),
     ],
 )
 def test_what_cannot_be_carried_is_told_once(complain, text, expected):

@@ -1,6 +1,7 @@
 """What a stack file may hold, and what is said about everything else."""
 
 import pytest
+from pydantic import ValidationError
 
 from orchestrator.errors import Paint
 from orchestrator.spec.grammar import SERVICE, STACK
@@ -22,6 +23,21 @@ def test_every_key_at_the_top_has_a_place_in_the_model():
     fields = {field.alias or name for name, field in StackFile.model_fields.items()}
 
     assert set(STACK.fields) - {"version", "include"} == fields - {"x-pyorch", "recreate"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"image": "i", "imagee": "j"},
+        {"image": "i", "build": {"contxt": "."}},
+        {"image": "i", "x-pyorch": {"nope": 1}},
+    ],
+)
+def test_the_model_itself_refuses_keys_it_does_not_know(document):
+    with pytest.raises(ValidationError):
+        Service.model_validate(document)
+
+    assert Service.model_validate({"image": "i", "x-own": 1}).model_extra == {"x-own": 1}
 
 
 @pytest.mark.parametrize("model", [Service, StackFile])
