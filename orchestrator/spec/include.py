@@ -85,8 +85,9 @@ class Includer:
             base = os.path.relpath(directory, place.directory)
         found: dict[str, str] = {}
         for path in self._env_files(entry, directory, mark):
-            self._assembler.notes.read.append(path)
-            found |= read_variables(path, {**found, **place.variables})
+            notes = self._assembler.notes
+            notes.read.append(path)
+            found |= read_variables(path, {**found, **place.variables}, notes.warnings.append)
         return Place(directory, base, {**found, **place.variables})
 
     def _env_files(self, entry: Map, directory: FilePath, mark: Mark) -> list[FilePath]:

@@ -72,9 +72,7 @@ def load_stack(request: LoadRequest) -> Loaded:
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
     tree["services"] = selection.enabled
     names = with_dependencies(selection.enabled, request.services)
-    contents = Contents(
-        tree, document.found.variables, document.found.directory, troubles, notes.read.append
-    )
+    contents = Contents(tree, document.found.variables, document.found.directory, troubles, notes)
     if request.resolve_env:
         contents.resolve_services(names)
     if request.to_run:

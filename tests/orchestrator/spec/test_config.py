@@ -296,7 +296,8 @@ def test_warnings_are_told_once_and_apart(config):
     config(f"version: '3'\nname: s\nservices: {{a: {service}, b: {service}}}\n")
 
     assert config.warned.splitlines() == [
-        'warning: the "X" variable is not set, a blank string is used',
+        "warning: compose.yaml:3:16: services.a.image: the variable `X` is not set,"
+        " a blank string is used",
         "warning: compose.yaml: `version` is obsolete and ignored",
         "warning: services.a.dns: accepted, but the host's own servers are asked",
     ]
