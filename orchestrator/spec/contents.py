@@ -6,21 +6,23 @@ from pathlib import Path as FilePath
 from orchestrator.spec.dotenv import DotenvError, parse_dotenv, parse_raw
 from orchestrator.spec.interpolate import InterpolationError
 from orchestrator.spec.models.base import labels_of, pairs_of
+from orchestrator.spec.place import Notes
 from orchestrator.spec.problems import Mark, SpecError, refuse
 from orchestrator.spec.reading import read_bytes, read_file
 from orchestrator.spec.tree import Map, Origin, Path, Troubles
 
-Read = Callable[[FilePath], None]
-"""Told every file that was read or looked for."""
-
 
 def read_variables(
-    path: FilePath, lookup: Mapping[str, str], *, raw: bool = False
+    path: FilePath, lookup: Mapping[str, str], warn: Callable[[str], None], *, raw: bool = False
 ) -> dict[str, str]:
     """Return the variables of a file. Raises SpecError with file and line."""
+
+    def missing(name: str) -> None:
+        warn(f"{path}: the variable `{name}` is not set, a blank string is used")
+
     text = read_file(path)
     try:
-        return parse_raw(text, lookup) if raw else parse_dotenv(text, lookup)
+        return parse_raw(text, lookup) if raw else parse_dotenv(text, lookup, missing=missing)
     except DotenvError as error:
         raise refuse(str(error), Mark(file=str(path), line=error.line, column=1)) from None
     except InterpolationError as error:
@@ -36,13 +38,13 @@ class Contents:
         variables: Mapping[str, str],
         directory: FilePath,
         troubles: Troubles,
-        read: Read,
+        notes: Notes,
     ) -> None:
         self._tree = tree
         self._variables = variables
         self._directory = directory
         self._troubles = troubles
-        self._read = read
+        self._notes = notes
 
     def resolve_services(self, names: Container[str]) -> None:
         """Put variables and labels of files among the services' own, in place."""
@@ -77,7 +79,7 @@ class Contents:
         self, entry: Map, lookup: Mapping[str, str], path: Path, mark: Origin | None
     ) -> dict[str, str]:
         file = self._directory / str(entry.get("path", ""))
-        self._read(file)
+        self._notes.read.append(file)
         if not file.exists():
             if entry.get("required", True) is not False:
                 hint = "make it, or write `required: false`"
@@ -90,7 +92,7 @@ class Contents:
             self._troubles.add(self._tree, path, cause, mark=mark)
             return {}
         try:
-            return read_variables(file, lookup, raw=form == "raw")
+            return read_variables(file, lookup, self._notes.warnings.append, raw=form == "raw")
         except SpecError as error:
             self._troubles.problems += error.problems
             return {}
@@ -100,7 +102,7 @@ class Contents:
         found: dict[str, str] = {}
         for number, entry in enumerate(files):
             file = self._directory / str(entry)
-            self._read(file)
+            self._notes.read.append(file)
             where = (*path, "label_file", str(number))
             if not file.exists():
                 cause = f"label file `{file}` does not exist"
@@ -108,18 +110,24 @@ class Contents:
                 self._troubles.add(self._tree, where, cause, mark=mark)
                 continue
             try:
-                found |= read_variables(file, {**found})
+                found |= read_variables(file, {**found}, self._notes.warnings.append)
             except SpecError as error:
                 self._troubles.problems += error.problems
         if found:
             own = labels_of(service.get("labels")) or {}
             service.put("labels", {**found, **own}, service.marks.get("labels"))
 
-    def carry(self) -> None:
-        """Put what configs and secrets hold into them, in place."""
+    def carry(self, names: Container[str]) -> None:
+        """Put what configs and secrets of the services hold into them, in place."""
         for kind in ("configs", "secrets"):
+            used = {
+                mount.get("source")
+                for name, service in self._maps("services")
+                for mount in (service.get(kind) or () if name in names else ())
+                if isinstance(mount, Map)
+            }
             for name, resource in self._maps(kind):
-                if resource.get("external") is True:
+                if name not in used or resource.get("external") is True:
                     continue
                 payload = self._payload(resource, (kind, name))
                 if payload is not None:
@@ -136,7 +144,7 @@ class Contents:
         if not isinstance(name := resource.get("file"), str):
             return None
         file = self._directory / name
-        self._read(file)
+        self._notes.read.append(file)
         try:
             return read_bytes(file)
         except SpecError as error:

@@ -101,7 +101,7 @@ class Discovery:
         """Add the variables of env files that are not set already."""
         found: dict[str, str] = {}
         for path in self._env_files(directory):
-            found |= read_variables(path, {**found, **self._variables})
+            found |= read_variables(path, {**found, **self._variables}, self._warn)
         self._variables = {**found, **self._variables}
 
     def _env_files(self, directory: Path) -> list[Path]:

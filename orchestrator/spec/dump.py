@@ -7,6 +7,7 @@ from typing import Any
 import yaml as pyyaml
 
 from orchestrator.spec.models import StackFile
+from orchestrator.spec.yaml_scalars import plain
 
 OWN = "x-pyorch"
 
@@ -98,6 +99,15 @@ class _Dumper(pyyaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         del data
         return True
+
+
+def _represent_text(dumper: pyyaml.SafeDumper, text: str) -> pyyaml.Node:
+    """Write a text so that it is read as one: `1e3` and `0o17` are numbers to the reader."""
+    style = "|" if "\n" in text else None if plain(text) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _escape(value: Any) -> Any:

@@ -11,6 +11,8 @@ from orchestrator.spec.problems import suggest
 from orchestrator.spec.reset import clear
 from orchestrator.spec.tree import Map, Path, copy
 
+LONGEST_CHAIN = 100
+
 Chain = tuple[tuple[str, str], ...]
 """Files and services, from the one that extends to the one that is extended."""
 
@@ -53,6 +55,9 @@ class Extender:
         if link in chain:
             names = [one for _, one in (*chain[chain.index(link) :], link)]
             self._say(root, path, f"services extend each other in a circle: {' -> '.join(names)}")
+            return None
+        if len(chain) >= LONGEST_CHAIN:
+            self._say(root, path, f"more than {LONGEST_CHAIN} services extend each other")
             return None
         wanted, base_file = self._read_reference(service["extends"], root, path)
         if wanted is None:

@@ -99,7 +99,7 @@ class Filler:
         variables: Mapping[str, str],
         troubles: Troubles,
         *,
-        missing: Callable[[str], None],
+        missing: Callable[[str, Origin | None, Path], None],
         odd_truth: Callable[[Origin | None, str], None],
     ) -> None:
         self._variables = variables
@@ -113,10 +113,6 @@ class Filler:
         for key in path:
             casts = _below(casts, key)
         return self._value(tree, casts, path, None)[0]
-
-    def text(self, text: str) -> str:
-        """Return a single text filled. Raises InterpolationError."""
-        return interpolate(text, self._variables, missing=self._missing)
 
     def _value(
         self, value: Any, casts: Any, path: Path, mark: Origin | None
@@ -149,7 +145,11 @@ class Filler:
         filled: Any = value
         if "$" in value:
             try:
-                filled = self.text(value)
+                filled = interpolate(
+                    value,
+                    self._variables,
+                    missing=lambda name: self._missing(name, mark, path),
+                )
             except InterpolationError as error:
                 self._troubles.add(None, path, str(error), mark=mark)
                 return value, mark

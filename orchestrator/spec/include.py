@@ -14,6 +14,8 @@ from orchestrator.spec.reset import clear
 from orchestrator.spec.tree import Map, Origin, Path, Seq
 
 SHARED = ("services", "volumes", "networks", "secrets", "configs", "models")
+DEEPEST = 50
+MOST_INCLUDED = 1_000
 NONE = "/dev/null"
 """Named as env file: there is none, not even the one that would be looked for."""
 
@@ -64,6 +66,10 @@ class Includer:
         if str(paths[0]) in self._chain:
             circle = " -> ".join((*self._chain, str(paths[0])))
             raise refuse(f"files include each other in a circle: {circle}", where, "include")
+        self._assembler.notes.included += 1
+        if len(self._chain) > DEEPEST or self._assembler.notes.included > MOST_INCLUDED:
+            cause = f"more than {DEEPEST} files deep, or {MOST_INCLUDED} in all"
+            raise refuse(cause, where, "include", "a file included twice is read twice")
         inner = self._place(entry, paths[0], where)
         included = self._assembler.at(inner).assemble([str(path) for path in paths], self._chain)
         self._import(included, tree)
@@ -79,8 +85,9 @@ class Includer:
             base = os.path.relpath(directory, place.directory)
         found: dict[str, str] = {}
         for path in self._env_files(entry, directory, mark):
-            self._assembler.notes.read.append(path)
-            found |= read_variables(path, {**found, **place.variables})
+            notes = self._assembler.notes
+            notes.read.append(path)
+            found |= read_variables(path, {**found, **place.variables}, notes.warnings.append)
         return Place(directory, base, {**found, **place.variables})
 
     def _env_files(self, entry: Map, directory: FilePath, mark: Mark) -> list[FilePath]:

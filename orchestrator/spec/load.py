@@ -72,13 +72,11 @@ def load_stack(request: LoadRequest) -> Loaded:
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
     tree["services"] = selection.enabled
     names = with_dependencies(selection.enabled, request.services)
-    contents = Contents(
-        tree, document.found.variables, document.found.directory, troubles, notes.read.append
-    )
+    contents = Contents(tree, document.found.variables, document.found.directory, troubles, notes)
     if request.resolve_env:
         contents.resolve_services(names)
     if request.to_run:
-        contents.carry()
+        contents.carry(names)
     stack = _settle(tree, document.name, troubles)
     if stack is not None and request.check_consistency:
         Consistency(stack, selection.disabled, tree, troubles).check()

@@ -14,15 +14,19 @@ class Notes:
 
     warnings: list[str] = field(default_factory=list)
     read: list[FilePath] = field(default_factory=list)
+    included: int = 0
+    _missing: set[str] = field(default_factory=set)
 
     def warn(self, mark: Origin | None, path: Path, text: str) -> None:
         """Note something odd, with its place."""
         where = f"{mark.mark}: " if mark else ""
         self.warnings.append(f"{where}{'.'.join(path)}: {text}" if path else f"{where}{text}")
 
-    def missing(self, name: str) -> None:
-        """Note a variable that is not set."""
-        self.warnings.append(f'the "{name}" variable is not set, a blank string is used')
+    def missing(self, name: str, mark: Origin | None, path: Path) -> None:
+        """Note a variable that is not set; its first place is enough."""
+        if name not in self._missing:
+            self._missing.add(name)
+            self.warn(mark, path, f"the variable `{name}` is not set, a blank string is used")
 
 
 @dataclass(frozen=True, slots=True)

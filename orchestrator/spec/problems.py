@@ -14,6 +14,8 @@ from orchestrator.errors import Paint, PyorchError
 
 LONGEST = 1000
 """Characters of a message: a value in it may be a megabyte long."""
+MOST_SHOWN = 100
+"""Problems of one run that are shown."""
 WINDOW = 100
 """Characters of a source line that are shown."""
 
@@ -101,13 +103,17 @@ class SpecError(PyorchError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
-        lines = [str(problem) for problem in self.problems]
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
         hint = next((problem.hint for problem in self.problems if problem.hint), None)
         super().__init__("\n".join(lines), hint=hint, code="invalid_stack_file")
 
     def report(self, paint: Paint) -> str:
         """Return what a person reads: every problem with its source line and its hint."""
-        return "".join(f"{line}\n" for one in self.problems for line in one.report(paint))
+        shown = self.problems[:MOST_SHOWN]
+        lines = [line for one in shown for line in one.report(paint)]
+        if len(shown) < len(self.problems):
+            lines.append(f"... and {len(self.problems) - len(shown)} more")
+        return "".join(f"{line}\n" for line in lines)
 
 
 def refuse(cause: str, mark: Mark, path: str = "", hint: str | None = None) -> SpecError:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from orchestrator.spec.models import Mount, Network, Port, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
+from orchestrator.spec.support import REFUSED
 from orchestrator.spec.tree import Path
 
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
@@ -17,6 +18,8 @@ CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 HOSTNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
 USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 SIGNAL = re.compile(r"(SIG)?(RT(MIN|MAX)([+-][0-9]{1,2})?|[A-Z][A-Z0-9]{1,7})|[0-9]{1,2}")
+LONGEST_STACK = 63
+LONGEST_NAME = 128
 STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
 """Beginnings of annotations by which a container would command its own runtime."""
 CONDITIONS = ("", "none", "on-failure", "any")
@@ -39,6 +42,12 @@ Refusal = tuple[Path, str, str | None]
 
 def refusals(stack: StackFile) -> Iterator[Refusal]:
     """Yield everything about a stack that cannot be carried out."""
+    if len(stack.name) > LONGEST_STACK:
+        yield ("name",), f"a stack's name has at most {LONGEST_STACK} characters", "use -p"
+    for kind in ("services", "networks", "volumes"):
+        for name in getattr(stack, kind):
+            if len(name) > LONGEST_NAME:
+                yield (kind, name), f"a name has at most {LONGEST_NAME} characters", None
     if not stack.services:
         yield ("services",), "there is no service to run", "is a profile missing?"
     for name, service in stack.services.items():
@@ -61,12 +70,11 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
             yield ("volumes", name, "driver"), f"there is no driver `{volume.driver}`", hint
         elif volume.driver_opts:
             options = ("volumes", name, "driver_opts")
-            yield options, "options of volumes are not carried out yet", "use a bind"
+            yield options, REFUSED["volumes.*.driver_opts"], "use a bind"
     for kind, section in (("configs", stack.configs), ("secrets", stack.secrets)):
         for name, resource in section.items():
             if resource.external or resource.payload is None:
-                held = (kind, name)
-                yield held, "nobody but the file itself can hold it yet", "use `file`"
+                yield (kind, name), REFUSED[f"{kind}.*.external"], "use `file`"
 
 
 def _words(service: Service, path: Path) -> Iterator[Refusal]:
@@ -84,7 +92,7 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
             yield (*path, "annotations", name), f"`{name}` would steer the runtime", hint
     if service.provider is not None:
         hint = "run what it provides beside this stack"
-        yield (*path, "provider"), "a service without a container cannot be run yet", hint
+        yield (*path, "provider"), REFUSED["services.*.provider"], hint
     policy = service.deploy.restart_policy if service.deploy else None
     if policy and policy.condition not in CONDITIONS:
         restart = (*path, "deploy", "restart_policy", "condition")

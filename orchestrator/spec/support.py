@@ -1,14 +1,16 @@
-"""Keys of the Compose Specification the runtime does not carry out (yet), in one table.
+"""Keys of the Compose Specification the runtime does not carry out (yet), in one place.
 
-A key is carried out unless it stands here. ACCEPTED keys load, and are named in one warning
-a stack. Nothing here is refused: what is refused is refused where its value is checked.
+A key is carried out unless it stands here. ACCEPTED keys load, and each is named in one warning
+of a stack that uses it. REFUSED keys are printed by `config`, and refused by whatever would run
+them. Values that are refused of keys that are carried out stand in ``runnable``.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
+from typing import Any
 
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.shellwords import split
-from orchestrator.spec.tree import Map
+from orchestrator.spec.tree import Map, Path
 
 ACCEPTED = {
     "services.*.annotations": "annotations do not reach the runtime yet",
@@ -48,17 +50,47 @@ ACCEPTED = {
     "services.*.post_start": "hooks are not run yet",
     "services.*.pre_start": "hooks are not run yet",
     "services.*.pre_stop": "hooks are not run yet",
-    "services.*.provider": "providers are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "there is no engine's socket to see",
     "services.*.userns_mode": "there are no user namespaces yet",
+    "services.*.networks.*.driver_opts": "they are not passed on yet",
+    "services.*.networks.*.gw_priority": "the first network has the default route",
+    "services.*.networks.*.interface_name": "interfaces are called eth0, eth1 and so on",
+    "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
+    "services.*.networks.*.link_local_ips": "they are not set yet",
+    "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
+    "services.*.volumes.*.bind.recursive": "mounts below always come along",
+    "services.*.volumes.*.bind.selinux": "files are not labelled",
+    "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
+    "services.*.volumes.*.volume.subpath": "the whole volume is mounted",
+    "services.*.deploy.resources.reservations.devices": "devices are not passed on yet",
+    "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
+    "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
     "services.*.uts": "every container has a host name of its own",
     "services.*.volumes_from": "mounts of others are not taken over yet",
+    "networks.*.driver_opts": "they are not passed on yet",
+    "networks.*.ipam.driver": "addresses are chosen by pyorch itself",
+    "networks.*.ipam.options": "addresses are chosen by pyorch itself",
+    "networks.*.ipam.config.*.ip_range": "addresses are taken from the whole subnet",
+    "networks.*.ipam.config.*.aux_addresses": "no address is left alone yet",
     "networks.*.enable_ipv4": "networks always have IPv4 addresses",
     "networks.*.enable_ipv6": "networks have no IPv6 addresses yet",
-    "models": "AI models are not run yet",
+    "configs.*.template_driver": "placeholders are not filled",
+    "secrets.*.template_driver": "placeholders are not filled",
 }
 """What becomes of a key that is accepted and not carried out."""
+
+PULLED = ("", "always", "never", "missing", "if_not_present")
+"""Pull policies that are carried out."""
+
+REFUSED = {
+    "services.*.provider": "a service without a container cannot be run yet",
+    "volumes.*.driver_opts": "options of volumes are not carried out yet",
+    "configs.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.driver": "nobody but this machine's files can hold it yet",
+}
+"""Why a stack with this key cannot be run."""
 
 
 def lost_words(tree: Map, names: Container[str]) -> Iterator[str]:
@@ -74,24 +106,30 @@ def lost_words(tree: Map, names: Container[str]) -> Iterator[str]:
 
 
 def unsupported(stack: StackFile) -> Iterator[str]:
-    """Yield one sentence for every accepted key the stack uses."""
-    used: dict[str, str] = {}
-    for kind in ("services", "networks"):
-        for name, resource in getattr(stack, kind).items():
-            for key in resource.model_fields_set:
-                if _says_something(resource, key):
-                    used.setdefault(f"{kind}.*.{key}", f"{kind}.{name}.{key}")
-            deploy = getattr(resource, "deploy", None)
-            for key in deploy.model_fields_set if deploy else ():
-                if _says_something(deploy, key):
-                    used.setdefault(f"{kind}.*.deploy.{key}", f"{kind}.{name}.deploy.{key}")
-    if stack.models:
-        used["models"] = "models"
+    """Yield one sentence for every accepted key the stack uses, with the first place of it."""
     for key, why in ACCEPTED.items():
-        if key in used:
-            yield f"{used[key]}: accepted, but {why}"
+        path = _first(stack, key.split("."), ())
+        if path is not None:
+            yield f"{'.'.join(path)}: accepted, but {why}"
+    for name, service in stack.services.items():
+        if service.pull_policy not in PULLED:
+            why = "images are pulled when they are missing, always, or never"
+            yield f"services.{name}.pull_policy: accepted, but {why}"
+            return
 
 
-def _says_something(model: object, key: str) -> bool:
-    fields = type(model).model_fields  # type: ignore[attr-defined]
-    return key in fields and getattr(model, key) != fields[key].default
+def _first(value: Any, parts: Sequence[str], path: Path) -> Path | None:
+    """Return the first place below ``value`` where the key says something."""
+    if not parts:
+        return path
+    part, rest = parts[0], parts[1:]
+    if part == "*":
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        found = (_first(one, rest, (*path, str(key))) for key, one in pairs)
+        return next((one for one in found if one is not None), None)
+    if part not in value.model_fields_set:
+        return None
+    below = getattr(value, part)
+    if below == type(value).model_fields[part].default:
+        return None
+    return _first(below, rest, (*path, part))

@@ -157,6 +157,7 @@ class Troubles:
         self.problems: list[Problem] = []
         self.default = Mark(file="-")
         self.places: set[Path] = set()
+        self._above: set[Path] = set()
 
     def add(
         self,
@@ -172,6 +173,7 @@ class Troubles:
         where = origin.mark if origin else self.default
         self.problems.append(Problem(mark=where, path=".".join(path), cause=cause, hint=hint))
         self.places.add(path)
+        self._above.update(path[:length] for length in range(1, len(path) + 1))
 
     def around(self, path: Path) -> bool:
         """Whether a problem was noted at ``path`` or above it."""
@@ -179,7 +181,7 @@ class Troubles:
 
     def within(self, path: Path) -> bool:
         """Whether a problem was noted at ``path`` or below it."""
-        return any(place[: len(path)] == path for place in self.places)
+        return path in self._above
 
 
 def stop(troubles: Troubles) -> None:

@@ -87,12 +87,16 @@ def build_desired(
 
 def revision(model: StackFile, service: Service) -> Revision:
     """Return the hash of everything about a service that needs a new container to change."""
-    parts = service.model_dump(mode="json", exclude=UNREVISED)
+    # What is left out stays out, so that a key learned later changes no revision.
+    parts = service.model_dump(mode="json", exclude=UNREVISED, exclude_defaults=True)
     parts["recreate"] = model.recreate
     limits = service.deploy.resources.limits if service.deploy else None
-    parts["limits"] = limits.model_dump(mode="json") if limits else None
+    parts["limits"] = limits.model_dump(mode="json", exclude_defaults=True) if limits else None
+    reserved = service.deploy.resources.reservations if service.deploy else None
+    parts["reserved"] = reserved.memory if reserved else None
     parts["networks"] = {
-        model.networks[name].name: place.model_dump() for name, place in service.networks.items()
+        model.networks[name].name: place.model_dump(exclude_defaults=True)
+        for name, place in service.networks.items()
     }
     carried = {
         "configs": {one.source: model.configs[one.source].payload for one in service.configs},

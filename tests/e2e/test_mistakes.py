@@ -71,7 +71,7 @@ def test_a_mistake_is_shown_under_its_line_with_what_to_try(bare):
     done = up(bare, "name: x\nservices:\n  a:\n    imagee: busybox\n    image: busybox\n")
 
     assert done.err.splitlines() == [
-        f"error: {bare.work}/stack.yml:4:5: services.a.imagee: unknown key",
+        "error: stack.yml:4:5: services.a.imagee: unknown key",
         "  4 |     imagee: busybox",
         "    |     ^",
         "hint: did you mean `image`?",

@@ -17,8 +17,8 @@ from orchestrator.spec.shellwords import split
 from orchestrator.spec.units import duration_text, parse_duration, parse_size
 
 ExtensionName = Annotated[str, StringConstraints(pattern=r"^x-")]
-ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]+$", max_length=128)]
-StackName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=63)]
+ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]+$")]
+StackName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class SpecModel(BaseModel):

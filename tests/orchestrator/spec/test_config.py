@@ -1,10 +1,17 @@
 """``pyorch config``: what is printed, and that it can be read again."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from orchestrator.cli import run as run_command
+from orchestrator.spec.dump import dump
+from orchestrator.spec.load import LoadRequest, load_stack
+from orchestrator.spec.models import Service, StackFile
 
 FULL = """\
 name: full
@@ -289,7 +296,38 @@ def test_warnings_are_told_once_and_apart(config):
     config(f"version: '3'\nname: s\nservices: {{a: {service}, b: {service}}}\n")
 
     assert config.warned.splitlines() == [
-        'warning: the "X" variable is not set, a blank string is used',
+        "warning: compose.yaml:3:16: services.a.image: the variable `X` is not set,"
+        " a blank string is used",
         "warning: compose.yaml: `version` is obsolete and ignored",
         "warning: services.a.dns: accepted, but the host's own servers are asked",
     ]
+
+
+@given(text=st.text(st.characters(blacklist_categories=["Cs", "Cc"])), as_json=st.booleans())
+@example(text="1e3", as_json=False)
+@example(text="0o17", as_json=False)
+@example(text="017", as_json=False)
+@example(text="no", as_json=False)
+@example(text="~", as_json=False)
+@example(text="<<", as_json=False)
+@example(text="=", as_json=False)
+@example(text="22:22", as_json=False)
+@example(text="2024-01-01", as_json=False)
+@example(text="$A ${B} $$", as_json=False)
+@example(text=" a\n b\n\n", as_json=False)
+@example(text="\ta: b #c", as_json=True)
+def test_any_text_survives_being_printed_and_read(text, as_json):
+    service = Service.model_validate(
+        {"image": "i", "environment": {"A": text}, "command": [text], "labels": {"l": text}}
+    )
+    stack = StackFile.model_validate({"name": "s", "services": {"a": service}})
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "compose.yaml")
+        path.write_text(dump(stack, as_json=as_json))
+        request = LoadRequest(files=(str(path),), cwd=Path(folder), to_run=False)
+        found = load_stack(request).stack.services["a"]
+
+    assert found.environment == {"A": text}
+    assert found.command == (text,)
+    assert found.labels == {"l": text}

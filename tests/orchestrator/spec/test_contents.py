@@ -105,6 +105,12 @@ def test_what_is_carried_is_never_printed(carried, as_json):
     assert "hush" not in repr(carried)
 
 
+def test_what_no_service_sees_is_not_read(load):
+    text = HEAD + "secrets: {x: {file: ./nope}}\nconfigs: {y: {environment: NOPE}}\n"
+
+    assert load(text, to_run=True).stack.secrets == {}
+
+
 def test_nothing_is_read_for_printing(load):
     assert load(TEXT.replace("c.bin", "nope")).stack.configs["file"].payload is None
 
@@ -115,7 +121,7 @@ def test_nothing_is_read_for_printing(load):
         ("configs: {x: {file: ./nope}}", "configs.x.file: `"),
         ("configs: {x: {file: .}}", "it is a directory"),
         ("configs: {x: {environment: NOPE}}", "the variable `NOPE` is not set"),
-        ("configs: {x: {external: true}}", "nobody but the file itself"),
+        ("configs: {x: {external: true}}", "nobody but this machine's files"),
     ],
 )
 def test_what_cannot_be_carried_is_told_once(complain, text, expected):

@@ -54,6 +54,12 @@ def test_another_file_may_hold_what_is_not_asked_for(load):
     assert sorted(found.stack.services) == ["a"]
 
 
+def test_a_chain_that_never_seems_to_end_is_refused(complain):
+    links = "".join(f"  s{n}: {{extends: s{n + 1}}}\n" for n in range(5_000))
+
+    assert "more than 100 services" in complain(f"name: s\nservices:\n{links}")
+
+
 def test_resources_of_what_is_extended_do_not_come_along(complain):
     said = complain(
         "name: s\nservices: {a: {extends: {file: b.yml, service: b}}}\n",

@@ -52,7 +52,9 @@ def test_an_odd_truth_is_read_and_told(load):
 def test_a_variable_that_is_not_set_is_told_once(load):
     found = load(HEAD + "    command: $A $A ${B-} ${B:+x}\n    user: $A\n")
 
-    assert found.warnings == ('the "A" variable is not set, a blank string is used',)
+    assert found.warnings == (
+        "f0.yml:5:5: services.a.command: the variable `A` is not set, a blank string is used",
+    )
 
 
 def test_values_are_filled_and_keys_are_not(load):

@@ -1,9 +1,12 @@
 """What a stack file may hold, and what is said about everything else."""
 
 import pytest
+from pydantic import ValidationError
 
+from orchestrator.errors import Paint
 from orchestrator.spec.grammar import SERVICE, STACK
 from orchestrator.spec.models import Service, StackFile
+from orchestrator.spec.problems import SpecError
 
 HEAD = "name: s\nservices:\n  a:\n    image: i\n"
 
@@ -20,6 +23,21 @@ def test_every_key_at_the_top_has_a_place_in_the_model():
     fields = {field.alias or name for name, field in StackFile.model_fields.items()}
 
     assert set(STACK.fields) - {"version", "include"} == fields - {"x-pyorch", "recreate"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"image": "i", "imagee": "j"},
+        {"image": "i", "build": {"contxt": "."}},
+        {"image": "i", "x-pyorch": {"nope": 1}},
+    ],
+)
+def test_the_model_itself_refuses_keys_it_does_not_know(document):
+    with pytest.raises(ValidationError):
+        Service.model_validate(document)
+
+    assert Service.model_validate({"image": "i", "x-own": 1}).model_extra == {"x-own": 1}
 
 
 @pytest.mark.parametrize("model", [Service, StackFile])
@@ -114,6 +132,16 @@ def test_an_old_version_is_said_once_and_dropped(load):
     found = load("version: '3.8'\nname: s\nservices: {a: {image: i}}\n")
 
     assert found.warnings == ("f0.yml: `version` is obsolete and ignored",)
+
+
+def test_very_many_mistakes_are_counted(load):
+    text = "name: s\nservices:\n" + "".join(f"  s{n}: {{imagee: x}}\n" for n in range(3_000))
+
+    with pytest.raises(SpecError) as refused:
+        load(text)
+
+    assert len(refused.value.problems) == 3_000
+    assert refused.value.report(Paint()).endswith("\n... and 2900 more\n")
 
 
 def test_every_mistake_is_told_in_one_run_in_the_file_s_order(complain):

@@ -122,6 +122,15 @@ def test_what_cannot_be_included_is_told(complain, include, files, expected):
     assert expected in said
 
 
+def test_files_that_include_each_other_without_end_are_refused(complain):
+    doubling = {f"f{n}.yaml": f"include: [f{n + 1}.yaml, f{n + 1}.yaml]\n" for n in range(30)}
+    files = doubling | {"f30.yaml": "services: {a: {image: i}}\n"}
+    deep = {f"d{n}.yaml": f"include: [d{n + 1}.yaml]\n" for n in range(80)}
+
+    assert "or 1000 in all" in complain("name: s\ninclude: [f0.yaml]\n", files=files)
+    assert "more than 50 files deep" in complain("name: s\ninclude: [d0.yaml]\n", files=deep)
+
+
 def test_a_mistake_in_an_included_file_is_shown_there(complain):
     said = complain(
         "name: s\ninclude: [sub/c.yml]\n",

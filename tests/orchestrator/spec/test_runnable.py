@@ -56,6 +56,15 @@ def test_what_cannot_be_run_is_refused_where_it_stands(load, complain, text, exp
         assert "f0.yml:" in said
 
 
+def test_names_the_host_could_not_hold_are_refused(load, complain):
+    text = f"name: {'n' * 70}\nservices: {{{'s' * 130}: {{image: i}}}}\n"
+    said = complain(text, to_run=True)
+
+    assert len(load(text).stack.name) == 70
+    assert "at most 63 characters" in said
+    assert "at most 128 characters" in said
+
+
 def test_a_stack_without_services_is_printed_and_not_run(load, complain):
     text = "name: s\nservices: {a: {image: i, profiles: [p]}}\n"
 
@@ -71,29 +80,67 @@ EXAMPLES = {
     "deploy.mode": "{mode: global}", "deploy.placement": "{placement: {constraints: [a]}}",
     "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
     "deploy.update_config": "{update_config: {order: start-first}}",
-    "develop": "{watch: []}", "device_cgroup_rules": "['c 1:3 mr']", "dns": "1.1.1.1",
-    "domainname": "x", "external_links": "[x]", "gpus": "all", "ipc": "host", "isolation": "x",
-    "links": "[b]", "logging": "{driver: x}", "mac_address": "'02:00:00:00:00:01'",
-    "mem_swappiness": "5", "models": "[m]", "oom_kill_disable": "true", "pid": "host",
-    "platform": "linux/arm64", "post_start": "[{command: x}]", "pre_start": "[{command: x}]",
-    "pre_stop": "[{command: x}]", "provider": "{type: x}", "storage_opt": "{size: 1G}",
-    "use_api_socket": "true", "userns_mode": "host", "uts": "host", "volumes_from": "[b]",
+    "deploy.restart_policy.window": "{restart_policy: {window: 5s}}",
+    "deploy.resources.reservations.devices":
+        "{resources: {reservations: {devices: [{driver: x}]}}}",
+    "deploy.resources.reservations.generic_resources":
+        "{resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: x}}]}}}",
+    "develop": "{watch: [{path: ., action: rebuild}]}", "device_cgroup_rules": "['c 1:3 mr']",
+    "dns": "1.1.1.1", "domainname": "x", "external_links": "[x]", "gpus": "all", "ipc": "host",
+    "isolation": "x", "links": "[b]", "logging": "{driver: x}",
+    "mac_address": "'02:00:00:00:00:01'", "mem_swappiness": "5", "models": "[m]",
+    "networks.*.driver_opts": "{default: {driver_opts: {a: b}}}",
+    "networks.*.gw_priority": "{default: {gw_priority: 1}}",
+    "networks.*.interface_name": "{default: {interface_name: x}}",
+    "networks.*.ipv6_address": "{default: {ipv6_address: '::1'}}",
+    "networks.*.link_local_ips": "{default: {link_local_ips: [169.254.1.1]}}",
+    "networks.*.mac_address": "{default: {mac_address: '02:00:00:00:00:01'}}",
+    "oom_kill_disable": "true", "pid": "host", "platform": "linux/arm64",
+    "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
+    "storage_opt": "{size: 1G}", "use_api_socket": "true", "userns_mode": "host", "uts": "host",
+    "volumes.*.bind.recursive":
+        "[{type: bind, source: /x, target: /x, bind: {recursive: disabled}}]",
+    "volumes.*.bind.selinux": "['/x:/x:z']",
+    "volumes.*.volume.labels": "[{type: volume, target: /x, volume: {labels: {a: b}}}]",
+    "volumes.*.volume.subpath":
+        "[{type: volume, source: vol, target: /x, volume: {subpath: y}}]",
+    "volumes_from": "[b]",
+    "networks.driver_opts": "{driver_opts: {a: b}}", "networks.enable_ipv4": "{enable_ipv4: true}",
+    "networks.enable_ipv6": "{enable_ipv6: true}", "networks.ipam.driver": "{ipam: {driver: x}}",
+    "networks.ipam.options": "{ipam: {options: {a: b}}}",
+    "networks.ipam.config.*.ip_range": "{ipam: {config: [{ip_range: 10.1.0.0/24}]}}",
+    "networks.ipam.config.*.aux_addresses": "{ipam: {config: [{aux_addresses: {a: 10.1.0.1}}]}}",
+    "template_driver": "{template_driver: golang, file: ./x}",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("key", [k[11:] for k in ACCEPTED if k.startswith("services.*.")])
+@pytest.mark.parametrize("key", ACCEPTED)
 def test_a_key_that_is_not_carried_out_yet_loads_and_is_named_once(load, key):
-    top, _, _ = key.partition(".")
-    line = f"    {top}: {EXAMPLES[key]}\n"
-    text = f"{HEAD}{line}  b:\n    image: i\n" + (
-        line if key not in ("links", "volumes_from") else ""
-    )
-    models = "models: {m: {model: x}}\n" if key == "models" else ""
+    kind, _, rest = key.partition(".*.")
+    top = rest.partition(".")[0]
+    used = f"    {top}: {EXAMPLES[rest]}\n" if kind == "services" else ""
+    twice = "" if top in ("links", "volumes_from") else used
+    text = f"{HEAD}{used}  b:\n    image: i\n{twice}volumes: {{vol: }}\n"
+    if top == "models":
+        text += "models: {m: {model: x}}\n"
+    if kind == "networks":
+        text += f"networks: {{default: {EXAMPLES[f'networks.{rest}']}}}\n"
+    if kind in ("configs", "secrets"):
+        text = text.replace("    image: i\n", f"    image: i\n    {kind}: [x]\n", 1)
+        text += f"{kind}: {{x: {EXAMPLES[rest]}}}\n"
 
-    warnings = load(text + models).warnings
+    warnings = load(text).warnings
 
-    assert [one for one in warnings if one.startswith(f"services.a.{key}: accepted, but ")]
-    assert len(warnings) == (2 if models else 1)
+    about = [one for one in warnings if one.split(": accepted, but ")[1] == ACCEPTED[key]]
+    assert len(about) == 1
+    assert about[0].split(": ")[0].split(".")[-1] == key.split(".")[-1]
+
+
+@pytest.mark.parametrize("policy", ["build", "daily", "every_12h"])
+def test_a_pull_policy_that_is_not_carried_out_yet_is_named(load, policy):
+    warnings = load(f"{HEAD}    pull_policy: {policy}\n").warnings
+
+    assert [one.split(":")[0] for one in warnings] == ["services.a.pull_policy"]
 
 
 def test_what_is_carried_out_is_not_warned_about(load):

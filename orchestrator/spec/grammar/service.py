@@ -1,86 +1,34 @@
-"""What a stack file may hold: every key of the Compose Specification, and what it looks like."""
+"""What a service may hold: all its keys."""
 
-from orchestrator.spec.shapes import Anything, ListOf, MapOf, Record, Shape, either, scalar
-
-NAME = r"^[a-zA-Z0-9._-]+$"
-
-STRING = scalar("string")
-NULL = scalar("null")
-DURATION = scalar("string", example="`10s` or `1m30s`")
-SIZE = scalar("string", example="`512m` or `2g`")
-INTEGER = scalar("integer", "string")
-NUMBER = scalar("number", "string")
-TRUTH = scalar("boolean", "string")
-WHOLE = scalar("integer")
-STRINGS = ListOf(STRING)
-UNIQUE_STRINGS = ListOf(STRING, unique=True)
-STRING_OR_LIST = either(STRING, UNIQUE_STRINGS)
-ANY_SCALAR = scalar("string", "number", "boolean", "null")
-LIST_OR_MAP = either(MapOf(ANY_SCALAR, keys=".+"), UNIQUE_STRINGS)
-DRIVER_OPTS = MapOf(scalar("string", "number"))
-COMMAND = either(NULL, STRING, STRINGS)
-EXTRA_HOSTS = either(MapOf(either(STRING, STRINGS), keys=".+"), UNIQUE_STRINGS)
-
-ULIMITS = MapOf(
-    either(INTEGER, Record({"hard": INTEGER, "soft": INTEGER}, required=("soft", "hard"))),
-    keys=r"^[a-z]+$",
-    closed=False,
+from orchestrator.spec.grammar.building import (
+    BUILD,
+    DEVELOP,
+    HOOKS,
+    PRE_START,
 )
-
-MOUNTED_FILES = ListOf(
-    either(
-        STRING,
-        Record(
-            {
-                "source": STRING,
-                "target": STRING,
-                "uid": STRING,
-                "gid": STRING,
-                "mode": NUMBER,
-            }
-        ),
-    )
+from orchestrator.spec.grammar.common import (
+    COMMAND,
+    DEVICE_REQUEST,
+    DRIVER_OPTS,
+    DURATION,
+    EXTRA_HOSTS,
+    INTEGER,
+    LIST_OR_MAP,
+    MOUNTED_FILES,
+    NAME,
+    NULL,
+    NUMBER,
+    STRING,
+    STRING_OR_LIST,
+    STRINGS,
+    TRUTH,
+    ULIMITS,
+    UNIQUE_STRINGS,
 )
-
-HOOK: dict[str, Shape] = {
-    "command": COMMAND,
-    "user": STRING,
-    "privileged": TRUTH,
-    "working_dir": STRING,
-    "environment": LIST_OR_MAP,
-}
-HOOKS = ListOf(Record(HOOK, required=("command",)))
-PRE_START = ListOf(Record({**HOOK, "image": STRING, "per_replica": TRUTH}))
-
-BUILD = Record(
-    {
-        "context": STRING,
-        "dockerfile": STRING,
-        "dockerfile_inline": STRING,
-        "entitlements": STRINGS,
-        "args": LIST_OR_MAP,
-        "ssh": LIST_OR_MAP,
-        "labels": LIST_OR_MAP,
-        "cache_from": STRINGS,
-        "cache_to": STRINGS,
-        "no_cache": TRUTH,
-        "no_cache_filter": STRING_OR_LIST,
-        "additional_contexts": LIST_OR_MAP,
-        "network": STRING,
-        "provenance": TRUTH,
-        "sbom": TRUTH,
-        "pull": TRUTH,
-        "target": STRING,
-        "shm_size": INTEGER,
-        "extra_hosts": EXTRA_HOSTS,
-        "isolation": STRING,
-        "privileged": TRUTH,
-        "secrets": MOUNTED_FILES,
-        "tags": STRINGS,
-        "ulimits": ULIMITS,
-        "platforms": STRINGS,
-    }
+from orchestrator.spec.grammar.deploy import (
+    DEPLOY,
 )
+from orchestrator.spec.shapes import Anything, ListOf, MapOf, Record, either, scalar
 
 HEALTHCHECK = Record(
     {
@@ -91,96 +39,6 @@ HEALTHCHECK = Record(
         "timeout": DURATION,
         "start_period": DURATION,
         "start_interval": DURATION,
-    }
-)
-
-DEVELOP = Record(
-    {
-        "watch": ListOf(
-            Record(
-                {
-                    "ignore": STRING_OR_LIST,
-                    "include": STRING_OR_LIST,
-                    "path": STRING,
-                    "action": scalar(
-                        "string",
-                        words=("rebuild", "sync", "restart", "sync+restart", "sync+exec"),
-                    ),
-                    "target": STRING,
-                    "exec": Record(HOOK, required=("command",)),
-                    "initial_sync": TRUTH,
-                },
-                required=("path", "action"),
-            )
-        )
-    }
-)
-
-DEVICE_REQUEST: dict[str, Shape] = {
-    "capabilities": UNIQUE_STRINGS,
-    "count": INTEGER,
-    "device_ids": UNIQUE_STRINGS,
-    "driver": STRING,
-    "options": LIST_OR_MAP,
-}
-
-UPDATE = Record(
-    {
-        "parallelism": INTEGER,
-        "delay": DURATION,
-        "failure_action": STRING,
-        "monitor": DURATION,
-        "max_failure_ratio": NUMBER,
-        "order": scalar("string", words=("start-first", "stop-first")),
-    }
-)
-
-DEPLOY = Record(
-    {
-        "mode": STRING,
-        "endpoint_mode": STRING,
-        "replicas": INTEGER,
-        "labels": LIST_OR_MAP,
-        "rollback_config": UPDATE,
-        "update_config": UPDATE,
-        "resources": Record(
-            {
-                "limits": Record({"cpus": NUMBER, "memory": SIZE, "pids": INTEGER}),
-                "reservations": Record(
-                    {
-                        "cpus": NUMBER,
-                        "memory": SIZE,
-                        "generic_resources": ListOf(
-                            Record(
-                                {
-                                    "discrete_resource_spec": Record(
-                                        {"kind": STRING, "value": NUMBER}
-                                    )
-                                }
-                            )
-                        ),
-                        "devices": ListOf(
-                            Record(DEVICE_REQUEST, any_of=("capabilities", "driver"))
-                        ),
-                    }
-                ),
-            }
-        ),
-        "restart_policy": Record(
-            {
-                "condition": STRING,
-                "delay": DURATION,
-                "max_attempts": INTEGER,
-                "window": DURATION,
-            }
-        ),
-        "placement": Record(
-            {
-                "constraints": STRINGS,
-                "preferences": ListOf(Record({"spread": STRING})),
-                "max_replicas_per_node": INTEGER,
-            }
-        ),
     }
 )
 
@@ -426,105 +284,5 @@ SERVICE = Record(
         "mem_swap_limit": "`memswap_limit`",
         "memory_swap": "`memswap_limit`",
         "cpuset_cpus": "`cpuset`",
-    },
-)
-
-EXTERNAL = either(TRUTH, Record({"name": STRING}))
-OPEN_EXTERNAL = either(TRUTH, Record({"name": STRING}, closed=False))
-
-NETWORK = Record(
-    {
-        "name": STRING,
-        "driver": STRING,
-        "driver_opts": DRIVER_OPTS,
-        "ipam": Record(
-            {
-                "driver": STRING,
-                "config": ListOf(
-                    Record(
-                        {
-                            "subnet": STRING,
-                            "ip_range": STRING,
-                            "gateway": STRING,
-                            "aux_addresses": MapOf(STRING, keys="^.+$"),
-                        }
-                    )
-                ),
-                "options": MapOf(STRING, keys="^.+$"),
-            }
-        ),
-        "external": EXTERNAL,
-        "internal": TRUTH,
-        "enable_ipv4": TRUTH,
-        "enable_ipv6": TRUTH,
-        "attachable": TRUTH,
-        "labels": LIST_OR_MAP,
-    }
-)
-
-VOLUME = Record(
-    {
-        "name": STRING,
-        "driver": STRING,
-        "driver_opts": DRIVER_OPTS,
-        "external": EXTERNAL,
-        "labels": LIST_OR_MAP,
-    }
-)
-
-SECRET = Record(
-    {
-        "name": STRING,
-        "environment": STRING,
-        "file": STRING,
-        "external": OPEN_EXTERNAL,
-        "labels": LIST_OR_MAP,
-        "driver": STRING,
-        "driver_opts": DRIVER_OPTS,
-        "template_driver": STRING,
-    }
-)
-
-CONFIG = Record(
-    {
-        "name": STRING,
-        "content": STRING,
-        "environment": STRING,
-        "file": STRING,
-        "external": OPEN_EXTERNAL,
-        "labels": LIST_OR_MAP,
-        "template_driver": STRING,
-    }
-)
-
-MODEL = Record(
-    {
-        "name": STRING,
-        "model": STRING,
-        "context_size": WHOLE,
-        "runtime_flags": STRINGS,
-    },
-    required=("model",),
-)
-
-INCLUDE = either(
-    STRING,
-    Record(
-        {"path": STRING_OR_LIST, "env_file": STRING_OR_LIST, "project_directory": STRING},
-        extensible=False,
-    ),
-)
-
-STACK = Record(
-    {
-        "version": STRING,
-        "name": STRING,
-        "include": ListOf(INCLUDE),
-        "services": MapOf(SERVICE, keys=NAME),
-        "models": MapOf(MODEL, keys=NAME, closed=False),
-        "networks": MapOf(either(NULL, NETWORK), keys=NAME, closed=False),
-        "volumes": MapOf(either(NULL, VOLUME), keys=NAME),
-        "secrets": MapOf(SECRET, keys=NAME),
-        "configs": MapOf(CONFIG, keys=NAME),
     },
 )
