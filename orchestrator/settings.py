@@ -63,7 +63,12 @@ class Settings:
         )
 
     def environ(self) -> dict[str, str]:
-        """Return the variables that :meth:`from_environ` reads these very settings from."""
+        """Return the variables that make these settings of the usual ones."""
+        usual = Settings.from_environ({})._variables()
+        found = self._variables()
+        return {name: value for name, value in found.items() if usual[name] != value}
+
+    def _variables(self) -> dict[str, str]:
         return {
             "PYORCH_INSTANCE": self.name,
             "PYORCH_DATA": str(self.data),

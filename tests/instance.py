@@ -50,6 +50,8 @@ class Pyorch:
     name: str
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()
+    """Words in front of every command, which take it somewhere else: ``nsenter …``."""
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,7 @@ class Pyorch:
     def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
         """Begin a command and return its process."""
         return subprocess.Popen(
-            [Path(sys.executable).parent / "pyorch", *words],
+            [*self.inside, Path(sys.executable).parent / "pyorch", *words],
             cwd=self.work,
             env=self.environment,
             stdin=more.pop("stdin", subprocess.DEVNULL),
@@ -144,10 +146,13 @@ class Pyorch:
     def clean(self) -> list[str]:
         """Take everything down; return what is left on the host, which should be nothing."""
         if self.settings.socket.exists() or (self.settings.data / "state.db").exists():
-            for line in self.run("ls").splitlines()[1:]:
-                self.run("-p", line.split()[0], "down", "-v", "-t", "0")
+            stacks = [line.split()[0] for line in self.run("ls").splitlines()[1:]]
+            # A stack whose network another one uses can only go after that one.
+            for name in (*stacks, *stacks):
+                self.try_("-p", name, "down", "-v", "-t", "0")
+            assert self.run("ls").splitlines()[1:] == []
             self.run("daemon", "stop")
-        return find_leaks(self.settings.instance())
+        return find_leaks(self.settings.instance(), self.inside)
 
 
 def make_busybox(folder: Path) -> Path:

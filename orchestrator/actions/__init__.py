@@ -70,15 +70,7 @@ class StackActions:
             case actions.PullImage(reference):
                 await drivers.images.pull(reference)
             case actions.CreateNetwork():
-                await drivers.networks.create(
-                    NetworkConfig(
-                        id=NetworkId(action.network),
-                        subnet=action.subnet,
-                        gateway=action.gateway,
-                        internal=action.internal,
-                        labels={labels.STACK: self.stack},
-                    )
-                )
+                await self._create_network(action)
             case actions.RemoveNetwork(network):
                 await drivers.networks.remove(NetworkId(network))
             case actions.CreateVolume(volume):
@@ -115,6 +107,22 @@ class StackActions:
                 self.store.forget_replica(self.stack, replica, keep_address=keep_address)
             case unknown:
                 assert_never(unknown)
+
+    async def _create_network(self, action: actions.CreateNetwork) -> None:
+        networks = self.drivers.networks
+        before = networks.changes()
+        await networks.create(
+            NetworkConfig(
+                id=NetworkId(action.network),
+                subnet=action.subnet,
+                gateway=action.gateway,
+                internal=action.internal,
+                labels={labels.STACK: self.stack},
+            )
+        )
+        for change in networks.changes():
+            if change not in before:
+                self.publish("host.changed", "", change)
 
     async def _create(self, action: actions.Filling) -> None:
         # Leased before it is used: after a kill in between, the slot finds its address again.

@@ -98,6 +98,11 @@ def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
     for entry in _entries(client, stack):
         match entry["type"]:
             case "state":
+                for change in entry.get("host", ()):
+                    text = f" Host: {change}"
+                    if text not in told_before:
+                        told_before.add(text)
+                        say(text)
                 for one in entry["held"]:
                     text = f" {one['subject']} waits: {one['reason']}"
                     if text not in told_before and one["reason"] != "stopping":

@@ -26,6 +26,9 @@ from scheduler.ids import ReplicaId, container_name
 MOST_PROCESSES = 4096
 """Where the file sets no limit."""
 
+HOST_GATEWAY = "host-gateway"
+"""What `extra_hosts` calls the address under which a container reaches its host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerFactory:
@@ -36,6 +39,7 @@ class ContainerFactory:
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
     nameserver: Callable[[Sequence[NetworkId]], str]
+    gateway: Callable[[NetworkId], str]
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
@@ -90,7 +94,7 @@ class ContainerFactory:
             sysctls=dict(service.sysctls),
             oom_score_adj=service.oom_score_adj or None,
             shm_size=service.shm_size or 64 * 1024 * 1024,
-            extra_hosts=_extra_hosts(service, action),
+            extra_hosts=self._extra_hosts(service, action),
             nameservers=self._nameservers(wanted),
             dns_search=service.dns_search,
             dns_options=service.dns_opt,
@@ -102,6 +106,20 @@ class ContainerFactory:
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
         return (self.nameserver(zone_of(wanted)),) if wanted.networks else ()
+
+    def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
+        found = []
+        for entry in service.extra_hosts:
+            mark = "=" if "=" in entry else ":"
+            name, _, address = entry.partition(mark)
+            address = address.strip("[]")
+            if address == HOST_GATEWAY:
+                networks = [NetworkId(network) for network, _ in action.addresses]
+                if not networks and self.own_sandbox(action.replica):
+                    continue  # cut off from everything, the host included
+                address = self.gateway(networks[0]) if networks else "127.0.0.1"
+            found.append((name, address))
+        return tuple(found)
 
     def _labels(
         self, service: models.Service, wanted: DesiredService, replica: ReplicaId, *, own: bool
@@ -208,16 +226,6 @@ def _limits(service: models.Service) -> Limits:
         memory_swap=service.memswap_limit or None,
         pids=pids if pids > 0 else None,
     )
-
-
-def _extra_hosts(service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
-    del action
-    found = []
-    for entry in service.extra_hosts:
-        mark = "=" if "=" in entry else ":"
-        name, _, address = entry.partition(mark)
-        found.append((name, address.strip("[]")))
-    return tuple(found)
 
 
 def _no_new_privileges(service: models.Service) -> bool:

@@ -27,6 +27,10 @@ def test_an_installed_daemon_lives_where_the_one_who_installs_it_does():
     assert f'ExecStart="{sys.executable}" -m orchestrator.daemon' in found
 
 
+def test_the_usual_settings_are_not_written_down():
+    assert not [line for line in lines({}) if line.startswith("Environment=")]
+
+
 def test_a_value_is_read_by_systemd_as_it_is():
     odd = 'a b"c%h\\d\nExecStart=/bin/evil'
 

@@ -31,11 +31,9 @@ def main() -> None:
         case _:
             checks, end = (*later_boot.CHECKS, *farewell.CHECKS), power_off
     report.say(f"--- boot {len(earlier) + 1}")
-    if report.make(checks):
-        end()
-    else:
+    if not report.make(checks):
         report.say(later_boot.journal())
-        power_off()
+    end()
 
 
 def reboot() -> None:
