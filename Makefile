@@ -4,14 +4,14 @@
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
-TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace
+TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace mmdebstrap
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
 # Examples for each of the eleven tests of `make fuzz`.
 FUZZ := 20000
 
-.PHONY: demo down bench fuzz test test-pure check install install-dev
+.PHONY: demo down bench fuzz sweep test test-pure check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -43,6 +43,9 @@ bench: install-dev
 fuzz:
 	@packaging/venv '[dev]'
 	PYORCH_FUZZ=$(FUZZ) $(PYTHON) -m pytest -q tests/orchestrator/spec/test_fuzz.py
+
+sweep: install-dev
+	$(SUDO) env PYORCH_SWEEP_POINTS=100000 $(PYTHON) -m pytest -q tests/sweep
 
 test-pure:
 	@packaging/venv '[dev]'

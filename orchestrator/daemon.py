@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -62,41 +63,54 @@ async def serve(settings: Settings) -> None:
         store = Store(settings.data)
         stack.callback(store.close)
         drivers = await _open_drivers(settings, stack)
-        orchestrator = build(settings, drivers, store)
-        await orchestrator.reconciler.preload()
-        await drivers.containers.sweep()
-        await drivers.networks.sweep()
-        watch_exits(drivers.containers, orchestrator.queue)
-        for known in store.stacks():
-            orchestrator.queue.add(known.name)
+        orchestrator = build(settings, drivers, store, now=boot_clock)
 
         from orchestrator.api import serve_api
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(orchestrator.queue.run(), name="queue"),
-                group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
-                group.create_task(run_sweeps(drivers, store, orchestrator.queue), name="sweeps"),
-                group.create_task(serve_api(orchestrator, stopping), name="api"),
-            ]
+        async with running(orchestrator), asyncio.TaskGroup() as group:
+            api = group.create_task(serve_api(orchestrator, stopping), name="api")
             events_log.info("daemon.started", version=__version__, pid=os.getpid())
             await stopping.wait()
-            for task in tasks:
-                task.cancel()
+            api.cancel()
         events_log.info("daemon.stopped")
 
 
-def build(settings: Settings, drivers: Drivers, store: Store) -> Orchestrator:
-    """Tie the parts together; nothing runs yet."""
+@asynccontextmanager
+async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
+    """Keep every stack as it is wanted while the context lasts; containers outlast it."""
+    drivers, store, queue = orchestrator.drivers, orchestrator.store, orchestrator.queue
+    await orchestrator.reconciler.preload()
+    await drivers.containers.sweep()
+    await drivers.networks.sweep()
+    watch_exits(drivers.containers, queue)
+    for known in store.stacks():
+        queue.add(known.name)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(queue.run(), name="queue"),
+            group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
+            group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def build(
+    settings: Settings, drivers: Drivers, store: Store, *, now: Callable[[], float]
+) -> Orchestrator:
+    """Tie the parts together; nothing runs yet. ``now`` tells seconds since boot."""
     events = EventBus()
     queue = WorkQueue(work=lambda key: reconciler.run_pass(key))
-    prober = Prober(containers=drivers.containers, wake=queue.add, now=boot_clock)
+    prober = Prober(containers=drivers.containers, wake=queue.add, now=now)
     reconciler = Reconciler(
         settings=settings,
         drivers=drivers,
         store=store,
         events=events,
-        now=boot_clock,
+        now=now,
         prober=prober,
     )
     return Orchestrator(
@@ -122,13 +136,16 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
 
     instance = settings.instance()
     images = Images(instance)
+    images.open()
     stack.push_async_callback(images.close)
     volumes = Volumes(instance)
+    volumes.open()
     networks = Networks(instance)
     await networks.open()
     stack.push_async_callback(networks.close)
     containers = Containers(instance, images, volumes)
     await containers.open()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
     return Drivers(containers=containers, images=images, networks=networks, volumes=volumes)
 

@@ -52,14 +52,22 @@ async def execute(plan: Plan, perform: Perform) -> Mapping[int, Outcome]:
 
 
 async def _run(step: Step, waits_for: Sequence[asyncio.Task[Outcome]], perform: Perform) -> Outcome:
-    for earlier in waits_for:
-        if not isinstance(await earlier, Done):
-            return Skipped()
+    if waits_for:
+        # Waited for and not awaited: a bug in an earlier step is told once, by that step.
+        await asyncio.wait(waits_for)
+    if not all(map(_succeeded, waits_for)):
+        return Skipped()
     try:
         await perform(step)
     except DriverError as error:
         return Failed(error)
     return Done()
+
+
+def _succeeded(task: asyncio.Task[Outcome]) -> bool:
+    if task.cancelled() or task.exception() is not None:
+        return False
+    return isinstance(task.result(), Done)
 
 
 __all__ = ["Action", "Done", "Failed", "Outcome", "Perform", "Skipped", "execute"]

@@ -24,11 +24,11 @@ from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
-from orchestrator.translate.observed import build_observed
+from orchestrator.translate.observed import build_observed, reserved_by_running
 from runtime.errors import DriverError
 from runtime.types import ImageFacts
 from scheduler import Failed as StackFailed
-from scheduler import PlanError, Settled, plan_stack, settled
+from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
 from scheduler.actions import PullImage
 from scheduler.desired import DesiredStack, Intent
 from scheduler.observed import ObservedStack
@@ -78,6 +78,8 @@ class Reconciler:
     desired: dict[str, DesiredStack] = field(default_factory=dict)
     _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
+    _reserved: dict[str, Reservation] = field(default_factory=dict)
+    """What each stack holds of the machine since it was last planned."""
     _errors: dict[str, int] = field(default_factory=dict)
     _passes: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -106,7 +108,8 @@ class Reconciler:
 
     async def preload(self) -> None:
         """Learn what every stack is, before anything is published: a stack that is not known
-        yet would lose its ports and names for a moment."""
+        yet would lose its ports and names for a moment, and its part of the machine."""
+        self._reserved = reserved_by_running(await self.drivers.containers.list())
         for stored in self.store.stacks():
             try:
                 model = self.model(stored)
@@ -141,10 +144,12 @@ class Reconciler:
             stored.name,
             view,
             references={name: images[name].id for name in references if name in images},
+            checked={service.name for service in desired.services if service.healthcheck},
             health=self.prober.health,
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
             ports=self.store.ports(),
+            reserved=self._reserved_by_others(stored.name),
         )
         return desired, observed, images
 
@@ -160,7 +165,10 @@ class Reconciler:
             desired, observed, images = await self.prepare(stored, model, pins)
         self.desired[name] = desired
         self._release_ports(desired)
+        # Nobody else's pass goes on between the observation and these two lines: what others
+        # hold is counted there, and what this stack holds from now on is counted here.
         plan = plan_stack(desired, observed, now=self.now())
+        self._reserved[name] = reserve(desired, observed, now=self.now())
         factory = ContainerFactory(
             settings=self.settings,
             model=model,
@@ -180,11 +188,7 @@ class Reconciler:
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
-        problems = tuple(
-            Problem(message=str(o.error), hint=o.error.hint, stuck=not o.error.retryable)
-            for o in outcomes.values()
-            if isinstance(o, Failed)
-        )
+        problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
         self._report(stored, desired, observed, plan, problems)
@@ -204,6 +208,12 @@ class Reconciler:
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    def _reserved_by_others(self, name: str) -> Reservation:
+        others = [held for stack, held in self._reserved.items() if stack != name]
+        return Reservation(
+            cpus=sum(held.cpus for held in others), memory=sum(held.memory for held in others)
+        )
 
     def _wants_machine(self, desired: DesiredStack) -> bool:
         if desired.intent is not Intent.RUN:
@@ -336,7 +346,20 @@ class Reconciler:
         self.reports.pop(name, None)
         self._models.pop(name, None)
         self._errors.pop(name, None)
+        self._reserved.pop(name, None)
         shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:
+    """Log every refusal once, and return them for people."""
+    found = []
+    for step in plan.steps:
+        outcome = outcomes[step.number]
+        if isinstance(outcome, Failed):
+            error = outcome.error
+            log.warning("step.failed", step=str(step), error=str(error), hint=error.hint)
+            found.append(Problem(message=str(error), hint=error.hint, stuck=not error.retryable))
+    return tuple(found)

@@ -5,7 +5,7 @@ and a key in the queue; the answer is given before anything happens.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -175,7 +175,7 @@ class Orchestrator:
         containers = await self.drivers.containers.list()
         return self._view(stored, containers, await self.drivers.networks.list_sandboxes())
 
-    async def follow(self, name: str) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the present state, then facts as they happen and the state after each pass.
 
         Ends with ``{"type": "gone"}`` once nothing is left of the stack.
@@ -331,7 +331,13 @@ def _scaled(model: StackFile, scale: Mapping[str, int]) -> StackFile:
     for name, replicas in scale.items():
         if name not in services:
             raise PyorchError(f"--scale: no such service: `{name}`", code="not_found")
-        services[name] = services[name].model_copy(update={"scale": replicas, "deploy": None})
+        deploy = services[name].deploy
+        services[name] = services[name].model_copy(
+            update={
+                "scale": replicas,
+                "deploy": deploy.model_copy(update={"replicas": None}) if deploy else None,
+            }
+        )
     return model.model_copy(update={"services": services})
 
 

@@ -116,13 +116,18 @@ class Store:
         self._path = data / "state.db"
         data.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._secrets.mkdir(exist_ok=True, mode=0o700)
+        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._path.chmod(0o600)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 self._db.execute(f"PRAGMA {pragma}")
+            self._check()
             self._migrate()
+        except PyorchError:
+            self._db.close()
+            raise
         except sqlite3.DatabaseError as error:
+            self._db.close()
             raise PyorchError(
                 f"cannot open the state database `{self._path}`: {error}",
                 hint="move it aside; running containers are found again without it",
@@ -377,6 +382,12 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+    def _check(self) -> None:
+        # Found later, a broken page would end the daemon in the middle of a pass.
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(str(found).splitlines()[-1])
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -37,9 +37,10 @@ class ExecSession(Protocol):
     """A process running beside a container's main one, with its standard streams."""
 
     async def read(self) -> tuple[int, bytes]:
-        """Return the next ``(stream, data)``: 1 for stdout, 2 for stderr; ``(0, b"")`` at the end.
+        """Return the next ``(stream, data)``: 1 for stdout, 2 for stderr.
 
-        With a terminal everything arrives on stream 1.
+        At the end, and from then on, ``(0, b"")``. With a terminal everything arrives on
+        stream 1.
         """
 
     async def write(self, data: bytes) -> None:
@@ -55,7 +56,7 @@ class ExecSession(Protocol):
         """Return its exit code once it has ended; 126 and 127 as a shell would."""
 
     async def close(self) -> None:
-        """End it if it still runs, and free everything it held."""
+        """End it if it still runs, and free everything it held; may be repeated."""
 
 
 class ContainerDriver(Protocol):
@@ -64,30 +65,37 @@ class ContainerDriver(Protocol):
     async def list(self) -> tuple[ContainerFacts, ...]:
         """Report every container of this instance, sorted by id, as the host shows it now.
 
+        Labels are those of the configuration; a driver may add its own, never change one.
         After a reboot, or when nobody saw the end, running ones are reported as exited 255.
         """
 
     async def create(self, config: ContainerConfig) -> None:
         """Make the bundle and the root filesystem; nothing runs.
 
-        A half-made one is made again. Raises AlreadyExistsError for the same config,
-        ConflictError for another one, NotFoundError when the image is not in the store.
+        A half-made one is made again, and a refused one leaves nothing behind. Raises
+        AlreadyExistsError for the same config, ConflictError for another one, NotFoundError
+        when the image or a volume it mounts does not exist.
         """
 
     async def start(self, container: ContainerId) -> None:
         """Begin a new run of a container that does not run; one that runs is left alone.
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
+        Runs are numbered from 1. Raises NotFoundError for one that does not exist.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:
         """Send its stop signal and note the moment it may be killed: ``grace`` seconds from now.
 
-        Does not wait. One already told keeps its moment. One that does not run is left alone.
+        Does not wait. One already told keeps its moment. One that does not run, or does not
+        exist, is left alone.
         """
 
     async def kill(self, container: ContainerId) -> None:
-        """End every process of it with SIGKILL, and return when its exit is recorded."""
+        """End every process of it with SIGKILL, and return when its exit is recorded.
+
+        It counts as told to stop. One that does not run, or does not exist, is left alone.
+        """
 
     async def signal(self, container: ContainerId, number: int) -> None:
         """Send a signal to its main process. Raises NotFoundError when it does not run."""
@@ -104,16 +112,22 @@ class ContainerDriver(Protocol):
     async def probe(
         self, container: ContainerId, argv: Sequence[str], *, timeout: float
     ) -> ProbeOutput:
-        """Run ``argv`` in it as its own user, kill it and its children after ``timeout``."""
+        """Run ``argv`` in it as its own user, kill it and its children after ``timeout``.
+
+        Raises NotFoundError when the container does not run.
+        """
 
     def on_exit(self, callback: OnExit) -> None:
-        """Have ``callback`` called in the event loop as soon as any container ends."""
+        """Have ``callback`` called in the event loop as soon as any container ends.
+
+        Once a run, and :meth:`list` reports it as exited by then.
+        """
 
     async def sweep(self) -> Sequence[str]:
         """Remove what no container accounts for (cgroups, mounts, processes); say what it was."""
 
     async def close(self) -> None:
-        """Let go of every watch; containers keep running."""
+        """Let go of every watch and callback; containers keep running."""
 
 
 class ImageDriver(Protocol):
@@ -123,13 +137,17 @@ class ImageDriver(Protocol):
         """Report every image, sorted by its first reference."""
 
     async def find(self, reference: str) -> ImageFacts | None:
-        """Return the image a reference, a digest or an unambiguous id prefix stands for."""
+        """Return the image a reference, a digest or an unambiguous id prefix stands for.
+
+        None for everything else, text that can be no reference included.
+        """
 
     async def load(self, source: Path, *, name: str | None = None) -> tuple[ImageFacts, ...]:
         """Take in what ``source`` holds: OCI archive, docker archive or OCI layout directory.
 
-        ``name`` is the reference for an archive that carries none. Raises InvalidError and
-        leaves nothing behind when anything in it is broken or hostile.
+        ``name`` is the reference for an archive that carries none. A reference another image
+        had moves over. Raises NotFoundError when there is no ``source``, InvalidError when
+        anything in it is broken or hostile; then nothing of it is left behind.
         """
 
     async def import_rootfs(
@@ -137,14 +155,22 @@ class ImageDriver(Protocol):
     ) -> ImageFacts:
         """Make a one-layer image from a root filesystem: a tarball or a directory.
 
-        ``config`` is the ``config`` object of the image-spec (``Cmd``, ``Env``, …).
+        ``config`` is the ``config`` object of the image-spec (``Cmd``, ``Env``, …). Refuses
+        as :meth:`load` does.
         """
 
     async def pull(self, reference: str, *, progress: OnProgress | None = None) -> ImageFacts:
-        """Fetch an image from its registry; what is in the store already is not fetched again."""
+        """Fetch an image from its registry; what is in the store already is not fetched again.
+
+        Raises NotFoundError when the registry has no such image.
+        """
 
     async def remove(self, reference: str) -> None:
-        """Drop a reference; the image and layers nobody needs any more go with the last one."""
+        """Drop a reference; the image and layers nobody needs any more go with the last one.
+
+        An id stands for the only reference of its image. Raises NotFoundError for what is not
+        in the store, ConflictError for an id of several references.
+        """
 
     async def close(self) -> None:
         """Close connections."""
@@ -159,7 +185,8 @@ class NetworkDriver(Protocol):
     async def create(self, config: NetworkConfig) -> None:
         """Make the bridge, or mend the one that is there; it is up when this returns.
 
-        Raises ConflictError when the id exists with another subnet or the subnet is taken.
+        Mending keeps its members. Raises ConflictError when the id exists with another subnet
+        or another network's subnet overlaps.
         """
 
     async def remove(self, network: NetworkId) -> None:
@@ -171,7 +198,8 @@ class NetworkDriver(Protocol):
     async def create_sandbox(self, config: SandboxConfig) -> Path:
         """Make the namespace, or mend the one that is there, and return its path.
 
-        Mending keeps the namespace, so that processes in it keep their sockets.
+        Mending keeps the namespace, so that processes in it keep their sockets; another
+        configuration makes a new one. Raises NotFoundError when a network does not exist.
         """
 
     async def remove_sandbox(self, container: ContainerId) -> None:
@@ -181,7 +209,10 @@ class NetworkDriver(Protocol):
         """Make exactly this reachable: one firewall transaction, resolvers told. Idempotent."""
 
     def nameserver(self, networks: Sequence[NetworkId]) -> str:
-        """Return the address at which members of exactly these networks find their resolver."""
+        """Return the address at which members of exactly these networks find their resolver.
+
+        In whatever order they are named; the same one as long as the networks live.
+        """
 
     async def host(self) -> HostFacts:
         """Report the machine: processors, memory, foreign routes, listening sockets."""
@@ -194,7 +225,10 @@ class NetworkDriver(Protocol):
 
 
 class VolumeDriver(Protocol):
-    """Named directories that outlive containers."""
+    """Named directories that outlive containers.
+
+    Raises ConflictError for a name that cannot be a file's.
+    """
 
     async def list(self) -> tuple[VolumeFacts, ...]:
         """Report every volume, sorted by id."""

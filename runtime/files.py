@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+STAGING = ".writing"
+"""Ends the name of a file that is not whole yet."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = False) -> None:
     """Replace ``path`` by ``data`` in one step; with ``sync`` it also survives a power cut."""
-    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    staging = path.with_name(f".{path.name}{STAGING}")
     handle = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -31,6 +34,12 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = Fal
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def drop_staging(folder: Path) -> None:
+    """Remove what writers killed in the middle left in ``folder``; nobody else may be writing."""
+    for path in folder.glob(f".*{STAGING}"):
+        path.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, object] | None:

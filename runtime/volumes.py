@@ -1,5 +1,8 @@
 """Named directories that outlive containers: ``volumes/<id>/_data`` and a label beside it.
 
+A volume is made and unmade beside its place and moved there, or away, in one step: whatever
+stands in its place is whole, and nothing else is ever deleted.
+
 The directory above is closed to everybody but root, so that a setuid file in a volume can
 be reached only by those who have the volume mounted.
 """
@@ -24,6 +27,11 @@ class Volumes(VolumeDriver):
     def __init__(self, instance: Instance) -> None:
         """Keep volumes below the instance's data directory."""
         self._root = instance.data / "volumes"
+        self._passing = instance.data / "volumes.passing"
+
+    def open(self) -> None:
+        """Finish what an earlier daemon was killed in: making and unmaking."""
+        shutil.rmtree(self._passing, ignore_errors=True)
 
     @override
     async def list(self) -> tuple[VolumeFacts, ...]:
@@ -63,22 +71,36 @@ class Volumes(VolumeDriver):
 
     def _create(self, volume: VolumeId, labels: dict[str, str]) -> None:
         folder = self._folder(volume)
-        if (folder / "volume.json").exists():
+        if read_json(folder / "volume.json") is not None:
+            return
+        record = json.dumps({"labels": labels, "created_wall": time.time()}).encode()
+        if (folder / "_data").is_dir():
+            # Its record was lost or broken; what it holds is somebody's data all the same.
+            write_atomic(folder / "volume.json", record, sync=True)
             return
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(exist_ok=True, mode=0o700)
-        (folder / "_data").mkdir(exist_ok=True, mode=0o755)
-        record = {"labels": labels, "created_wall": time.time()}
-        write_atomic(folder / "volume.json", json.dumps(record).encode(), sync=True)
+        making = self._aside(volume)
+        (making / "_data").mkdir(parents=True, mode=0o755)
+        making.chmod(0o700)
+        write_atomic(making / "volume.json", record, sync=True)
+        making.rename(folder)
 
     def _remove(self, volume: VolumeId) -> None:
         folder = self._folder(volume)
-        # The record goes first: what is half removed is no volume any more, and goes next time.
-        (folder / "volume.json").unlink(missing_ok=True)
         if folder.is_symlink():
             raise ConflictError("remove volume", volume, "its directory has become a link")
         if folder.exists():
-            shutil.rmtree(folder)
+            going = self._aside(volume)
+            folder.rename(going)
+            shutil.rmtree(going)
+
+    def _aside(self, volume: VolumeId) -> Path:
+        """Return a free place beside the volumes, on the same filesystem."""
+        self._passing.mkdir(exist_ok=True, mode=0o700)
+        place = self._passing / volume
+        if place.exists():
+            shutil.rmtree(place)
+        return place
 
     def _folder(self, volume: VolumeId) -> Path:
         if "/" in volume or volume in {"", ".", ".."}:

@@ -3,6 +3,7 @@
 Nothing in this package can see or change the world: no clock, no randomness, no files.
 """
 
+from scheduler.capacity import Reservation, reserve
 from scheduler.errors import CyclicDependencyError, ExhaustedError, PlanError
 from scheduler.health import HealthState, judge_probe, next_probe
 from scheduler.plan import Held, Plan, Step
@@ -18,12 +19,14 @@ __all__ = [
     "Held",
     "Plan",
     "PlanError",
+    "Reservation",
     "Settled",
     "Step",
     "Waiting",
     "judge_probe",
     "next_probe",
     "plan_stack",
+    "reserve",
     "revision_of",
     "settled",
 ]

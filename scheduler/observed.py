@@ -70,6 +70,9 @@ class ObservedReplica:
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made."""
+    cpu_reservation: float = 0.0
+    """What its service reserved for it when it was made."""
+    memory_reservation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,5 +151,5 @@ class ObservedStack:
     cpus: float = 0.0
     memory: int = 0
     reserved_cpus: float = 0.0
-    """Claimed by other stacks."""
+    """Held by other stacks."""
     reserved_memory: int = 0

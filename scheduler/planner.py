@@ -5,6 +5,7 @@ gets an empty plan. Nothing in a plan waits: what may not happen yet is held, wi
 reason, and whatever frees it leads to another plan.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
@@ -17,6 +18,7 @@ from scheduler.actions import (
     RemoveReplica,
 )
 from scheduler.addresses import choose_address, choose_subnet, gateway_of, prefix_for
+from scheduler.capacity import Refusal, refuse_starts
 from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Intent
 from scheduler.errors import ExhaustedError
 from scheduler.gates import Gatekeeper
@@ -54,10 +56,12 @@ class _Planner:
     unusable: dict[str, str] = field(default_factory=dict)
     """Networks and volumes nobody can use now, and why."""
     promised: list[PortLease] = field(default_factory=list)
+    refused: Mapping[ReplicaId, Refusal] = field(default_factory=dict)
 
     def run(self) -> Plan:
         services = {service.name: service for service in self.desired.services}
         order = start_order(self.desired)
+        self.refused = refuse_starts(self.desired, self.observed, now=self.now)
         self._read_leases()
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
             self._network(network)
@@ -217,6 +221,7 @@ class _Planner:
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
+            refused=self.refused,
         )
 
     def _image(self, service: DesiredService) -> str | None:

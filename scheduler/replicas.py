@@ -4,7 +4,7 @@ Each slot is settled on its own: discarded, filled, replaced or kept. Replicas t
 replaced one at a time, the next one only when the last one is ready.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import assert_never
@@ -17,6 +17,7 @@ from scheduler.actions import (
     StartReplica,
     StopReplica,
 )
+from scheduler.capacity import HINT, Refusal
 from scheduler.desired import DesiredService
 from scheduler.gates import Gatekeeper
 from scheduler.ids import NetworkName, ReplicaId
@@ -33,13 +34,15 @@ class Ground:
 
     ``image`` is the id of the image they must be made from, None while it is not there.
     ``after`` are the steps of this plan that must succeed before a slot is filled, and
-    ``shut`` says why none can be filled at all.
+    ``shut`` says why none can be filled at all. ``refused`` are the replicas the machine has
+    no room for.
     """
 
     image: str | None
     after: tuple[int, ...]
     shut: str
     addresses: Callable[[ReplicaId], Addresses]
+    refused: Mapping[ReplicaId, Refusal]
 
 
 def plan_replicas(
@@ -141,6 +144,8 @@ class _Slots:
         if self.ground.shut:
             self.plan.hold(str(replica), self.ground.shut)
             return
+        if self.has_no_room(replica):
+            return
         created = self.plan.add(
             CreateReplica(
                 replica=replica,
@@ -155,6 +160,8 @@ class _Slots:
     def start(
         self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
     ) -> None:
+        if self.has_no_room(replica):
+            return
         gate = self.gates.judge(self.service)
         if gate.shut:
             self.plan.hold(str(replica), gate.shut, hint=gate.hint, stuck=gate.stuck)
@@ -164,9 +171,24 @@ class _Slots:
         )
         self.gates.started.setdefault(self.service.name, {})[replica.slot] = number
 
+    def has_no_room(self, replica: ReplicaId) -> bool:
+        """Hold a replica the machine has no room for, and say whether it is one."""
+        refusal = self.ground.refused.get(replica)
+        if refusal is None:
+            return False
+        self.plan.hold(
+            str(replica),
+            refusal.reason,
+            hint=HINT if refusal.stuck else None,
+            stuck=refusal.stuck,
+        )
+        return True
+
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
         runs = isinstance(found.phase, Running)
+        if self.has_no_room(found.id):
+            return False
         if runs and (self.ground.shut or self.ground.after):
             # What the new one needs comes first: the old one serves as long as it can.
             shut = self.ground.shut or "what the new one needs is not there yet"

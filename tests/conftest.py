@@ -3,10 +3,13 @@
 import os
 import secrets
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+pytest.register_assert_rewrite("runtime.testing.contract")
 
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
@@ -47,3 +50,22 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def registry(tmp_path, free_port):
+    """A registry on this machine; yields its address."""
+    config = tmp_path / "registry.yml"
+    config.write_text(
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
+        f"http: {{addr: '127.0.0.1:{free_port}'}}\n"
+    )
+    process = subprocess.Popen(
+        ["docker-registry", "serve", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield f"127.0.0.1:{free_port}"
+    process.kill()
+    process.wait()

@@ -6,7 +6,8 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 
@@ -204,10 +205,7 @@ def _grace(request: web.Request) -> float | None:
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
-    stream = await _begin(request)
-    async for entry in request.app[KEY].follow(request.match_info["name"]):
-        await _line(stream, entry)
-    return stream
+    return await _stream(request, request.app[KEY].follow(request.match_info["name"]))
 
 
 async def _logs(request: web.Request) -> web.StreamResponse:
@@ -216,7 +214,6 @@ async def _logs(request: web.Request) -> web.StreamResponse:
     await orchestrator.view(name)
     query = request.query
     tail = None if query.get("tail", "all") == "all" else int(query["tail"])
-    stream = await _begin(request)
     lines = stream_logs(
         orchestrator,
         name,
@@ -225,9 +222,7 @@ async def _logs(request: web.Request) -> web.StreamResponse:
         tail=tail,
         attached=query.get("attached") == "1",
     )
-    async for entry in lines:
-        await _line(stream, entry)
-    return stream
+    return await _stream(request, lines)
 
 
 async def _exec(request: web.Request) -> web.StreamResponse:
@@ -262,7 +257,12 @@ async def _import(request: web.Request) -> web.StreamResponse:
 
 async def _pull(request: web.Request) -> web.StreamResponse:
     reference = (await request.json())["reference"]
-    stream = await _begin(request)
+    return await _stream(request, _pulling(request.app[KEY], reference))
+
+
+async def _pulling(
+    orchestrator: Orchestrator, reference: str
+) -> AsyncGenerator[dict[str, Any], None]:
     told: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1024)
 
     def progress(step: PullProgress) -> None:
@@ -271,18 +271,20 @@ async def _pull(request: web.Request) -> web.StreamResponse:
 
     async def pull() -> None:
         try:
-            facts = await request.app[KEY].drivers.images.pull(reference, progress=progress)
+            facts = await orchestrator.drivers.images.pull(reference, progress=progress)
             await told.put({"image": _image(facts)})
         except DriverError as error:
             await told.put({"error": {"detail": str(error), "hint": error.hint}})
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(pull(), name=f"pull {reference}")
+    pulling = asyncio.create_task(pull(), name=f"pull {reference}")
+    try:
         while True:
             entry = await told.get()
-            await _line(stream, entry)
+            yield entry
             if "layer" not in entry:
-                return stream
+                return
+    finally:
+        pulling.cancel()
 
 
 async def _remove_image(request: web.Request) -> web.StreamResponse:
@@ -299,11 +301,20 @@ def _image(facts: Any) -> dict[str, Any]:
     }
 
 
-async def _begin(request: web.Request) -> web.StreamResponse:
+async def _stream(
+    request: web.Request, entries: AsyncGenerator[dict[str, Any], None]
+) -> web.StreamResponse:
+    """Send one JSON object a line until there are no more, or until nobody reads them.
+
+    The last line says that it is: a reader can tell an end from a daemon that went away.
+    """
     stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await stream.prepare(request)
+    async with aclosing(entries):
+        try:
+            async for entry in entries:
+                await stream.write(json.dumps(entry).encode() + b"\n")
+            await stream.write(b'{"end": true}\n')
+        except ConnectionResetError:
+            log.debug("stream.left", path=request.path)
     return stream
-
-
-async def _line(stream: web.StreamResponse, entry: dict[str, Any]) -> None:
-    await stream.write(json.dumps(entry).encode() + b"\n")

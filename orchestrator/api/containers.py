@@ -3,7 +3,7 @@
 import asyncio
 import json
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ async def stream_logs(
     follow: bool,
     tail: int | None,
     attached: bool = False,
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """Yield log lines of a stack, oldest first; with ``follow`` go on until the stack is gone.
 
     Restarts and new replicas are followed. With ``attached`` the stream ends when the stack has

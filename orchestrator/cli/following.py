@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.cli.render import say
-from orchestrator.client import Client
+from orchestrator.client import Client, DaemonUnreachableError
+from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
+from orchestrator.settings import Settings
+
+MOST_LOST = 3
+"""How often a daemon may go away under one command before the command gives up."""
 
 TOLD = {
     "image.pulled": "Image {subject} Pulled",
@@ -69,15 +74,39 @@ def follow_until_gone(client: Client, stack: str) -> None:
             raise _failure(client, stack, state)
 
 
+def _entries(client: Client, stack: str) -> Iterator[dict[str, Any]]:
+    """Yield what the daemon tells about a stack; one that goes away is started again.
+
+    What was asked for is written down before anything is done, so that the next daemon goes
+    on with it, and its stream begins with the present state.
+    """
+    lost = 0
+    while True:
+        try:
+            yield from client.stream("GET", f"/v1/stacks/{stack}/events")
+            return
+        except DaemonUnreachableError:
+            lost += 1
+            if lost > MOST_LOST:
+                raise
+            say(" the daemon went away; starting it again")
+            client = connect(Settings.from_environ())
+
+
 def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
-    held: set[str] = set()
-    for entry in client.stream("GET", f"/v1/stacks/{stack}/events"):
+    told_before: set[str] = set()
+    for entry in _entries(client, stack):
         match entry["type"]:
             case "state":
                 for one in entry["held"]:
                     text = f" {one['subject']} waits: {one['reason']}"
-                    if text not in held and one["reason"] != "stopping":
-                        held.add(text)
+                    if text not in told_before and one["reason"] != "stopping":
+                        told_before.add(text)
+                        say(text)
+                for one in entry["errors"]:
+                    text = f" {one['message']}; trying again"
+                    if text not in told_before and not entry["failure"]:
+                        told_before.add(text)
                         say(text)
                 yield entry
             case "event":

@@ -14,6 +14,8 @@ from orchestrator.errors import PyorchError
 
 STDIN, RESIZE, SIGNAL = 0, 1, 2
 STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
+END = {"end": True}
+"""The last line of every stream: without it the daemon went away in the middle."""
 
 
 class DaemonUnreachableError(PyorchError):
@@ -80,13 +82,22 @@ class Client:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield the objects of a stream as they come."""
+        """Yield the objects of a stream as they come, to its end.
+
+        Raises DaemonUnreachableError when the daemon goes away in the middle of it.
+        """
         connection, answer = self._open(method, path, query=query, body=body)
         try:
             while line := answer.readline():
-                yield json.loads(line)
+                entry = json.loads(line)
+                if entry == END:
+                    return
+                yield entry
+        except (http.client.HTTPException, ConnectionError, ValueError) as error:
+            raise DaemonUnreachableError(f"the daemon went away: {error!r}") from None
         finally:
             connection.close()
+        raise DaemonUnreachableError("the daemon went away")
 
     def exec(self, stack: str, query: Mapping[str, Any], body: Any) -> socket.socket:
         """Begin a command in a replica; return the socket frames are spoken over."""

@@ -105,6 +105,8 @@ class ContainerFactory:
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
             labels.SANDBOX: "own" if own else "host",
+            labels.CPUS: str(wanted.cpu_reservation),
+            labels.MEMORY: str(wanted.memory_reservation),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),

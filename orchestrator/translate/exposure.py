@@ -90,7 +90,8 @@ def _running(
 def _ready(service: DesiredService, places: list[Place]) -> list[Place]:
     if service.dns_all:
         return places
-    ready = [place for place in places if place[1] in (Health.NONE, Health.HEALTHY)]
+    well = Health.NONE if service.healthcheck is None else Health.HEALTHY
+    ready = [place for place in places if place[1] is well]
     return ready or places
 
 

@@ -1,11 +1,12 @@
 """Driver facts and stored history → :class:`scheduler.observed.ObservedStack`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
 from orchestrator.translate import labels
 from runtime import types as host
+from scheduler import Reservation
 from scheduler.ids import (
     NetworkName,
     ReplicaId,
@@ -47,14 +48,18 @@ def build_observed(
     view: HostView,
     *,
     references: Mapping[str, str],
+    checked: Collection[str],
     health: Mapping[host.ContainerId, Health],
     histories: Mapping[ReplicaId, ReplicaHistory],
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
+    reserved: Reservation,
 ) -> ObservedStack:
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
     ``references`` maps the image references the stack uses to the ids found for them.
+    ``checked`` are its services with a healthcheck: their replicas are starting until a
+    probe has said something else. ``reserved`` is what other stacks hold of the machine.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -66,17 +71,21 @@ def build_observed(
         filled.add(facts.id)
         sandbox = sandboxes.get(facts.id)
         own = facts.labels.get(labels.SANDBOX) == "own"
+        unknown = Health.STARTING if replica.service in checked else Health.NONE
+        reservation = _reservation(facts)
         replicas.append(
             ObservedReplica(
                 id=replica,
                 revision=Revision(facts.labels.get(labels.REVISION, "")),
                 image=facts.image,
-                phase=_phase(facts, health.get(facts.id, Health.NONE)),
+                phase=_phase(facts, health.get(facts.id, unknown)),
                 attempts=histories.get(replica, ReplicaHistory()).attempts,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
                 sandbox_intact=not own or (sandbox is not None and sandbox.intact),
+                cpu_reservation=reservation.cpus,
+                memory_reservation=reservation.memory,
             )
         )
     members: dict[host.NetworkId, int] = {}
@@ -126,6 +135,27 @@ def build_observed(
         ),
         cpus=float(machine.cpus) if machine else 0.0,
         memory=machine.memory if machine else 0,
+        reserved_cpus=reserved.cpus,
+        reserved_memory=reserved.memory,
+    )
+
+
+def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, Reservation]:
+    """Return what each stack's running containers were promised when they were made."""
+    found: dict[str, Reservation] = {}
+    for facts in containers:
+        if isinstance(facts.phase, host.Running):
+            stack, _ = parse_container_name(facts.id)
+            before, more = found.get(stack, Reservation()), _reservation(facts)
+            found[stack] = Reservation(
+                cpus=before.cpus + more.cpus, memory=before.memory + more.memory
+            )
+    return found
+
+
+def _reservation(facts: host.ContainerFacts) -> Reservation:
+    return Reservation(
+        cpus=float(facts.labels.get(labels.CPUS, 0)), memory=int(facts.labels.get(labels.MEMORY, 0))
     )
 
 

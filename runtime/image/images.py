@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from runtime.drivers import ImageDriver, OnProgress
 from runtime.errors import ConflictError, DriverError, InvalidError, NotFoundError
-from runtime.files import in_thread, read_json, write_atomic
+from runtime.files import drop_staging, in_thread, read_json, write_atomic
 from runtime.image.layers import CHUNK, unpack_layer
 from runtime.image.manifest import (
     MAX_DOCUMENT,
@@ -53,6 +53,12 @@ class Images(ImageDriver):
         self._cache: dict[Digest, ImageFacts] = {}
         self._names: dict[str, Digest] | None = None
         self._pulls: dict[str, asyncio.Task[ImageFacts]] = {}
+
+    def open(self) -> None:
+        """Throw away what an earlier daemon was killed in the middle of."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+        for folder in (self._root, self._blobs):
+            drop_staging(folder)
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from runtime.errors import UnavailableError
-from runtime.files import read_json, write_atomic
+from runtime.files import drop_staging, read_json, write_atomic
 from runtime.process import run
 from runtime.types import Instance, NamedAddresses, NetworkId
 
@@ -32,6 +32,7 @@ class Resolvers:
     def open(self) -> None:
         """Take over the zones an earlier daemon handed out."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        drop_staging(self._folder)
         found = read_json(self._folder / "zones.json") or {}
         for key, number in found.items():
             self._zones[_zone(key)] = int(str(number))

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError
-from runtime.files import in_thread, read_json, write_atomic
+from runtime.files import drop_staging, in_thread, read_json, write_atomic
 from runtime.network import links, netns
 from runtime.network.dns import Resolvers
 from runtime.network.firewall import Firewall
@@ -62,6 +62,7 @@ class Networks(NetworkDriver):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for name in ("networks", "sandboxes"):
             (self._records / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            drop_staging(self._records / name)
         self._namespaces.mkdir(parents=True, exist_ok=True, mode=0o700)
         mark = self._records / "boot"
         if mark.exists() and mark.read_text() != boot:

@@ -24,6 +24,7 @@ from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
+    DriverError,
     NotFoundError,
     UnavailableError,
     UnsupportedError,
@@ -34,8 +35,15 @@ from runtime.oci.bundle import build_bundle, build_process, display_command
 from runtime.oci.conmon import Monitor
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.records import Record, RunState
-from runtime.oci.rootfs import build_mounts, mount_root, unmount_root, write_files
+from runtime.oci.rootfs import (
+    build_mounts,
+    mount_root,
+    unmount_below,
+    unmount_root,
+    write_files,
+)
 from runtime.oci.users import resolve_user
+from runtime.orphans import Orphans
 from runtime.process import run
 from runtime.types import (
     ContainerConfig,
@@ -84,6 +92,8 @@ class Containers(ContainerDriver):
         self._locks: defaultdict[ContainerId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._callbacks: list[OnExit] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.orphans = Orphans(self._main_processes)
+        """To be told whenever a child of this process has ended."""
 
     async def open(self) -> None:
         """Read every record and watch what runs."""
@@ -138,7 +148,11 @@ class Containers(ContainerDriver):
                     "create container", config.id, f"image `{config.image}` is not in the store"
                 )
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
-            await in_thread(self._build, record, image)
+            try:
+                await in_thread(self._build, record, image)
+            except DriverError:
+                await in_thread(self._delete, config.id)
+                raise
             self._records[config.id] = record
 
     @override
@@ -270,6 +284,7 @@ class Containers(ContainerDriver):
 
     @override
     async def sweep(self) -> Sequence[str]:
+        self.orphans.look()
         return await in_thread(self._sweep)
 
     @override
@@ -331,7 +346,10 @@ class Containers(ContainerDriver):
         await in_thread(self._clear_files, container)
 
     def _clear_files(self, container: ContainerId) -> None:
-        shutil.rmtree(self._instance.run / "oci" / container, ignore_errors=True)
+        # A runtime killed in the middle leaves a mount in its own state, which then cannot go.
+        state = self._instance.run / "oci" / container
+        unmount_below(state)
+        shutil.rmtree(state, ignore_errors=True)
         cgroups.remove(self._cgroup(container))
 
     def _delete(self, container: ContainerId) -> None:
@@ -356,8 +374,9 @@ class Containers(ContainerDriver):
                 unmount_root(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 found.append(f"half-made container {folder.name}")
-        for folder in list(self._run.iterdir()):
+        for folder in (*self._run.iterdir(), *(self._instance.run / "oci").iterdir()):
             if folder.name not in known:
+                unmount_below(folder)
                 shutil.rmtree(folder, ignore_errors=True)
         wanted = {self._cgroup(name) for name in self._records}
         wanted |= {self._guess_cgroup(ContainerId(name)) for name in busy}
@@ -396,6 +415,9 @@ class Containers(ContainerDriver):
             stopped=state.stop_by is not None,
             why=state.why,
         )
+
+    def _main_processes(self) -> set[int]:
+        return {state.pid for state in self._states.values() if state.code is None}
 
     def _known(self, container: ContainerId, verb: str) -> Record:
         record = self._records.get(container)

@@ -31,6 +31,7 @@ class RuntimeExec(ExecSession):
         self._scratch = scratch
         self._master = master
         self._chunks: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(64)
+        self._heard_all = False
         self._stderr = b""
         self._readers = [
             asyncio.ensure_future(self._pump(1, process.stdout)),
@@ -61,7 +62,11 @@ class RuntimeExec(ExecSession):
 
     @override
     async def read(self) -> tuple[int, bytes]:
-        return await self._chunks.get()
+        if self._heard_all:
+            return (0, b"")
+        stream, data = await self._chunks.get()
+        self._heard_all = stream == 0
+        return stream, data
 
     @override
     async def write(self, data: bytes) -> None:
@@ -90,7 +95,8 @@ class RuntimeExec(ExecSession):
     @override
     async def signal(self, number: int) -> None:
         pid = self._pid()
-        if pid is not None:
+        # Once the runtime has collected it, its number may be somebody else's.
+        if pid is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 

@@ -6,6 +6,7 @@ the event loop.
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Sequence
@@ -44,6 +45,16 @@ def unmount_root(folder: Path) -> None:
     merged = folder / "merged"
     while merged.is_mount():
         umount2(merged, MNT_DETACH)
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount everything that is mounted somewhere below ``folder``, the last one first."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    for line in reversed(lines):
+        # White space in a path is written as three octal digits (proc_pid_mountinfo(5)).
+        point = re.sub(r"\\([0-7]{3})", lambda one: chr(int(one[1], 8)), line.split()[4])
+        if point.startswith(f"{folder}/"):
+            umount2(point, MNT_DETACH)
 
 
 def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:

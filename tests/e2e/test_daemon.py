@@ -72,3 +72,19 @@ def test_a_second_daemon_is_refused(pyorch):
 
     assert done.code == 100
     assert f"pid {pyorch.daemon_pid()}" in done.err
+
+
+def test_a_daemon_killed_under_a_waiting_up_is_started_again_and_goes_on(pyorch):
+    pyorch.write(
+        "name: one\nservices:\n  a: {image: busybox, command: sleep 1000, stop_grace_period: 0s,"
+        " healthcheck: {test: [CMD, cat, /tmp/ready], interval: 1s, retries: 1000}}\n"
+    )
+    waiting = pyorch.start("up", "-d", "--wait")
+    assert "Started" in next(line for line in waiting.stderr if "Started" in line)
+
+    os.kill(pyorch.daemon_pid(), signal.SIGKILL)
+    assert "starting it again" in next(line for line in waiting.stderr if "again" in line)
+    pyorch.run("-p", "one", "exec", "-T", "a", "touch", "/tmp/ready")
+    _, err = waiting.communicate(timeout=60)
+
+    assert waiting.returncode == 0, err

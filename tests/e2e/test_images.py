@@ -1,62 +1,20 @@
 """Images come from archives, layouts, root filesystems and a real registry."""
 
-import hashlib
-import json
 import shutil
 import subprocess
 import tarfile
 
 import pytest
 
+from tests.images import write_layout
+
 pytestmark = pytest.mark.root
-
-
-def blob(layout, data):
-    digest = hashlib.sha256(data).hexdigest()
-    folder = layout / "blobs" / "sha256"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / digest).write_bytes(data)
-    return {"digest": f"sha256:{digest}", "size": len(data)}
 
 
 @pytest.fixture
 def layout(tmp_path, busybox):
     """An OCI layout of the tiny image."""
-    folder = tmp_path / "layout"
-    layer = blob(folder, busybox.read_bytes())
-    config = blob(
-        folder,
-        json.dumps(
-            {
-                "architecture": "amd64",
-                "os": "linux",
-                "config": {"Cmd": ["sleep", "1000"], "Env": ["COLOUR=green"]},
-                "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
-            }
-        ).encode(),
-    )
-    kind = "application/vnd.oci.image."
-    manifest = blob(
-        folder,
-        json.dumps(
-            {
-                "schemaVersion": 2,
-                "mediaType": kind + "manifest.v1+json",
-                "config": {**config, "mediaType": kind + "config.v1+json"},
-                "layers": [{**layer, "mediaType": kind + "layer.v1.tar"}],
-            }
-        ).encode(),
-    )
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    (folder / "index.json").write_text(
-        json.dumps(
-            {
-                "schemaVersion": 2,
-                "manifests": [{**manifest, "mediaType": kind + "manifest.v1+json"}],
-            }
-        )
-    )
-    return folder
+    return write_layout(tmp_path / "layout", busybox.read_bytes())
 
 
 STACK = "name: x\nservices: {{a: {{image: '{}', stop_grace_period: 0s}}}}\n"
@@ -115,25 +73,6 @@ def test_a_changed_byte_is_found_by_its_digest(bare, layout):
     assert done.code == 1
     assert "digest" in done.err
     assert bare.run("image", "ls", "-q") == ""
-
-
-@pytest.fixture
-def registry(tmp_path, free_port):
-    """A registry on this machine; yields its address."""
-    config = tmp_path / "registry.yml"
-    config.write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path / 'registry'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{free_port}'}}\n"
-    )
-    process = subprocess.Popen(
-        ["docker-registry", "serve", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"127.0.0.1:{free_port}"
-    process.kill()
-    process.wait()
 
 
 def push(layout, reference):

@@ -1,0 +1,364 @@
+"""Containers in memory: their processes do what a test says they do."""
+
+import asyncio
+import itertools
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from typing_extensions import override
+
+from runtime.drivers import ContainerDriver, ExecSession, OnExit
+from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError
+from runtime.testing.faults import Faults
+from runtime.testing.images import FakeImages
+from runtime.testing.volumes import FakeVolumes
+from runtime.types import (
+    ContainerConfig,
+    ContainerFacts,
+    ContainerId,
+    ContainerPhase,
+    Created,
+    ExecConfig,
+    Exited,
+    MountKind,
+    ProbeOutput,
+    Running,
+    VolumeId,
+)
+
+PROBE_OUTPUT = 4096
+NO_SUCH_PROGRAM = 127
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a process does: runs until it is told to end, unless ``code`` is given."""
+
+    code: int | None = None
+    """It ends by itself with this code, after ``lives`` seconds."""
+    lives: float = 0.0
+    output: bytes = b""
+    errors: bytes = b""
+    echoes: bool = False
+    """It sends its input back and ends with 0 at the end of it."""
+    makes: str = ""
+    """A file it makes in the container's root before anything else."""
+    needs: str = ""
+    """A file without which it ends with 1."""
+    signals: Mapping[int, int] = field(default_factory=lambda: {signal.SIGTERM: 143})
+    """Signals it ends at, and with which code; it ignores others."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Box:
+    config: ContainerConfig
+    created_wall: float
+    phase: ContainerPhase = field(default_factory=Created)
+    program: Program = field(default_factory=Program)
+    files: set[str] = field(default_factory=set)
+    sessions: "list[FakeSession]" = field(default_factory=list)
+    end: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeContainers(Faults, ContainerDriver):
+    """Keeps the promises of :class:`ContainerDriver`.
+
+    A main process whose command line is not in ``programs`` is an ordinary server: it runs
+    until SIGTERM. A command run beside it that is not in there does not exist.
+    """
+
+    images: FakeImages
+    volumes: FakeVolumes
+    clock: Callable[[], float]
+    programs: dict[tuple[str, ...], Program] = field(default_factory=dict)
+    probed: list[tuple[ContainerId, float]] = field(default_factory=list)
+    """Every probe and when it began."""
+    leftovers: list[str] = field(default_factory=list)
+    """What the next sweep finds and removes."""
+    _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
+    _callbacks: list[OnExit] = field(default_factory=list)
+    _pids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
+
+    # ── the protocol ─────────────────────────────────────────────────────────────────────
+
+    @override
+    async def list(self) -> tuple[ContainerFacts, ...]:
+        await self.look("list")
+        return tuple(
+            ContainerFacts(
+                id=container,
+                image=box.config.image,
+                labels=box.config.labels,
+                phase=box.phase,
+                created_wall=box.created_wall,
+                log=box.config.log,
+            )
+            for container, box in sorted(self._boxes.items())
+        )
+
+    @override
+    async def create(self, config: ContainerConfig) -> None:
+        await self.change("create", config.id)
+        found = self._boxes.get(config.id)
+        if found is not None:
+            if found.config == config:
+                raise AlreadyExistsError("create container", config.id, "it exists")
+            raise ConflictError("create container", config.id, "it exists with other settings")
+        if self.images.find_now(config.image) is None:
+            raise NotFoundError(
+                "create container", config.id, f"image `{config.image}` is not in the store"
+            )
+        for given in config.mounts:
+            volume = VolumeId(given.source)
+            if given.kind is MountKind.VOLUME and not self.volumes.exists(volume):
+                raise NotFoundError("mount volume", given.source, "it does not exist")
+        self._boxes[config.id] = _Box(config=config, created_wall=self.clock())
+
+    @override
+    async def start(self, container: ContainerId) -> None:
+        await self.change("start", container)
+        box = self._known(container, "start container")
+        if isinstance(box.phase, Running):
+            return
+        image = self.images.find_now(box.config.image)
+        if image is None:
+            raise NotFoundError("start container", container, "its image is gone")
+        run = box.phase.run + 1 if isinstance(box.phase, Exited) else 1
+        entrypoint, command = box.config.entrypoint, box.config.command
+        if entrypoint is None:
+            entrypoint = image.config.entrypoint
+            command = image.config.command if command is None else command
+        box.program = self.programs.get((*entrypoint, *(command or ())), Program())
+        box.phase = Running(pid=next(self._pids), run=run, started=self.clock())
+        code = _begin(box.program, box.files)
+        if code is not None:
+            loop = asyncio.get_running_loop()
+            box.end = loop.call_later(box.program.lives, self._end, box, code)
+
+    @override
+    async def stop(self, container: ContainerId, *, grace: float) -> None:
+        await self.change("stop", container)
+        box = self._boxes.get(container)
+        if box is None or not isinstance(box.phase, Running) or box.phase.stop_by is not None:
+            return
+        box.phase = replace(box.phase, stop_by=self.clock() + grace)
+        image = self.images.find_now(box.config.image)
+        name = box.config.stop_signal or (image.config.stop_signal if image else "") or "SIGTERM"
+        self._deliver(box, int(signal.Signals[name]))
+
+    @override
+    async def kill(self, container: ContainerId) -> None:
+        await self.change("kill", container)
+        box = self._boxes.get(container)
+        if box is None or not isinstance(box.phase, Running):
+            return
+        if box.phase.stop_by is None:
+            box.phase = replace(box.phase, stop_by=self.clock())
+        self._end(box, 128 + signal.SIGKILL)
+
+    @override
+    async def signal(self, container: ContainerId, number: int) -> None:
+        await self.change("signal", container)
+        self._deliver(self._running(container, "signal container"), number)
+
+    @override
+    async def remove(self, container: ContainerId) -> None:
+        await self.change("remove", container)
+        box = self._boxes.get(container)
+        if box is not None and isinstance(box.phase, Running):
+            raise ConflictError("remove container", container, "it runs")
+        self._boxes.pop(container, None)
+
+    @override
+    async def exec(self, container: ContainerId, config: ExecConfig) -> "FakeSession":
+        await self.change("exec", container)
+        return self._exec(self._running(container, "run a command in container"), config)
+
+    @override
+    async def probe(
+        self, container: ContainerId, argv: Sequence[str], *, timeout: float
+    ) -> ProbeOutput:
+        self.probed.append((container, self.clock()))
+        await self.look("probe", container)
+        box = self._running(container, "run a command in container")
+        session = self._exec(box, ExecConfig(argv=tuple(argv)))
+        try:
+            async with asyncio.timeout(timeout):
+                await session.write(b"")
+                code = await session.wait()
+        except TimeoutError:
+            code = -1
+        finally:
+            await session.close()
+        return ProbeOutput(code=code, output=session.printed[:PROBE_OUTPUT])
+
+    @override
+    def on_exit(self, callback: OnExit) -> None:
+        self._callbacks.append(callback)
+
+    @override
+    async def sweep(self) -> Sequence[str]:
+        await self.look("sweep")
+        found, self.leftovers = self.leftovers, []
+        return found
+
+    @override
+    async def close(self) -> None:
+        await self.look("close")
+        self._callbacks.clear()
+
+    # ── what the world does to it ────────────────────────────────────────────────────────
+
+    def end(self, container: ContainerId, code: int, *, oom: bool = False) -> None:
+        """Have a running container end by itself, now."""
+        self._end(self._running(container, "end"), code, oom=oom)
+
+    def reboot(self) -> None:
+        """End everything as a power cut does: nobody sees it, and nobody is told."""
+        for box in self._boxes.values():
+            if isinstance(box.phase, Running):
+                _cut(box)
+                box.phase = Exited(
+                    code=255, run=box.phase.run, at=0.0, lived=0.0, why="host reboot"
+                )
+
+    def names(self) -> tuple[ContainerId, ...]:
+        """Return the id of every container, sorted."""
+        return tuple(sorted(self._boxes))
+
+    def phase(self, container: ContainerId) -> ContainerPhase:
+        """Return the phase :meth:`list` reports of one container."""
+        return self._boxes[container].phase
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    def _known(self, container: ContainerId, verb: str) -> _Box:
+        box = self._boxes.get(container)
+        if box is None:
+            raise NotFoundError(verb, container, "there is no such container")
+        return box
+
+    def _running(self, container: ContainerId, verb: str) -> _Box:
+        box = self._known(container, verb)
+        if not isinstance(box.phase, Running):
+            raise NotFoundError(verb, container, "it does not run")
+        return box
+
+    def _exec(self, box: _Box, config: ExecConfig) -> "FakeSession":
+        program = self.programs.get(config.argv)
+        if program is None:
+            program = Program(
+                code=NO_SUCH_PROGRAM, errors=f"{config.argv[0]}: not found\n".encode()
+            )
+        session = FakeSession(program, code=_begin(program, box.files), tty=config.tty)
+        box.sessions.append(session)
+        return session
+
+    def _deliver(self, box: _Box, number: int) -> None:
+        code = 128 + number if number == signal.SIGKILL else box.program.signals.get(number)
+        if code is not None and isinstance(box.phase, Running):
+            asyncio.get_running_loop().call_soon(self._end_run, box, box.phase.run, code)
+
+    def _end_run(self, box: _Box, run: int, code: int) -> None:
+        if isinstance(box.phase, Running) and box.phase.run == run:
+            self._end(box, code)
+
+    def _end(self, box: _Box, code: int, *, oom: bool = False) -> None:
+        if not isinstance(box.phase, Running):
+            return
+        now = self.clock()
+        box.phase = Exited(
+            code=code,
+            run=box.phase.run,
+            at=now,
+            lived=now - box.phase.started,
+            oom=oom,
+            stopped=box.phase.stop_by is not None,
+        )
+        _cut(box)
+        for callback in self._callbacks:
+            callback(box.config.id)
+
+
+class FakeSession(ExecSession):
+    """A process beside a container's main one."""
+
+    def __init__(self, program: Program, *, code: int | None, tty: bool) -> None:
+        """Run ``program``; ``code`` is what it ends with by itself, if it does."""
+        self.size: tuple[int, int] | None = None
+        self.printed = b""
+        self._program = program
+        self._tty = tty
+        self._chunks: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+        self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._print(1, program.output)
+        self._print(1 if tty else 2, program.errors)
+        if code is not None:
+            asyncio.get_running_loop().call_later(program.lives, self._end, code)
+
+    @override
+    async def read(self) -> tuple[int, bytes]:
+        if self._code.done() and self._chunks.empty():
+            return (0, b"")
+        return await self._chunks.get()
+
+    @override
+    async def write(self, data: bytes) -> None:
+        if self._program.echoes and not self._code.done():
+            if data:
+                self._print(1, data)
+            else:
+                self._end(0)
+
+    @override
+    async def resize(self, columns: int, rows: int) -> None:
+        if self._tty:
+            self.size = (columns, rows)
+
+    @override
+    async def signal(self, number: int) -> None:
+        code = 128 + number if number == signal.SIGKILL else self._program.signals.get(number)
+        if code is not None:
+            self._end(code)
+
+    @override
+    async def wait(self) -> int:
+        return await asyncio.shield(self._code)
+
+    @override
+    async def close(self) -> None:
+        self._end(128 + signal.SIGKILL)
+
+    def cut(self) -> None:
+        """End it with its container."""
+        self._end(128 + signal.SIGKILL)
+
+    def _print(self, stream: int, data: bytes) -> None:
+        if data:
+            self.printed += data
+            self._chunks.put_nowait((stream, data))
+
+    def _end(self, code: int) -> None:
+        if not self._code.done():
+            self._code.set_result(code)
+            self._chunks.put_nowait((0, b""))
+
+
+def _begin(program: Program, files: set[str]) -> int | None:
+    """Do what a program does first; return what it then ends with by itself, if it does."""
+    if program.makes:
+        files.add(program.makes)
+    if program.needs and program.needs not in files:
+        return 1
+    return program.code
+
+
+def _cut(box: _Box) -> None:
+    if box.end is not None:
+        box.end.cancel()
+        box.end = None
+    for session in box.sessions:
+        session.cut()
+    box.sessions.clear()

@@ -1,0 +1,141 @@
+"""Networks, sandboxes and what is published, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from typing_extensions import override
+
+from runtime.drivers import NetworkDriver
+from runtime.errors import ConflictError, NotFoundError
+from runtime.testing.faults import Faults
+from runtime.types import (
+    ContainerId,
+    Exposure,
+    HostFacts,
+    Listener,
+    NetworkConfig,
+    NetworkFacts,
+    NetworkId,
+    SandboxConfig,
+    SandboxFacts,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeNetworks(Faults, NetworkDriver):
+    """Keeps the promises of :class:`NetworkDriver`. The machine is what the test says it is."""
+
+    cpus: int = 2
+    memory: int = 2**33
+    routes: tuple[IPv4Network, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    exposure: Exposure | None = None
+    """What was published last."""
+    leftovers: list[str] = field(default_factory=list)
+    """What the next sweep finds and removes."""
+    _networks: dict[NetworkId, NetworkFacts] = field(default_factory=dict)
+    _sandboxes: dict[ContainerId, SandboxFacts] = field(default_factory=dict)
+    _zones: dict[tuple[NetworkId, ...], int] = field(default_factory=dict)
+
+    # ── the protocol ─────────────────────────────────────────────────────────────────────
+
+    @override
+    async def list(self) -> tuple[NetworkFacts, ...]:
+        await self.look("list")
+        return tuple(facts for _, facts in sorted(self._networks.items()))
+
+    @override
+    async def create(self, config: NetworkConfig) -> None:
+        await self.change("create", config.id)
+        found = self._networks.get(config.id)
+        if found is not None and found.config.subnet != config.subnet:
+            raise ConflictError(
+                "create network", config.id, f"it exists with subnet {found.config.subnet}"
+            )
+        for other in self._networks.values():
+            if other.config.id != config.id and other.config.subnet.overlaps(config.subnet):
+                raise ConflictError(
+                    "create network",
+                    config.id,
+                    f"{config.subnet} overlaps network `{other.config.id}`",
+                )
+        self._networks[config.id] = NetworkFacts(config=config)
+
+    @override
+    async def remove(self, network: NetworkId) -> None:
+        await self.change("remove", network)
+        for sandbox in self._sandboxes.values():
+            if any(place.network == network for place in sandbox.config.attachments):
+                raise ConflictError(
+                    "remove network", network, f"`{sandbox.config.id}` is still attached to it"
+                )
+        self._networks.pop(network, None)
+
+    @override
+    async def list_sandboxes(self) -> tuple[SandboxFacts, ...]:
+        await self.look("list_sandboxes")
+        return tuple(facts for _, facts in sorted(self._sandboxes.items()))
+
+    @override
+    async def create_sandbox(self, config: SandboxConfig) -> Path:
+        await self.change("create_sandbox", config.id)
+        for place in config.attachments:
+            if place.network not in self._networks:
+                raise NotFoundError("attach to network", place.network, "it does not exist")
+        netns = Path("/nowhere/netns") / config.id
+        self._sandboxes[config.id] = SandboxFacts(config=config, netns=netns)
+        return netns
+
+    @override
+    async def remove_sandbox(self, container: ContainerId) -> None:
+        await self.change("remove_sandbox", container)
+        self._sandboxes.pop(container, None)
+
+    @override
+    async def publish(self, exposure: Exposure) -> None:
+        await self.change("publish")
+        self.exposure = exposure
+
+    @override
+    def nameserver(self, networks: Sequence[NetworkId]) -> str:
+        number = self._zones.setdefault(tuple(sorted(networks)), len(self._zones) + 1)
+        return f"169.254.42.{number}"
+
+    @override
+    async def host(self) -> HostFacts:
+        await self.look("host")
+        return HostFacts(
+            cpus=self.cpus, memory=self.memory, routes=self.routes, listeners=self.listeners
+        )
+
+    @override
+    async def sweep(self) -> Sequence[str]:
+        await self.look("sweep")
+        found, self.leftovers = self.leftovers, []
+        return found
+
+    @override
+    async def close(self) -> None:
+        await self.look("close")
+
+    # ── what the world does to it ────────────────────────────────────────────────────────
+
+    def lose_bridge(self, network: NetworkId) -> None:
+        """Take a network's bridge away, as `ip link del` would."""
+        config = self._networks[network].config
+        self._networks[network] = NetworkFacts(config=config, intact=False)
+
+    def lose_link(self, container: ContainerId) -> None:
+        """Take a sandbox's links away, as `ip link del` would."""
+        facts = self._sandboxes[container]
+        self._sandboxes[container] = SandboxFacts(
+            config=facts.config, netns=facts.netns, intact=False
+        )
+
+    def lose_everything(self) -> None:
+        """Take networks and sandboxes away, as a reboot would."""
+        self._networks.clear()
+        self._sandboxes.clear()
+        self.exposure = None

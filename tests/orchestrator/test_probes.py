@@ -1,0 +1,187 @@
+"""Healthchecks: when they run, what they add up to, and whom a change wakes."""
+
+import asyncio
+import itertools
+from ipaddress import IPv4Address
+
+import pytest
+
+from runtime.errors import UnavailableError
+from runtime.testing import Gate, Program
+from runtime.types import ContainerId
+
+DB = ContainerId("shop.db.1")
+CHECKED = """
+name: shop
+services:
+  db:
+    image: app
+    restart: always
+    healthcheck: {test: [CMD, check], interval: 10s, timeout: 3s, retries: 2}
+"""
+
+
+def moments(world):
+    started = world.containers.phase(DB).started
+    return [round(moment - started, 2) for name, moment in world.containers.probed if name == DB]
+
+
+def answer(world, **program):
+    world.containers.programs[("check",)] = Program(**program)
+
+
+async def unhealthy(world):
+    return await world.until(lambda state: "unhealthy" in state["failure"])
+
+
+async def test_the_first_probe_is_immediate_and_health_settles_the_stack(world):
+    answer(world, code=0)
+
+    async with world.daemon():
+        await world.up(CHECKED)
+        settled = asyncio.get_running_loop().time() - world.containers.phase(DB).started
+        await asyncio.sleep(25)
+
+    assert settled == pytest.approx(0.0, abs=0.01)
+    assert moments(world) == [0.0, 10.0, 20.0]
+
+
+async def test_a_replica_nobody_has_probed_yet_is_neither_ready_nor_settled(world):
+    answer(world, code=0)
+    gate = world.containers.gates["probe", DB] = Gate()
+
+    async with world.daemon():
+        await world.apply(CHECKED)
+        await gate.arrived.wait()
+        state = await world.until(lambda state: state["reported"])
+        gate.open()
+        after = await world.settled()
+
+    assert not state["settled"]
+    assert state["replicas"][0]["health"] == "starting"
+    assert after["replicas"][0]["health"] == "healthy"
+
+
+async def test_after_a_daemon_comes_back_all_that_runs_answers_until_it_is_probed(world):
+    answer(world, code=0)
+    text = CHECKED.replace("image: app", "image: app\n    scale: 2")
+    async with world.daemon():
+        await world.up(text)
+    before = answering(world, "db")
+
+    gates = [Gate(), Gate()]
+    world.containers.gates = {("probe", f"shop.db.{n + 1}"): gates[n] for n in range(2)}
+    async with world.daemon():
+        await gates[0].arrived.wait()
+        unknown = answering(world, "db")
+
+    assert unknown == before
+
+
+async def test_the_first_probes_come_quickly_and_only_those_after_them_count(world):
+    answer(world, code=1)
+
+    async with world.daemon() as daemon:
+        await world.apply(CHECKED)
+        await asyncio.sleep(0.9)
+        after_the_ramp = daemon.reconciler.prober.health[DB].value, moments(world)
+        await unhealthy(world)
+
+    assert after_the_ramp == ("starting", [0.0, 0.1, 0.35, 0.85])
+    assert len(moments(world)) == 4 + 2
+
+
+async def test_a_probe_that_takes_too_long_has_failed(world):
+    answer(world)
+
+    async with world.daemon() as daemon:
+        await world.apply(CHECKED)
+        await unhealthy(world)
+        last = daemon.reconciler.prober.last_output(DB)
+
+    assert last.code == -1
+
+
+async def test_failures_in_a_row_make_it_unhealthy_and_one_success_healthy(world):
+    answer(world, code=0)
+    async with world.daemon() as daemon:
+        await world.up(CHECKED)
+        answer(world, code=1)
+        await asyncio.sleep(10.5)
+        one_failure = daemon.reconciler.prober.health[DB].value
+        await unhealthy(world)
+        answer(world, code=0)
+        await world.settled()
+        again = daemon.reconciler.prober.health[DB].value
+
+    assert (one_failure, again) == ("healthy", "healthy")
+
+
+async def test_a_change_of_health_wakes_the_stack_and_changes_who_answers(world):
+    answer(world, code=0)
+    text = CHECKED.replace("image: app", "image: app\n    scale: 2")
+
+    async with world.daemon():
+        await world.up(text)
+        both = answering(world, "db")
+        world.containers.failures["probe", "shop.db.2"] = UnavailableError("probe", "db", "no")
+        await unhealthy(world)
+        one = answering(world, "db")
+
+    assert len(both) == 2
+    assert len(one) == 1
+    assert set(one) < set(both)
+
+
+def answering(world, name):
+    found = [one.addresses for one in world.host.networks.exposure.names if one.name == name]
+    (addresses,) = found
+    assert all(isinstance(address, IPv4Address) for address in addresses)
+    return addresses
+
+
+async def test_a_new_run_begins_anew(world):
+    answer(world, code=0)
+    async with world.daemon() as daemon:
+        await world.up(CHECKED)
+        await asyncio.sleep(35)
+        gate = world.containers.gates["probe", DB] = Gate()
+        world.containers.end(DB, 1)
+        await gate.arrived.wait()
+        anew = daemon.reconciler.prober.health[DB].value
+        gate.open()
+        await world.settled()
+
+    assert anew == "starting"
+    assert world.runs() == {DB: 2}
+
+
+async def test_one_replica_is_probed_once_at_a_time(world):
+    answer(world)
+
+    async with world.daemon():
+        await world.apply(CHECKED)
+        await asyncio.sleep(60)
+
+    gaps = [after - before for before, after in itertools.pairwise(moments(world))]
+    assert min(gaps) >= 3.0
+
+
+async def test_nothing_is_probed_in_a_stack_that_goes_down(world):
+    answer(world, code=0)
+    async with world.daemon():
+        await world.up(CHECKED)
+        await world.down()
+        count = len(world.containers.probed)
+        await asyncio.sleep(60)
+
+    assert len(world.containers.probed) == count
+
+
+async def test_a_check_that_cannot_be_run_is_a_failed_one(world):
+    async with world.daemon() as daemon:
+        await world.apply(CHECKED)
+        await unhealthy(world)
+        last = daemon.reconciler.prober.last_output(DB)
+
+    assert last.code == 127

@@ -1,0 +1,281 @@
+"""The real drivers keep their promises on this machine, and leave nothing on it."""
+
+import os
+import secrets
+import subprocess
+import tarfile
+from contextlib import AsyncExitStack
+from ipaddress import IPv4Network
+
+import pytest
+
+from orchestrator.settings import Settings
+from runtime.errors import InvalidError
+from runtime.image import Images
+from runtime.network import Networks
+from runtime.network.names import bridge_name, veth_name
+from runtime.oci import Containers
+from runtime.testing.contract import (
+    ContainerContract,
+    ImageContract,
+    NetworkContract,
+    VolumeContract,
+)
+from runtime.testing.contract import containers as contract
+from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
+from runtime.testing.contract.volumes import DATA
+from runtime.types import Running
+from runtime.volumes import Volumes
+from tests.images import write_layout
+from tests.leaks import find_leaks
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+async def instance(tmp_path):
+    """A pyorch of the test's own; nothing of it may be left on the host."""
+    settings = Settings(
+        name=f"c{secrets.token_hex(3)}", data=tmp_path / "data", run=tmp_path / "run"
+    )
+    settings.run.mkdir()
+    settings.data.mkdir()
+    yield settings.instance()
+    assert find_leaks(settings.instance()) == []
+
+
+@pytest.fixture
+async def opened(instance):
+    """Closes what a test opened, the last one first."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def images(instance, opened):
+    """The instance's image store, empty."""
+    driver = Images(instance)
+    opened.push_async_callback(driver.close)
+    return driver
+
+
+class TestRealContainers(ContainerContract):
+    @pytest.fixture
+    async def driver(self, instance, images, opened):
+        async def clean():
+            # Whoever holds them now: the driver of the test, or the one it opened after it.
+            last = await self.open(instance, images)
+            for found in await last.list():
+                await last.kill(found.id)
+                await last.remove(found.id)
+            await last.close()
+
+        opened.push_async_callback(clean)
+        driver = await self.open(instance, images)
+        opened.push_async_callback(driver.close)
+        return driver
+
+    @pytest.fixture
+    async def image(self, images, busybox):
+        return (await images.import_rootfs(busybox, name="busybox")).id
+
+    @pytest.fixture
+    def reopen(self, instance, images, driver, opened):
+        async def close_and_open():
+            await driver.close()
+            other = await self.open(instance, images)
+            opened.push_async_callback(other.close)
+            return other
+
+        return close_and_open
+
+    async def open(self, instance, images):
+        driver = Containers(instance, images, Volumes(instance))
+        await driver.open()
+        return driver
+
+    async def test_logs_outlive_their_container(self, driver, image, tmp_path):
+        ends = contract.Ends(driver)
+        config = contract.container(contract.WEB, image, tmp_path, *contract.TALKING)
+        await contract.run(driver, config)
+        await ends.wait(contract.WEB)
+
+        await driver.remove(contract.WEB)
+
+        log = (config.log / "1.log").read_text()
+        assert "out" in log
+        assert "err" in log
+
+    async def test_a_probe_that_takes_too_long_leaves_no_process(self, driver, image, tmp_path):
+        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
+        await contract.run(driver, config)
+
+        await driver.probe(contract.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
+
+        everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
+        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        assert b"sleep\x001000" in seen.output
+        assert b"sleep\x0077" not in seen.output
+        assert isinstance(await contract.phase(driver), Running)
+
+
+class TestRealImages(ImageContract):
+    @pytest.fixture
+    def driver(self, images):
+        return images
+
+    @pytest.fixture
+    def rootfs(self, busybox):
+        return busybox
+
+    @pytest.fixture
+    def layout(self, tmp_path, busybox):
+        return write_layout(tmp_path / "layout", busybox.read_bytes())
+
+    @pytest.fixture
+    def archive(self, tmp_path, layout):
+        return pack(layout, tmp_path / "archive.tar")
+
+    @pytest.fixture
+    def broken(self, tmp_path, busybox):
+        layout = write_layout(tmp_path / "broken", busybox.read_bytes())
+        biggest = max((layout / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+        data = bytearray(biggest.read_bytes())
+        data[5000] ^= 1
+        biggest.write_bytes(data)
+        return pack(layout, tmp_path / "broken.tar")
+
+    @pytest.fixture
+    def remote(self, registry, layout):
+        # A registry that is still starting refuses: skopeo asks again.
+        flags = ["-q", "--retry-times", "5", "--dest-tls-verify=false"]
+        target = f"{registry}/tiny:1"
+        subprocess.run(
+            ["skopeo", "copy", *flags, f"oci:{layout}", f"docker://{target}"], check=True
+        )
+        return target
+
+    async def test_a_broken_archive_leaves_no_layer(self, driver, broken, instance):
+        with pytest.raises(InvalidError):
+            await driver.load(broken, name="tiny")
+
+        left = [path for path in (instance.data / "images").rglob("*") if path.is_file()]
+        assert left == []
+
+
+class TestRealNetworks(NetworkContract):
+    @pytest.fixture
+    async def driver(self, instance, opened):
+        async def clean():
+            last = await self.open(instance)
+            for found in await last.list_sandboxes():
+                await last.remove_sandbox(found.config.id)
+            for found in await last.list():
+                await last.remove(found.config.id)
+            await last.close()
+
+        opened.push_async_callback(clean)
+        driver = await self.open(instance)
+        opened.push_async_callback(driver.close)
+        return driver
+
+    @pytest.fixture
+    def subnets(self):
+        # Of the block for benchmarks (RFC 2544), which nobody routes.
+        both = IPv4Network(f"198.18.{secrets.randbelow(256)}.{secrets.randbelow(8) * 32}/27")
+        return list(both.subnets())
+
+    @pytest.fixture
+    def stray(self, instance):
+        name = f"pov{secrets.token_hex(4)}"
+        subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
+        alias = f"{instance.alias}stray"
+        subprocess.run(["ip", "link", "set", name, "alias", alias], check=True)
+        return name
+
+    @pytest.fixture
+    def lose_bridge(self, instance):
+        async def lose(name):
+            delete_link(bridge_name(instance, name))
+
+        return lose
+
+    @pytest.fixture
+    def lose_link(self, instance):
+        async def lose(container):
+            delete_link(veth_name(instance, container, FRONT))
+
+        return lose
+
+    @pytest.fixture
+    def reopen(self, instance, driver, opened):
+        async def close_and_open():
+            await driver.close()
+            other = await self.open(instance)
+            opened.push_async_callback(other.close)
+            return other
+
+        return close_and_open
+
+    async def open(self, instance):
+        driver = Networks(instance)
+        await driver.open()
+        return driver
+
+    async def test_mending_keeps_the_namespace(self, driver, subnets, lose_link):
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        path = await driver.create_sandbox(sandbox(WEB, front))
+        before = os.stat(path).st_ino
+
+        await lose_link(WEB)
+        await driver.create_sandbox(sandbox(WEB, front))
+
+        assert os.stat(path).st_ino == before
+
+    async def test_what_no_record_accounts_for_is_swept(self, driver, instance, stray):
+        swept = await driver.sweep()
+
+        assert swept == [f"link {stray} ({instance.alias}stray)"]
+
+
+class TestRealVolumes(VolumeContract):
+    @pytest.fixture
+    async def driver(self, instance, opened):
+        driver = Volumes(instance)
+
+        async def clean():
+            for found in await driver.list():
+                await driver.remove(found.id)
+
+        opened.push_async_callback(clean)
+        return driver
+
+    async def test_the_content_of_a_volume_that_exists_is_kept(self, driver):
+        await driver.create(DATA, {})
+        (found,) = await driver.list()
+        (found.path / "precious").write_text("data")
+
+        await driver.create(DATA, {})
+
+        assert (found.path / "precious").read_text() == "data"
+
+    async def test_the_content_of_a_removed_volume_is_gone(self, driver):
+        await driver.create(DATA, {})
+        (found,) = await driver.list()
+        (found.path / "precious").write_text("data")
+        await driver.remove(DATA)
+
+        await driver.create(DATA, {})
+
+        assert list(found.path.iterdir()) == []
+
+
+def delete_link(name):
+    subprocess.run(["ip", "link", "del", name], check=True)
+
+
+def pack(layout, target):
+    with tarfile.open(target, "w") as archive:
+        archive.add(layout, arcname=".")
+    return target

@@ -1,0 +1,268 @@
+"""Replicas the machine has no room for are held; what runs is left alone."""
+
+from dataclasses import replace
+
+import pytest
+from builders import NOW, host, replica, service, stack
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from world import CPUS, GIB, MEMORY, World, hosts, some_cpus, some_memory, stacks
+
+from scheduler import Failed, Reservation, plan_stack, reserve, settled
+from scheduler.actions import KillReplica, RemoveReplica, StopReplica
+from scheduler.desired import Dependency, Intent, RestartMode, RestartPolicy
+from scheduler.ids import ServiceName
+from scheduler.observed import Created, Exited, Running, Stopping
+
+ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
+
+
+def plan(desired, observed):
+    return str(plan_stack(desired, observed, now=NOW))
+
+
+# ── examples ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_replicas_that_do_not_fit_are_held_with_the_sum():
+    wanted = stack(service(replicas=3, cpu_reservation=0.75))
+
+    found = plan_stack(wanted, host(), now=NOW)
+
+    assert str(found) == (
+        "#1 create web.1: slot is empty\n"
+        "#2 start web.1 after #1: slot is empty\n"
+        "#3 create web.2: slot is empty\n"
+        "#4 start web.2 after #3: slot is empty\n"
+        "held web.3: needs 0.75 cpus: 0.5 of 2 free, 1.5 reserved"
+    )
+    (held,) = found.held
+    assert held.stuck
+    assert held.hint == "reserve less, run fewer replicas, or take another stack down"
+
+
+def test_memory_is_counted_too():
+    wanted = stack(service(replicas=2, memory_reservation=5 * GIB))
+
+    assert plan(wanted, host()) == (
+        "#1 create web.1: slot is empty\n"
+        "#2 start web.1 after #1: slot is empty\n"
+        "held web.2: needs 5 GiB of memory: 3 GiB of 8 GiB free, 5 GiB reserved"
+    )
+
+
+def test_what_other_stacks_hold_is_not_free():
+    wanted = stack(service(cpu_reservation=1.0))
+
+    assert plan(wanted, host(reserved_cpus=1.5)) == (
+        "held web.1: needs 1 cpus: 0.5 of 2 free, 1.5 reserved"
+    )
+
+
+def test_fractions_that_fill_the_machine_exactly_fit():
+    wanted = stack(service(replicas=20, cpu_reservation=0.1))
+
+    assert plan_stack(wanted, host(), now=NOW).held == ()
+
+
+def test_one_that_does_not_fit_does_not_keep_smaller_ones_out():
+    wanted = stack(service("big", cpu_reservation=5.0), service("small", cpu_reservation=0.5))
+
+    assert plan(wanted, host()) == (
+        "#1 create small.1: slot is empty\n"
+        "#2 start small.1 after #1: slot is empty\n"
+        "held big.1: needs 5 cpus: 2 of 2 free, 0 reserved"
+    )
+
+
+def test_what_runs_is_never_stopped_for_want_of_room():
+    wanted = stack(service(replicas=2, cpu_reservation=3.0))
+    running = [replica(slot, cpu_reservation=3.0) for slot in (1, 2)]
+
+    assert plan(wanted, host(*running)) == ""
+
+
+def test_a_larger_revision_that_does_not_fit_leaves_the_old_one_running():
+    wanted = stack(service(cpu_reservation=3.0))
+
+    assert plan(wanted, host(replica(1, revision="r0", cpu_reservation=1.0))) == (
+        "held web.1: needs 3 cpus: 1 of 2 free, 1 reserved"
+    )
+
+
+def test_a_larger_revision_may_use_the_room_of_the_one_it_replaces():
+    wanted = stack(service(cpu_reservation=1.5))
+
+    assert plan(wanted, host(replica(1, revision="r0", cpu_reservation=1.0))) == (
+        "#1 stop web.1: revision r0 is not r1"
+    )
+
+
+def test_room_that_is_about_to_be_left_is_waited_for():
+    wanted = stack(service(cpu_reservation=1.5))
+    leaving = replica(1, Stopping(until=NOW + 5), service="old", cpu_reservation=1.0)
+
+    found = plan_stack(wanted, host(leaving), now=NOW)
+
+    assert str(found) == (
+        "held old.1: stopping\nheld web.1: needs 1.5 cpus: 1 of 2 free, 1 reserved"
+    )
+    assert not any(held.stuck for held in found.held)
+
+
+def test_one_that_crashed_comes_before_a_slot_that_was_never_filled():
+    crashed = replica(1, Exited(code=1, at=NOW - 1, lived=60.0), service="z", cpu_reservation=1.5)
+    wanted = stack(
+        service("a", cpu_reservation=1.5), service("z", cpu_reservation=1.5, restart=ALWAYS)
+    )
+
+    assert plan(wanted, host(crashed)) == (
+        "#1 start z.1: exited with 1, restart 1\n"
+        "held a.1: needs 1.5 cpus: 0.5 of 2 free, 1.5 reserved"
+    )
+
+
+def test_one_that_has_done_its_job_holds_nothing():
+    done = replica(1, Exited(code=0, at=NOW - 1), service="job", cpu_reservation=2.0)
+    wanted = stack(service("job", cpu_reservation=2.0), service(cpu_reservation=2.0))
+
+    assert plan(wanted, host(done)) == (
+        "#1 create web.1: slot is empty\n#2 start web.1 after #1: slot is empty"
+    )
+
+
+def test_one_that_waits_for_another_keeps_its_place():
+    after = Dependency(service=ServiceName("web"))
+    wanted = stack(
+        service(cpu_reservation=1.0),
+        service("late", cpu_reservation=1.0, dependencies=(after,)),
+        service("zoo", cpu_reservation=1.0),
+    )
+    created = replica(1, Created(), service="late", cpu_reservation=1.0)
+
+    assert "held zoo.1: needs 1 cpus" in plan(wanted, host(created))
+    assert reserve(wanted, host(created), now=NOW) == Reservation(cpus=2.0)
+
+
+def test_a_machine_of_unknown_size_has_room_for_everything():
+    wanted = stack(service(cpu_reservation=100.0))
+
+    assert plan_stack(wanted, host(cpus=0.0, memory=0), now=NOW).held == ()
+
+
+def test_a_full_machine_still_takes_what_reserves_nothing():
+    assert plan_stack(stack(service()), host(reserved_cpus=9.0), now=NOW).held == ()
+
+
+def test_a_stack_without_room_has_failed_and_says_why():
+    wanted = stack(service(cpu_reservation=3.0))
+    observed = host()
+
+    verdict = settled(wanted, observed, plan_stack(wanted, observed, now=NOW))
+
+    assert isinstance(verdict, Failed)
+    assert "web.1: needs 3 cpus" in verdict.reason
+
+
+@pytest.mark.parametrize("intent", [Intent.STOP, Intent.REMOVE])
+def test_a_stack_that_goes_holds_what_still_runs(intent):
+    wanted = stack(service(replicas=3, cpu_reservation=0.5), intent=intent)
+    gone = replica(2, Exited(code=0, at=NOW), cpu_reservation=0.5)
+
+    held = reserve(wanted, host(replica(1, cpu_reservation=0.5), gone), now=NOW)
+
+    assert held == Reservation(cpus=0.5)
+
+
+# ── properties ───────────────────────────────────────────────────────────────────────────
+
+
+@st.composite
+def crowded(draw):
+    """A host on which things run already, of this stack and of others."""
+    found = draw(hosts)
+    return replace(
+        found,
+        replicas=tuple(
+            replace(one, cpu_reservation=draw(some_cpus), memory_reservation=draw(some_memory))
+            for one in found.replicas
+        ),
+        reserved_cpus=draw(some_cpus),
+        reserved_memory=draw(some_memory),
+    )
+
+
+def reserved(world):
+    running = [one for one in world.replicas.values() if isinstance(one.phase, Running | Stopping)]
+    return (
+        round(sum(one.cpu_reservation for one in running) + world.others.reserved_cpus, 6),
+        sum(one.memory_reservation for one in running) + world.others.reserved_memory,
+    )
+
+
+@given(desired=stacks(reserving=True), host=crowded())
+@settings(max_examples=200, deadline=None)
+def test_starts_never_reserve_more_than_the_machine_has(desired, host):
+    world = World(desired, host)
+    cpus, memory = reserved(world)
+
+    for _ in world.passes():
+        now_cpus, now_memory = reserved(world)
+        assert now_cpus <= max(cpus, CPUS)
+        assert now_memory <= max(memory, MEMORY)
+        cpus, memory = now_cpus, now_memory
+
+
+@given(desired=stacks(reserving=True), host=crowded())
+@settings(deadline=None)
+def test_it_settles_with_everything_running_that_is_not_held_for_want_of_room(desired, host):
+    world = World(desired, host)
+
+    *_, last = world.passes()
+
+    assert last.steps == ()
+    held = {one.subject for one in last.held}
+    for service_ in desired.services:
+        for slot in range(1, service_.replicas + 1):
+            name = f"{service_.name}.{slot}"
+            found = next((one for one in world.replicas.values() if str(one.id) == name), None)
+            assert name in held or (found is not None and isinstance(found.phase, Running))
+
+
+@given(desired=stacks(reserving=True), host=crowded())
+@settings(deadline=None)
+def test_nothing_that_runs_as_wanted_is_stopped(desired, host):
+    world = World(desired, host)
+    fine = {
+        one.id
+        for one in world.observe().replicas
+        if isinstance(one.phase, Running)
+        and one.id.service in world.services
+        and one.id.slot <= world.services[one.id.service].replicas
+        and one.revision == world.services[one.id.service].revision
+    }
+
+    plan = plan_stack(desired, world.observe(), now=world.now)
+
+    stopped = {
+        step.action.replica
+        for step in plan.steps
+        if isinstance(step.action, StopReplica | KillReplica | RemoveReplica)
+    }
+    assert not stopped & fine
+
+
+@given(desired=stacks(reserving=True), host=crowded(), shuffle=st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_of_the_report_changes_nobodys_room(desired, host, shuffle):
+    reported, services = list(host.replicas), list(desired.services)
+    shuffle.shuffle(reported)
+    shuffle.shuffle(services)
+    other = replace(desired, services=tuple(services))
+
+    plan = plan_stack(other, replace(host, replicas=tuple(reported)), now=NOW)
+
+    assert plan == plan_stack(desired, host, now=NOW)
+    assert reserve(other, replace(host, replicas=tuple(reported)), now=NOW) == reserve(
+        desired, host, now=NOW
+    )
