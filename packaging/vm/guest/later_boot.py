@@ -47,7 +47,7 @@ def _story(boot: str) -> Iterator[str]:
             continue
         entry = json.loads(line)
         if entry["event"] in ("replica.started", "replica.stopping"):
-            yield f"{entry['replica'].rpartition('.')[0]} {entry['event'].partition('.')[2]}"
+            yield f"{entry['subject'].rpartition('.')[0]} {entry['event'].partition('.')[2]}"
         elif entry["event"] == "health.changed" and entry["health"] == "healthy":
             yield f"{entry['container'].split('.')[1]} healthy"
 
