@@ -139,6 +139,18 @@ class Pyorch:
                     found.append(int(folder.name))
         return sorted(found)
 
+    def main_process(self, container: str) -> int:
+        """Return the host's id of the first process of e.g. ``shop/web.1``: not a probe's."""
+        for pid in self.processes(container):
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+            except FileNotFoundError:
+                continue
+            inside = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+            if inside.split()[-1] == "1":
+                return pid
+        raise AssertionError(f"{container} has no main process")
+
     def daemon_pid(self) -> int:
         """Return the process id of the daemon that runs."""
         return int((self.settings.data / "daemon.lock").read_text())

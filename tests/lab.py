@@ -198,7 +198,7 @@ class Lab:
 
     def query_at(self, container: str, server: str, name: str, kind: int = A) -> Answer:
         """Ask a certain resolver, from inside a container's namespace."""
-        path = Path(f"/proc/{self.pyorch.processes(container)[0]}/ns/net")
+        path = Path(f"/proc/{self.pyorch.main_process(container)}/ns/net")
         with run_inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as channel:
             channel.settimeout(2.0)
             channel.connect((server, 53))

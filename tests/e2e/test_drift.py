@@ -34,7 +34,7 @@ def net(lab):
 
 
 def pids(lab):
-    return [lab.pyorch.processes(name) for name in ("net/web.1", "net/app.1")]
+    return [lab.pyorch.main_process(name) for name in ("net/web.1", "net/app.1")]
 
 
 def links(lab, kind, *more):
@@ -145,7 +145,7 @@ def test_it_is_mended_when(net, damage):
     ids=lambda damage: damage.__name__,
 )
 def test_connections_outlive(net, damage):
-    path = Path(f"/proc/{net.pyorch.processes('net/app.1')[0]}/ns/net")
+    path = Path(f"/proc/{net.pyorch.main_process('net/app.1')}/ns/net")
     address = net.address("net", "net-web-1", "net_default")
     near = run_inside(path, lambda: socket.create_connection((address, 80), 20))
     far = run_inside(net.path("stranger"), lambda: socket.create_connection((HOST, 8080), 20))

@@ -166,7 +166,7 @@ def test_two_stacks_do_not_know_or_reach_each_other(lab):
     with pytest.raises(TimeoutError):
         lab.query_at("one/one.1", server, "two")
     assert lab.from_container("one", "one", theirs, 80) == ""
-    path = Path(f"/proc/{lab.pyorch.processes('one/one.1')[0]}/ns/net")
+    path = Path(f"/proc/{lab.pyorch.main_process('one/one.1')}/ns/net")
     with run_inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as channel:
         channel.settimeout(0.5)
         channel.sendto(b"x", (theirs, 80))
@@ -177,7 +177,7 @@ def test_two_stacks_do_not_know_or_reach_each_other(lab):
 def test_a_container_cannot_speak_under_a_foreign_address(lab):
     lab.pyorch.write(f"name: liar\nservices:\n  a: {{ {SLEEPER} }}\n")
     lab.pyorch.run("up", "-d", "--wait")
-    path = Path(f"/proc/{lab.pyorch.processes('liar/a.1')[0]}/ns/net")
+    path = Path(f"/proc/{lab.pyorch.main_process('liar/a.1')}/ns/net")
     lab.run("host", "ip", "address", "add", "198.18.9.9/32", "dev", "lo")
 
     def lie():

@@ -15,6 +15,8 @@ from tests.lab import HOST, STRANGER, WITH_PYTHON, accept, eventually
 
 pytestmark = pytest.mark.root
 
+ME = Path("/proc/self/comm").read_text().strip()
+
 
 def answering(**services):
     """Return a stack file of services that answer with their names."""
@@ -107,7 +109,7 @@ def test_what_is_published_on_loopback_stays_on_the_host(lab):
 def test_a_container_does_not_reach_the_hosts_loopback(web):
     listener = run_inside(web.path("host"), lambda: socket.create_server(("127.0.0.1", 9999)))
     with listener:
-        pid = web.pyorch.processes("net/web.1")[0]
+        pid = web.pyorch.main_process("net/web.1")
 
         def connect():
             # The way round the container's own loopback: out by the link, to the gateway.
@@ -138,7 +140,7 @@ def test_internal_networks_reach_nothing_and_are_reached_by_nobody(lab):
     eventually(lambda: lab.from_container("net", "b", "a", 80), lambda a: a.startswith("a-1"))
 
     # A container of an internal network has no way out. One that made itself one:
-    path = Path(f"/proc/{lab.pyorch.processes('net/a.1')[0]}/ns/net")
+    path = Path(f"/proc/{lab.pyorch.main_process('net/a.1')}/ns/net")
     gateway = str(IPv4Address(int(IPv4Address(address)) & ~63) + 1)
     run_inside(path, lambda: _ip("route", "add", "default", "via", gateway))
     ear, mouth = (
@@ -307,7 +309,7 @@ def test_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
         done = lab.pyorch.try_("up", "-d", "--wait")
 
         assert done.code == 1
-        assert f"port 8080 is in use by pytest (pid {os.getpid()})" in done.err
+        assert f"port 8080 is in use by {ME} (pid {os.getpid()})" in done.err
         assert lab.pyorch.ps("net")["net-b-1"]["State"] == "running"
     # A pass that began before the port was free may still tell of its holder.
     lab.pyorch.try_("up", "-d")
