@@ -11,6 +11,9 @@ CGROUPS = Path("/sys/fs/cgroup")
 KEPT_IN_DATA = {"images", "state.db", "state.db-wal", "state.db-shm"}
 """Files of the data directory that outlive every stack."""
 
+KEPT_IN_RUN = {".cache"}
+"""crun's compiled seccomp filters: of no stack, and gone with the next boot."""
+
 
 def find_leaks(instance: Instance, inside: Sequence[str] = ()) -> list[str]:
     """Name everything that is left; an instance with no stack and no daemon has nothing.
@@ -110,6 +113,6 @@ def find_files(instance: Instance) -> list[str]:
         instance.data / "secrets",
     ):
         if folder.is_dir():
-            found += [f"file {path}" for path in folder.iterdir()]
+            found += [f"file {path}" for path in folder.iterdir() if path.name not in KEPT_IN_RUN]
     found += [f"file {path}" for path in (instance.run / "dns").glob("*.hosts")]
     return found

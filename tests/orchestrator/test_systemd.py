@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from orchestrator import systemd
 from orchestrator.settings import Settings
 
@@ -45,7 +47,16 @@ def test_every_instance_has_a_unit_of_its_own():
     assert names == ["pyorchd.service", "pyorchd-ci.service"]
 
 
-def test_settings_come_back_from_the_environment_they_make():
-    settings = Settings.from_environ({"PYORCH_INSTANCE": "ci", "PYORCH_PUBLISH": "localhost"})
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"PYORCH_INSTANCE": "ci"},
+        {"PYORCH_PUBLISH": "localhost", "PYORCH_POOLS": "10.1.0.0/16"},
+        {"PYORCH_INSTANCE": "ci", "PYORCH_DATA": "/var/lib/pyorch", "PYORCH_RUN": "/run/pyorch"},
+    ],
+)
+def test_settings_come_back_from_the_environment_they_make(environ):
+    settings = Settings.from_environ(environ)
 
     assert Settings.from_environ(settings.environ()) == settings

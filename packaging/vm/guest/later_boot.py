@@ -22,9 +22,16 @@ def everybody() -> None:
     need(set(guestbook.main_pids()) == set(guestbook.REPLICAS), str(guestbook.statuses()))
 
 
+def orderly() -> None:
+    """Before the machine went down, each was stopped before what it depends on."""
+    story = [line for line in _story("-1") if line.endswith(" stopping")]
+    wanted = ["proxy stopping", "web stopping", "web stopping", "redis stopping"]
+    need(story[-4:] == wanted, ", ".join(story))
+
+
 def order() -> None:
     """Each was started once, and only when what it depends on was healthy."""
-    story = list(_story())
+    story = list(_story("0"))
     told = ", ".join(story)
     started = sorted(line for line in story if line.endswith(" started"))
     need(started == ["proxy started", "redis started", "web started", "web started"], told)
@@ -33,14 +40,14 @@ def order() -> None:
         need(before.count(f"{earlier} healthy") == replicas, told)
 
 
-def _story() -> Iterator[str]:
-    """Yield what the daemon has logged since the boot: which service started, which is healthy."""
-    for line in run("journalctl", "-b", "-u", "pyorchd", "-o", "cat", "--no-pager").splitlines():
+def _story(boot: str) -> Iterator[str]:
+    """Yield what the daemon logged in a boot: which service started, stopped, or was healthy."""
+    for line in run("journalctl", "-b", boot, "-u", "pyorchd", "-o", "cat").splitlines():
         if not line.startswith("{"):
             continue
         entry = json.loads(line)
-        if entry["event"] == "replica.started":
-            yield f"{entry['replica'].rpartition('.')[0]} started"
+        if entry["event"] in ("replica.started", "replica.stopping"):
+            yield f"{entry['subject'].rpartition('.')[0]} {entry['event'].partition('.')[2]}"
         elif entry["event"] == "health.changed" and entry["health"] == "healthy":
             yield f"{entry['container'].split('.')[1]} healthy"
 
