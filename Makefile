@@ -2,6 +2,7 @@
 # make down    take it away, with its data     make test-pure  the tests that need no root, in seconds
 # make check   style, types, layers            make bench      how fast; DOCKER=1: beside docker
 # make test-vm the guestbook on a Debian 13 of its own: systemd, cgroup v2, reboots
+# make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
 VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
@@ -9,7 +10,10 @@ TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace mmdebs
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
-.PHONY: demo down bench sweep test test-pure test-vm check install install-dev
+# Examples for each of the eleven tests of `make fuzz`.
+FUZZ := 20000
+
+.PHONY: demo down bench fuzz sweep test test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -41,6 +45,10 @@ ifdef DOCKER
 	@$(SUDO) packaging/bench-docker "$${PYORCH_BENCH_CACHE:-/var/cache/pyorch-bench}"
 endif
 	$(SUDO) $(PYTHON) -m benchmarks
+
+fuzz:
+	@packaging/venv '[dev]'
+	PYORCH_FUZZ=$(FUZZ) $(PYTHON) -m pytest -q tests/orchestrator/spec/test_fuzz.py
 
 sweep: install-dev
 	$(SUDO) env PYORCH_SWEEP_POINTS=100000 $(PYTHON) -m pytest -q tests/sweep

@@ -4,6 +4,7 @@ A namespace, a link into a bridge, an overlay, conmon, and the runtime's create 
 for each container, many at once. Whoever keeps records and takes decisions is slower.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -82,6 +83,8 @@ class Floor:
     def revive(self, number: int) -> None:
         """Start one again whose process is being killed."""
         name = f"c{number}"
+        # Two monitors of one container would be in each other's way.
+        _wait_for(int((self._folder / name / "conmon.pid").read_text()))
         self._call("delete", "--force", name)
         self._begin(name)
 
@@ -119,6 +122,7 @@ class Floor:
         reading, writing = os.pipe()
         line = ["conmon", "--api-version", "1", "-c", name, "-u", name, "-r", self._runtime]
         line += ["-b", str(folder), "--persist-dir", str(folder), "-p", str(folder / "pid")]
+        line += ["-P", str(folder / "conmon.pid")]
         line += ["-l", f"k8s-file:{folder / 'log'}", "--exit-dir", str(self._folder / "exits")]
         line += ["--socket-dir-path", str(folder), f"--runtime-arg=--root={self._folder / 'oci'}"]
         subprocess.run(
@@ -153,6 +157,13 @@ def _names(count: int) -> list[str]:
 def _each(names: Iterable[str], act: Callable[[str], object]) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(act, names))
+
+
+def _wait_for(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        watch = os.pidfd_open(pid)
+        select.select([watch], [], [])
+        os.close(watch)
 
 
 def _configure(namespace: Path, number: int) -> None:

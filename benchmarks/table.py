@@ -42,7 +42,7 @@ def render(rows: Sequence[Mapping[str, object]]) -> str:
     """Return the rows as a table."""
     lines = [
         f"{'what':30}{'pyorch':>10}{'docker':>10}{'floor':>10}"
-        f"{'docker/':>9}{'/floor':>8}  {'target':20}met"
+        f"{'docker/':>9}{'/floor':>8}  {'target':32}met"
     ]
     for row in rows:
         cells = [_figure(row[side], str(row["unit"])) for side in ("pyorch", "docker", "floor")]
@@ -50,7 +50,7 @@ def render(rows: Sequence[Mapping[str, object]]) -> str:
         met = {None: "-", True: "yes", False: "no"}[row["met"]]  # type: ignore[index]
         lines.append(
             f"{row['name']!s:30}{cells[0]:>10}{cells[1]:>10}{cells[2]:>10}"
-            f"{ratios[0]:>9}{ratios[1]:>8}  {row['target']!s:20}{met}"
+            f"{ratios[0]:>9}{ratios[1]:>8}  {row['target']!s:32}{met}"
         )
     return "\n".join(lines)
 

@@ -28,6 +28,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
+from orchestrator.sources.drift import watch_drift
 from orchestrator.sources.exits import watch_exits
 from orchestrator.sources.probes import Prober
 from orchestrator.sources.timers import run_sweeps
@@ -105,6 +106,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
         tasks = [
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
+            group.create_task(watch_drift(drivers.networks), name="drift"),
             group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
         ]
         try:

@@ -1,6 +1,21 @@
 """What a person may see go wrong. Standard library only: the thin client imports it."""
 
 
+class Paint:
+    """How words of a report are set off; plain unless it is for a terminal."""
+
+    def __init__(self, *, colours: bool = False) -> None:
+        self._colours = colours
+
+    def error(self, text: str) -> str:
+        """Return ``text`` as what is wrong."""
+        return f"\x1b[1;31m{text}\x1b[0m" if self._colours else text
+
+    def hint(self, text: str) -> str:
+        """Return ``text`` as what helps."""
+        return f"\x1b[1;36m{text}\x1b[0m" if self._colours else text
+
+
 class PyorchError(Exception):
     """Something a person asked for cannot be done; the message says what and why.
 
@@ -15,3 +30,10 @@ class PyorchError(Exception):
         self.hint = hint
         self.exit_code = exit_code
         self.code = code
+
+    def report(self, paint: Paint) -> str:
+        """Return what a person reads on standard error."""
+        lines = [f"{paint.error('error:')} {line}" for line in str(self).splitlines()]
+        if self.hint:
+            lines.append(f"{paint.hint('hint:')} {self.hint}")
+        return "".join(f"{line}\n" for line in lines)

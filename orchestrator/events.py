@@ -17,11 +17,15 @@ BUFFER = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One fact: ``name`` is dotted and past tense; ``replica`` is empty for the stack itself."""
+    """One fact: ``name`` is dotted and past tense.
+
+    ``subject`` is what it happened to: a replica, a network, a volume, an image, or empty for
+    the stack as a whole.
+    """
 
     stack: str
     name: str
-    replica: str = ""
+    subject: str = ""
     reason: str = ""
     at_wall: float = field(default_factory=time.time)
 

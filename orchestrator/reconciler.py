@@ -26,7 +26,7 @@ from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.observed import build_observed, reserved_by_running
 from runtime.errors import DriverError
-from runtime.types import ImageFacts
+from runtime.types import HostFacts, ImageFacts
 from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
 from scheduler.actions import PullImage
@@ -82,6 +82,8 @@ class Reconciler:
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
     _reserved: dict[str, Reservation] = field(default_factory=dict)
     """What each stack holds of the machine since it was last planned."""
+    _machine: HostFacts | None = None
+    """The machine as it was last looked at: its size is still the same."""
     _errors: dict[str, int] = field(default_factory=dict)
     _passes: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -142,6 +144,7 @@ class Reconciler:
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         view = await observe(self.drivers, machine=self._wants_machine(desired))
+        self._machine = view.machine or self._machine
         observed = build_observed(
             stored.name,
             view,
@@ -151,6 +154,7 @@ class Reconciler:
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
             ports=self.store.ports(),
+            size=self._machine,
             reserved=self._reserved_by_others(stored.name),
         )
         return desired, observed, images
@@ -166,7 +170,8 @@ class Reconciler:
         _, pins = self.store.generation(name, stored.generation)
         desired, observed, images = await self.prepare(stored, model, pins)
         if self._pin(stored, desired, images, pins):
-            desired, observed, images = await self.prepare(stored, model, pins)
+            images |= {str(facts.id): facts for facts in images.values()}
+            desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         self.desired[name] = desired
         self._release_ports(desired)
         # Nobody else's pass goes on between the observation and these two lines: what others
@@ -179,6 +184,7 @@ class Reconciler:
             desired=desired,
             images=images,
             nameserver=self.drivers.networks.nameserver,
+            gateway=self.drivers.networks.gateway,
         )
         actions = StackActions(
             stack=stored.name,
@@ -232,14 +238,7 @@ class Reconciler:
             for service in desired.services
             for port in service.ports
         }
-        return (
-            bool(wanted - held)
-            or desired.name not in self.reports
-            or any(
-                service.cpu_reservation or service.memory_reservation
-                for service in desired.services
-            )
-        )
+        return bool(wanted - held) or desired.name not in self.reports or self._machine is None
 
     def _pin(
         self,
@@ -346,6 +345,10 @@ class Reconciler:
         )
 
     def _forget(self, name: str) -> None:
+        stored = self.store.stack(name)
+        if stored is None or stored.intent is not Intent.REMOVE:
+            # Somebody wants it again since the pass began, and has woken it.
+            return
         self.desired.pop(name, None)
         self.reports.pop(name, None)
         self._models.pop(name, None)

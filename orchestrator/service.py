@@ -80,6 +80,8 @@ class StackView:
     held: tuple[Mapping[str, object], ...]
     errors: tuple[Mapping[str, object], ...]
     replicas: tuple[ReplicaView, ...]
+    host: tuple[str, ...] = ()
+    """What of this host's own settings is changed as long as there are networks."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -271,6 +273,7 @@ class Orchestrator:
                 for facts in containers
                 if parse_container_name(facts.id)[0] == stored.name
             ),
+            host=tuple(self.drivers.networks.changes()),
         )
 
     def _replica(
@@ -335,7 +338,7 @@ def _told(event: Event) -> dict[str, Any]:
     return {
         "type": "event",
         "name": event.name,
-        "replica": event.replica,
+        "subject": event.subject,
         "reason": event.reason,
         "at_wall": event.at_wall,
     }

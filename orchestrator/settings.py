@@ -63,7 +63,15 @@ class Settings:
         )
 
     def environ(self) -> dict[str, str]:
-        """Return the variables that :meth:`from_environ` reads these very settings from."""
+        """Return the variables that :meth:`from_environ` makes these settings from."""
+        # What is usual depends on the instance: another one has other directories.
+        usual = Settings.from_environ({"PYORCH_INSTANCE": self.name})._variables()
+        if self.name != "main":
+            del usual["PYORCH_INSTANCE"]
+        found = self._variables()
+        return {name: value for name, value in found.items() if usual.get(name) != value}
+
+    def _variables(self) -> dict[str, str]:
         return {
             "PYORCH_INSTANCE": self.name,
             "PYORCH_DATA": str(self.data),

@@ -77,6 +77,9 @@ SCHEMA: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX events_by_stack ON events (stack, id);
     """,
+    """
+    ALTER TABLE events RENAME COLUMN replica TO subject;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 
@@ -123,6 +126,9 @@ class Store:
                 self._db.execute(f"PRAGMA {pragma}")
             self._check()
             self._migrate()
+            self._brief = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+                self._brief.execute(f"PRAGMA {pragma}")
         except PyorchError:
             self._db.close()
             raise
@@ -135,6 +141,7 @@ class Store:
 
     def close(self) -> None:
         """Write everything back into the one file and let go of it."""
+        self._brief.close()
         self._db.close()
 
     # ── intent ───────────────────────────────────────────────────────────────────────────
@@ -238,11 +245,14 @@ class Store:
             )
 
     def forget(self, name: str) -> None:
-        """Drop a stack of which nothing is left, secrets first."""
+        """Drop a stack of which nothing is left, secrets first.
+
+        Where a power cut undoes it, the wish to remove the stack is still there.
+        """
         shutil.rmtree(self._secrets / name, ignore_errors=True)
-        with self._transaction():
-            self._db.execute("DELETE FROM stacks WHERE name = ?", (name,))
-            self._db.execute("DELETE FROM events WHERE stack = ?", (name,))
+        with self._brief_transaction() as db:
+            db.execute("DELETE FROM stacks WHERE name = ?", (name,))
+            db.execute("DELETE FROM events WHERE stack = ?", (name,))
 
     # ── leases and history ───────────────────────────────────────────────────────────────
 
@@ -266,9 +276,9 @@ class Store:
         addresses: tuple[tuple[NetworkName, IPv4Address], ...],
     ) -> None:
         """Let ``replica`` hold exactly these addresses."""
-        with self._brief_transaction():
-            self._drop_addresses(stack, replica)
-            self._db.executemany(
+        with self._brief_transaction() as db:
+            _drop_addresses(db, stack, replica)
+            db.executemany(
                 "INSERT OR REPLACE INTO addresses VALUES (?, ?, ?, ?, ?)",
                 [
                     (network, str(address), stack, replica.service, replica.slot)
@@ -338,8 +348,8 @@ class Store:
 
     def record_start(self, stack: str, replica: ReplicaId, *, attempt: int) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
-        with self._brief_transaction():
-            self._db.execute(
+        with self._brief_transaction() as db:
+            db.execute(
                 "INSERT INTO replicas VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (stack, service, slot) DO UPDATE SET attempts = excluded.attempts,"
                 " restarts = restarts + excluded.restarts",
@@ -348,61 +358,52 @@ class Store:
 
     def forget_replica(self, stack: str, replica: ReplicaId, *, keep_address: bool) -> None:
         """Forget an emptied slot; its addresses stay held where it will be filled again."""
-        with self._transaction():
+        with self._brief_transaction() as db:
             if keep_address:
                 return
-            self._db.execute(
+            db.execute(
                 "DELETE FROM replicas WHERE stack = ? AND service = ? AND slot = ?",
                 (stack, replica.service, replica.slot),
             )
-            self._drop_addresses(stack, replica)
+            _drop_addresses(db, stack, replica)
 
     # ── events ───────────────────────────────────────────────────────────────────────────
 
     def record_event(
-        self, stack: str, name: str, replica: str, reason: str, at_wall: float
+        self, stack: str, name: str, subject: str, reason: str, at_wall: float
     ) -> None:
         """Append to the history, and let the oldest go."""
-        with self._brief_transaction():
-            number = self._db.execute(
-                "INSERT INTO events (stack, name, replica, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
-                (stack, name, replica, reason, at_wall),
+        with self._brief_transaction() as db:
+            number = db.execute(
+                "INSERT INTO events (stack, name, subject, reason, at_wall) VALUES (?, ?, ?, ?, ?)",
+                (stack, name, subject, reason, at_wall),
             ).lastrowid
             if number and number % 256 == 0:
-                self._db.execute("DELETE FROM events WHERE id <= ?", (number - KEPT_EVENTS,))
+                db.execute("DELETE FROM events WHERE id <= ?", (number - KEPT_EVENTS,))
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Change everything or nothing, on disk before it returns."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with _all_or_nothing(self._db):
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+
+    @contextmanager
+    def _brief_transaction(self) -> Iterator[sqlite3.Connection]:
+        """Change everything or nothing, safe from a kill but not from a power cut at once.
+
+        For what describes processes, which a power cut ends too, and what is found out again.
+        Waiting for the disk a few times a container would be most of what starting it costs.
+        """
+        with _all_or_nothing(self._brief):
+            yield self._brief
 
     def _check(self) -> None:
         # Found later, a broken page would end the daemon in the middle of a pass.
         (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(str(found).splitlines()[-1])
-
-    @contextmanager
-    def _brief_transaction(self) -> Iterator[None]:
-        """Change everything or nothing, safe from a kill but not from a power cut at once.
-
-        For what describes processes: a power cut ends those too. Waiting for the disk a few
-        times a container would be most of what starting it costs.
-        """
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        try:
-            with self._transaction():
-                yield
-        finally:
-            self._db.execute("PRAGMA synchronous=FULL")
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -417,12 +418,6 @@ class Store:
                 f"BEGIN IMMEDIATE; {SCHEMA[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
             )
 
-    def _drop_addresses(self, stack: str, replica: ReplicaId) -> None:
-        self._db.execute(
-            "DELETE FROM addresses WHERE stack = ? AND service = ? AND slot = ?",
-            (stack, replica.service, replica.slot),
-        )
-
     def _put_secrets(
         self, stack: str, number: int, model: Mapping[str, object]
     ) -> dict[str, object]:
@@ -436,13 +431,13 @@ class Store:
         kept: dict[str, object] = {}
         for index, (name, secret) in enumerate(sorted(secrets.items())):
             entry = dict(secret)
-            content = entry.pop("content", None)
-            if content is not None:
-                entry["content_file"] = str(index)
+            payload = entry.pop("payload", None)
+            if payload is not None:
+                entry["payload_file"] = str(index)
                 path = folder / str(index)
                 handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(str(content))
+                    file.write(str(payload))
                     file.flush()
                     os.fsync(file.fileno())
             kept[name] = entry
@@ -453,8 +448,26 @@ class Store:
         secrets = model.get("secrets")
         if isinstance(secrets, dict):
             for entry in secrets.values():
-                name = entry.pop("content_file", None)
+                name = entry.pop("payload_file", None)
                 if name is not None:
                     path = self._secrets / stack / str(number) / name
-                    entry["content"] = path.read_text(encoding="utf-8")
+                    entry["payload"] = path.read_text(encoding="utf-8")
         return model
+
+
+@contextmanager
+def _all_or_nothing(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _drop_addresses(db: sqlite3.Connection, stack: str, replica: ReplicaId) -> None:
+    db.execute(
+        "DELETE FROM addresses WHERE stack = ? AND service = ? AND slot = ?",
+        (stack, replica.service, replica.slot),
+    )

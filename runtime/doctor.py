@@ -1,5 +1,6 @@
 """What this machine can and cannot do for containers, and the remedy."""
 
+import asyncio
 import os
 import resource
 import shutil
@@ -8,16 +9,40 @@ from pathlib import Path
 
 from runtime import cgroups
 from runtime.errors import UnsupportedError
+from runtime.network.firewall import Firewall
+from runtime.network.nftables import read_objects
+from runtime.network.obstacles import find_obstacles
 from runtime.oci.containers import choose_runtime
 from runtime.oci.seccomp import DEFAULT_PROFILE
-from runtime.types import Finding, Verdict
+from runtime.types import Finding, Instance, Verdict
 
 PROGRAMS = (("conmon", "conmon"), ("nft", "nftables"), ("dnsmasq", "dnsmasq-base"))
 
 
-def examine() -> tuple[Finding, ...]:
-    """Return every finding, what is missing among them."""
-    return tuple(_findings())
+def examine(instance: Instance) -> tuple[Finding, ...]:
+    """Return every finding, what is missing among them. Starts an event loop of its own."""
+    return (*_findings(), *_network(instance))
+
+
+def _network(instance: Instance) -> Iterator[Finding]:
+    firewall = Firewall(instance)
+    detail = "on" if firewall.forwards() else "off; turned on while a network needs it"
+    yield Finding(
+        subject="ip_forward",
+        verdict=Verdict.OK,
+        detail="; ".join(firewall.changes) or detail,
+    )
+    try:
+        ruleset = asyncio.run(read_objects("ruleset"))
+    except UnsupportedError:
+        return  # told above already: nft is not there
+    for obstacle in find_obstacles(ruleset):
+        yield Finding(
+            subject="firewall",
+            verdict=Verdict.WARNING,
+            detail=f"{obstacle.where} {obstacle.what}",
+            remedy=obstacle.remedy,
+        )
 
 
 def _findings() -> Iterator[Finding]:
@@ -44,12 +69,6 @@ def _findings() -> Iterator[Finding]:
         profile,
         str(DEFAULT_PROFILE) if profile else "not installed",
         "apt-get install golang-github-containers-common",
-    )
-    forwards = Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "1"
-    yield Finding(
-        subject="ip_forward",
-        verdict=Verdict.OK,
-        detail="on" if forwards else "off; turned on while a network needs it",
     )
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     yield Finding(

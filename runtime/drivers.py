@@ -31,6 +31,7 @@ from runtime.types import (
 )
 
 OnExit = Callable[[ContainerId], None]
+OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
 Needed = Callable[[], Awaitable[Mapping[Digest, str]]]
 """Tells which images must stay, and in a word who needs each."""
@@ -235,11 +236,27 @@ class NetworkDriver(Protocol):
         In whatever order they are named; the same one as long as the networks live.
         """
 
+    def gateway(self, network: NetworkId) -> str:
+        """Return the address under which members of a network reach the host."""
+
     async def host(self) -> HostFacts:
         """Report the machine: processors, memory, foreign routes, listening sockets."""
 
     async def sweep(self) -> Sequence[str]:
         """Remove links, namespaces and resolvers no record accounts for; say what it was."""
+
+    def on_drift(self, callback: OnDrift) -> None:
+        """Have ``callback`` called in the event loop when something of ours may be gone."""
+
+    async def mend(self, *, everything: bool) -> Sequence[str]:
+        """Put back what others took away from networks and sandboxes; say what it was.
+
+        Processes and their sockets stay. Without ``everything`` only that is looked at
+        which a hint came for.
+        """
+
+    def changes(self) -> Sequence[str]:
+        """Say what of the host's own settings is changed as long as there are networks."""
 
     async def close(self) -> None:
         """Let go of sockets; networks and resolvers stay."""
@@ -267,6 +284,7 @@ __all__ = [
     "ExecSession",
     "ImageDriver",
     "NetworkDriver",
+    "OnDrift",
     "OnExit",
     "OnProgress",
     "VolumeDriver",

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtime.process import awaited
+
 PAUSE = 0.1
 """Seconds a dead child must have been left alone before it is taken for an orphan."""
 
@@ -35,7 +37,8 @@ class Orphans:
 
     def _collect(self) -> None:
         self._timer = None
-        dead = _dead_children() - set(self.wanted())
+        # However late the loop comes to it: a program somebody waits for is no orphan.
+        dead = _dead_children() - awaited() - set(self.wanted())
         for pid in dead & self._seen:
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)

@@ -13,6 +13,8 @@ from runtime.errors import UnavailableError, UnsupportedError
 from runtime.files import in_thread
 from runtime.syscalls import posix_spawn
 
+_awaited: set[int] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
@@ -46,7 +48,7 @@ async def run(
     with _memory(stdin) as given, _memory() as told, _memory() as complained:
         descriptors = (given, told, complained, *pass_fds)
         starting = asyncio.ensure_future(
-            in_thread(posix_spawn, program, argv, env or os.environ, descriptors)
+            in_thread(_start, program, argv, env or os.environ, descriptors)
         )
         try:
             pid = await asyncio.shield(starting)
@@ -114,6 +116,19 @@ def _content(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0)
 
 
+def awaited() -> frozenset[int]:
+    """Return the ids of programs whose end :func:`run` is waiting for, ended ones included."""
+    return frozenset(_awaited)
+
+
+def _start(
+    program: str, argv: Sequence[str], env: Mapping[str, str], descriptors: Sequence[int]
+) -> int:
+    pid = posix_spawn(program, argv, env, descriptors)
+    _awaited.add(pid)
+    return pid
+
+
 async def _end(pid: int) -> int:
     """Wait for a child and collect it; return its exit code, negative for a signal."""
     loop = asyncio.get_running_loop()
@@ -124,6 +139,7 @@ async def _end(pid: int) -> int:
         await ended.wait()
         found = os.waitid(os.P_PIDFD, fd, os.WEXITED)
     finally:
+        _awaited.discard(pid)
         loop.remove_reader(fd)
         os.close(fd)
     if found is None or found.si_code == os.CLD_EXITED:

@@ -14,6 +14,7 @@ for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"
     sys.path.insert(0, str(folder))
 
 from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
+from tests.lab import Lab  # noqa: E402
 from tests.registry import serve_registry  # noqa: E402
 
 
@@ -42,6 +43,19 @@ def pyorch(bare, busybox):
     """A pyorch that knows the image `busybox`."""
     bare.run("image", "import", str(busybox), "busybox")
     return bare
+
+
+@pytest.fixture
+def lab(tmp_path, busybox):
+    """A host and a stranger in namespaces of their own; `lab.pyorch` runs on that host."""
+    lab = Lab(Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path / "p"))
+    try:
+        lab.pyorch.run("image", "import", str(busybox), "busybox")
+        yield lab
+        left = lab.pyorch.clean()
+    finally:
+        lab.close()
+    assert left == []
 
 
 @pytest.fixture

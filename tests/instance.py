@@ -50,6 +50,8 @@ class Pyorch:
     name: str
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()
+    """Words in front of every command, which take it somewhere else: ``nsenter …``."""
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,7 @@ class Pyorch:
     def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
         """Begin a command and return its process."""
         return subprocess.Popen(
-            [Path(sys.executable).parent / "pyorch", *words],
+            [*self.inside, Path(sys.executable).parent / "pyorch", *words],
             cwd=self.work,
             env=self.environment,
             stdin=more.pop("stdin", subprocess.DEVNULL),
@@ -137,6 +139,18 @@ class Pyorch:
                     found.append(int(folder.name))
         return sorted(found)
 
+    def main_process(self, container: str) -> int:
+        """Return the host's id of the first process of e.g. ``shop/web.1``: not a probe's."""
+        for pid in self.processes(container):
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+            except FileNotFoundError:
+                continue
+            inside = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+            if inside.split()[-1] == "1":
+                return pid
+        raise AssertionError(f"{container} has no main process")
+
     def daemon_pid(self) -> int:
         """Return the process id of the daemon that runs."""
         return int((self.settings.data / "daemon.lock").read_text())
@@ -144,10 +158,13 @@ class Pyorch:
     def clean(self) -> list[str]:
         """Take everything down; return what is left on the host, which should be nothing."""
         if self.settings.socket.exists() or (self.settings.data / "state.db").exists():
-            for line in self.run("ls").splitlines()[1:]:
-                self.run("-p", line.split()[0], "down", "-v", "-t", "0")
+            stacks = [line.split()[0] for line in self.run("ls").splitlines()[1:]]
+            # A stack whose network another one uses can only go after that one.
+            for name in (*stacks, *stacks):
+                self.try_("-p", name, "down", "-v", "-t", "0")
+            assert self.run("ls").splitlines()[1:] == []
             self.run("daemon", "stop")
-        return find_leaks(self.settings.instance())
+        return find_leaks(self.settings.instance(), self.inside)
 
 
 def make_busybox(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.types import Instance
@@ -10,15 +11,21 @@ CGROUPS = Path("/sys/fs/cgroup")
 KEPT_IN_DATA = {"images", "state.db", "state.db-wal", "state.db-shm"}
 """Files of the data directory that outlive every stack."""
 
+KEPT_IN_RUN = {".cache"}
+"""crun's compiled seccomp filters: of no stack, and gone with the next boot."""
 
-def find_leaks(instance: Instance) -> list[str]:
-    """Name everything that is left; an instance with no stack and no daemon has nothing."""
+
+def find_leaks(instance: Instance, inside: Sequence[str] = ()) -> list[str]:
+    """Name everything that is left; an instance with no stack and no daemon has nothing.
+
+    ``inside`` are words before a command that take it into the instance's network namespace.
+    """
     return [
         *find_processes(instance),
         *find_mounts(instance),
         *find_cgroups(instance),
-        *find_links(instance),
-        *find_tables(instance),
+        *find_links(instance, inside),
+        *find_tables(instance, inside),
         *find_files(instance),
     ]
 
@@ -64,9 +71,9 @@ def find_cgroups(instance: Instance) -> list[str]:
     ]
 
 
-def find_links(instance: Instance) -> list[str]:
+def find_links(instance: Instance, inside: Sequence[str] = ()) -> list[str]:
     """Name links that carry our alias."""
-    done = subprocess.run(["ip", "-j", "link"], capture_output=True, check=True)
+    done = subprocess.run([*inside, "ip", "-j", "link"], capture_output=True, check=True)
     links = json.loads(done.stdout)
     return [
         f"link {link['ifname']}"
@@ -75,11 +82,18 @@ def find_links(instance: Instance) -> list[str]:
     ]
 
 
-def find_tables(instance: Instance) -> list[str]:
-    """Name our nft table."""
-    done = subprocess.run(["nft", "-j", "list", "tables"], capture_output=True, check=True)
-    tables = [one["table"]["name"] for one in json.loads(done.stdout)["nftables"] if "table" in one]
-    return [f"nft table {name}" for name in tables if name == instance.table]
+def find_tables(instance: Instance, inside: Sequence[str] = ()) -> list[str]:
+    """Name our nft table, and our rules in the tables of others."""
+    done = subprocess.run(
+        [*inside, "nft", "-j", "list", "ruleset"], capture_output=True, check=True
+    )
+    objects = json.loads(done.stdout)["nftables"]
+    tables = [one["table"]["name"] for one in objects if "table" in one]
+    rules = [one["rule"] for one in objects if "rule" in one]
+    mark = f"pyorch {instance.name}:"
+    return [f"nft table {name}" for name in tables if name == instance.table] + [
+        f"nft rule in {rule['chain']}" for rule in rules if mark in rule.get("comment", "")
+    ]
 
 
 def find_files(instance: Instance) -> list[str]:
@@ -99,6 +113,6 @@ def find_files(instance: Instance) -> list[str]:
         instance.data / "secrets",
     ):
         if folder.is_dir():
-            found += [f"file {path}" for path in folder.iterdir()]
+            found += [f"file {path}" for path in folder.iterdir() if path.name not in KEPT_IN_RUN]
     found += [f"file {path}" for path in (instance.run / "dns").glob("*.hosts")]
     return found

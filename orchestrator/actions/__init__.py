@@ -55,14 +55,13 @@ class StackActions:
         """Carry out one step and tell what became of it."""
         await self._do(step.action)
         if told := _EVENTS.get(type(step.action)):
-            replica = getattr(step.action, "replica", "")
-            self.publish(told, str(replica), step.reason)
+            self.publish(told, subject_of(step.action), step.reason)
 
-    def publish(self, name: str, replica: str, reason: str) -> None:
+    def publish(self, name: str, subject: str, reason: str) -> None:
         """Log a fact, remember it, and tell whoever follows the stack."""
-        log.info(name, replica=replica, reason=reason)
-        event = Event(stack=self.stack, name=name, replica=replica, reason=reason)
-        self.store.record_event(event.stack, name, replica, reason, event.at_wall)
+        log.info(name, subject=subject, reason=reason)
+        event = Event(stack=self.stack, name=name, subject=subject, reason=reason)
+        self.store.record_event(event.stack, name, subject, reason, event.at_wall)
         self.events.publish(event)
 
     async def _do(self, action: actions.Action) -> None:
@@ -71,15 +70,7 @@ class StackActions:
             case actions.PullImage(reference):
                 await drivers.images.pull(reference)
             case actions.CreateNetwork():
-                await drivers.networks.create(
-                    NetworkConfig(
-                        id=NetworkId(action.network),
-                        subnet=action.subnet,
-                        gateway=action.gateway,
-                        internal=action.internal,
-                        labels={labels.STACK: self.stack},
-                    )
-                )
+                await self._create_network(action)
             case actions.RemoveNetwork(network):
                 await drivers.networks.remove(NetworkId(network))
             case actions.CreateVolume(volume):
@@ -116,6 +107,22 @@ class StackActions:
                 self.store.forget_replica(self.stack, replica, keep_address=keep_address)
             case unknown:
                 assert_never(unknown)
+
+    async def _create_network(self, action: actions.CreateNetwork) -> None:
+        networks = self.drivers.networks
+        before = networks.changes()
+        await networks.create(
+            NetworkConfig(
+                id=NetworkId(action.network),
+                subnet=action.subnet,
+                gateway=action.gateway,
+                internal=action.internal,
+                labels={labels.STACK: self.stack},
+            )
+        )
+        for change in networks.changes():
+            if change not in before:
+                self.publish("host.changed", "", change)
 
     async def _create(self, action: actions.Filling) -> None:
         # Leased before it is used: after a kill in between, the slot finds its address again.
@@ -169,3 +176,18 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.KillReplica: "replica.killed",
     actions.RemoveReplica: "replica.removed",
 }
+
+
+def subject_of(action: actions.Action) -> str:
+    """Return what an action is done to, as people name it."""
+    match action:
+        case actions.PullImage(reference):
+            return reference
+        case actions.CreateNetwork(network=network) | actions.RemoveNetwork(network=network):
+            return network
+        case actions.CreateVolume(volume) | actions.RemoveVolume(volume):
+            return volume
+        case actions.LeasePort(service=service):
+            return service
+        case _:
+            return str(action.replica)

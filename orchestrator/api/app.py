@@ -19,6 +19,7 @@ from orchestrator import __version__
 from orchestrator.api.containers import exec_in, stream_logs
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
+from orchestrator.spec.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
 from runtime.types import PullProgress
@@ -159,9 +160,16 @@ async def _stack(request: web.Request) -> web.StreamResponse:
     return web.json_response(view.as_json())
 
 
+def _settled(document: Any) -> StackFile:
+    """Read a stack file as somebody sent it: nobody is trusted to have checked it."""
+    model = StackFile.model_validate(document)
+    check_settled(model)
+    return model
+
+
 async def _apply(request: web.Request) -> web.StreamResponse:
     body = await request.json()
-    model = StackFile.model_validate(body["model"])
+    model = _settled(body["model"])
     if model.name != request.match_info["name"]:
         raise PyorchError("the path and the stack file name different stacks", code="invalid")
     options = ApplyOptions(owner_uid=_peer(request), **body.get("options", {}))
@@ -173,7 +181,7 @@ async def _apply(request: web.Request) -> web.StreamResponse:
 
 async def _plan(request: web.Request) -> web.StreamResponse:
     body = await request.json()
-    model = StackFile.model_validate(body["model"]) if body.get("model") else None
+    model = _settled(body["model"]) if body.get("model") else None
     plan = await request.app[KEY].plan(model, request.match_info["name"])
     return web.json_response(
         {

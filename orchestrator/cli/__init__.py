@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from orchestrator.errors import PyorchError
+from orchestrator.errors import Paint, PyorchError
 
 COMMANDS = {
     "up": "create and start a stack, and keep it as its file says",
@@ -45,9 +45,7 @@ def run(given: Sequence[str]) -> int:
     try:
         return _run(list(given))
     except PyorchError as error:
-        sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
-        if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(error.report(Paint(colours=_wants_colours())))
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -55,6 +53,11 @@ def run(given: Sequence[str]) -> int:
         # Whoever read our output has seen enough; Python must not complain on the way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _wants_colours() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    return sys.stderr.isatty() and not plain
 
 
 class _Parser(argparse.ArgumentParser):

@@ -12,10 +12,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what was found; return 1 when something that is needed is missing."""
     del args
+    from orchestrator.settings import Settings
     from runtime.doctor import examine
     from runtime.types import Verdict
 
-    findings = examine()
+    findings = examine(Settings.from_environ().instance())
     for found in findings:
         sys.stdout.write(f"{found.verdict.value:8} {found.subject}: {found.detail}\n")
         if found.remedy:

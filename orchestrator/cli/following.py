@@ -15,15 +15,15 @@ MOST_LOST = 3
 
 TOLD = {
     "image.pulled": "Image {subject} Pulled",
-    "network.created": "Network Created",
-    "volume.created": "Volume Created",
-    "replica.created": "Container {replica} Created",
-    "replica.started": "Container {replica} Started",
-    "replica.stopping": "Container {replica} Stopping",
-    "replica.killed": "Container {replica} Killed",
-    "replica.removed": "Container {replica} Removed",
-    "network.removed": "Network Removed",
-    "volume.removed": "Volume Removed",
+    "network.created": "Network {subject} Created",
+    "volume.created": "Volume {subject} Created",
+    "replica.created": "Container {subject} Created",
+    "replica.started": "Container {subject} Started",
+    "replica.stopping": "Container {subject} Stopping",
+    "replica.killed": "Container {subject} Killed",
+    "replica.removed": "Container {subject} Removed",
+    "network.removed": "Network {subject} Removed",
+    "volume.removed": "Volume {subject} Removed",
 }
 
 
@@ -98,6 +98,11 @@ def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
     for entry in _entries(client, stack):
         match entry["type"]:
             case "state":
+                for change in entry.get("host", ()):
+                    text = f" Host: {change}"
+                    if text not in told_before:
+                        told_before.add(text)
+                        say(text)
                 for one in entry["held"]:
                     text = f" {one['subject']} waits: {one['reason']}"
                     if text not in told_before and one["reason"] != "stopping":
@@ -112,8 +117,10 @@ def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
             case "event":
                 told = TOLD.get(entry["name"])
                 if told:
-                    subject = f"{stack}-{entry['replica'].replace('.', '-')}"
-                    say(" " + told.format(replica=subject, subject=entry["reason"]))
+                    subject = entry["subject"]
+                    if entry["name"].startswith("replica."):
+                        subject = f"{stack}-{subject.replace('.', '-')}"
+                    say(" " + told.format(subject=subject))
             case _:
                 return
 

@@ -3,36 +3,75 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.spec.load import Loaded
+    from orchestrator.spec.load import Loaded, LoadRequest
 
 
 def load(args: argparse.Namespace, *, quiet: bool = False) -> "Loaded":
     """Load the stack file that was named or is found here; warnings go to stderr."""
-    from orchestrator.spec.load import LoadRequest, load_stack
+    from orchestrator.spec.load import load_stack
 
-    loaded = load_stack(
-        LoadRequest(
-            files=tuple(args.file),
-            project_name=args.project_name,
-            project_directory=args.project_directory,
-            env_files=tuple(args.env_file),
-            profiles=tuple(args.profile),
-            environ=os.environ,
-            cwd=Path.cwd(),
-            stdin=sys.stdin.read() if "-" in args.file else None,
-        )
-    )
-    for warning in () if quiet else loaded.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+    loaded = load_stack(request_of(args, to_run=True))
+    if not quiet:
+        warn(loaded.warnings)
     return loaded
+
+
+def request_of(
+    args: argparse.Namespace,
+    *,
+    services: tuple[str, ...] = (),
+    interpolate: bool = True,
+    to_run: bool = False,
+    plain: bool = False,
+) -> "LoadRequest":
+    """Return what was typed as a request; ``plain`` leaves files of variables unread."""
+    from orchestrator.spec.load import LoadRequest
+
+    return LoadRequest(
+        files=tuple(args.file),
+        project_name=args.project_name,
+        project_directory=args.project_directory,
+        env_files=tuple(args.env_file),
+        profiles=tuple(args.profile),
+        services=services,
+        environ=os.environ,
+        cwd=_present_directory(),
+        stdin=sys.stdin.read() if "-" in args.file else None,
+        interpolate=interpolate and not getattr(args, "no_interpolate", False),
+        normalize=not getattr(args, "no_normalize", False),
+        resolve_paths=not getattr(args, "no_path_resolution", False),
+        check_consistency=not getattr(args, "no_consistency", False),
+        resolve_env=not plain and not getattr(args, "no_env_resolution", False),
+        to_run=to_run,
+    )
+
+
+def _present_directory() -> Path:
+    """Return the present directory by the name it was entered by."""
+    named = os.environ.get("PWD", "")
+    try:
+        if os.path.isabs(named) and os.path.samefile(named, "."):
+            return Path(os.path.normpath(named))
+    except OSError:
+        pass
+    return Path.cwd()
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings, each once."""
+    for warning in dict.fromkeys(warnings):
+        sys.stderr.write(f"warning: {warning}\n")
 
 
 def stack_name(args: argparse.Namespace) -> str:
     """Return the stack's name, reading files only where it was not given."""
     if args.project_name:
         return str(args.project_name)
-    return load(args, quiet=True).stack.name
+    from orchestrator.spec.load import load_stack
+
+    return load_stack(request_of(args, plain=True)).stack.name

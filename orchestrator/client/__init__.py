@@ -1,6 +1,5 @@
 """A client of the API with the standard library alone: how fast it starts is how fast it feels."""
 
-import http.client
 import json
 import os
 import socket
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from orchestrator.client.http import Answer, connect, request
 from orchestrator.errors import PyorchError
 
 STDIN, RESIZE, SIGNAL = 0, 1, 2
@@ -20,28 +20,6 @@ END = {"end": True}
 
 class DaemonUnreachableError(PyorchError):
     """Nobody answers on the socket."""
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("pyorch")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self.sock.connect(str(self._path))
-        except PermissionError:
-            raise PyorchError(
-                f"you may not talk to the daemon on `{self._path}`",
-                hint="use sudo, or join the group `pyorch`, which is as good as root",
-            ) from None
-        except OSError:
-            raise DaemonUnreachableError(
-                f"no daemon answers on `{self._path}`", hint="`pyorch daemon status` tells more"
-            ) from None
 
 
 class Client:
@@ -86,22 +64,22 @@ class Client:
 
         Raises DaemonUnreachableError when the daemon goes away in the middle of it.
         """
-        connection, answer = self._open(method, path, query=query, body=body)
+        answer = self._open(method, path, query=query, body=body)
         try:
             while line := answer.readline():
                 entry = json.loads(line)
                 if entry == END:
                     return
                 yield entry
-        except (http.client.HTTPException, ConnectionError, ValueError) as error:
+        except (ConnectionError, ValueError) as error:
             raise DaemonUnreachableError(f"the daemon went away: {error!r}") from None
         finally:
-            connection.close()
+            answer.close()
         raise DaemonUnreachableError("the daemon went away")
 
     def exec(self, stack: str, query: Mapping[str, Any], body: Any) -> socket.socket:
         """Begin a command in a replica; return the socket frames are spoken over."""
-        connection = _Connection(self._path)
+        channel = self._connect()
         data = json.dumps(body).encode()
         headers = {
             "Content-Type": "application/json",
@@ -109,8 +87,7 @@ class Client:
             "Upgrade": "pyorch-exec",
         }
         path = f"/v1/stacks/{quote(stack)}/exec?{urlencode(query)}"
-        connection.request("POST", path, data, headers)
-        channel = connection.sock
+        request(channel, "POST", path, data, headers, version="HTTP/1.1")
         head = b""
         # Read byte by byte up to the empty line: what follows is frames already.
         while not head.endswith(b"\r\n\r\n"):
@@ -136,33 +113,50 @@ class Client:
     def _request(
         self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None
     ) -> Any:
-        connection, answer = self._open(method, path, query=query, body=body)
+        answer = self._open(method, path, query=query, body=body)
         try:
             data = answer.read()
+        except ConnectionError as error:
+            raise DaemonUnreachableError(f"the daemon went away: {error}") from None
         finally:
-            connection.close()
+            answer.close()
         return json.loads(data) if data else None
 
     def _open(
         self, method: str, path: str, *, query: Mapping[str, Any] | None, body: Any
-    ) -> tuple[_Connection, http.client.HTTPResponse]:
-        connection = _Connection(self._path)
+    ) -> Answer:
+        # Names come from the command line: whatever a request line cannot hold is quoted.
+        path = quote(path, safe="/%")
         if query:
             path = f"{path}?{urlencode(query, doseq=True)}"
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
+        channel = self._connect()
         try:
-            connection.request(method, path, data, headers)
-            answer = connection.getresponse()
-        except (http.client.HTTPException, ConnectionError) as error:
-            connection.close()
-            raise DaemonUnreachableError(f"the daemon went away: {error!r}") from None
+            request(channel, method, path, data, headers)
+            answer = Answer(channel)
+        except ConnectionError as error:
+            channel.close()
+            raise DaemonUnreachableError(f"the daemon went away: {error}") from None
         if answer.status >= 400:
             try:
                 raise _refusal(answer.read())
             finally:
-                connection.close()
-        return connection, answer
+                answer.close()
+        return answer
+
+    def _connect(self) -> socket.socket:
+        try:
+            return connect(self._path)
+        except PermissionError:
+            raise PyorchError(
+                f"you may not talk to the daemon on `{self._path}`",
+                hint="use sudo, or join the group `pyorch`, which is as good as root",
+            ) from None
+        except OSError:
+            raise DaemonUnreachableError(
+                f"no daemon answers on `{self._path}`", hint="`pyorch daemon status` tells more"
+            ) from None
 
 
 def _refusal(data: bytes) -> PyorchError:

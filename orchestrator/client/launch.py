@@ -17,6 +17,8 @@ PATIENCE = 60.0
 """Seconds a daemon may take to answer: a machine that boots has much else to do."""
 LONGEST_PAUSE = 0.1
 LAST_LINES = 3
+ALREADY_RUNS = 100
+"""Exit code of a daemon that finds its place taken."""
 
 
 def connect(settings: Settings) -> Client:
@@ -83,7 +85,8 @@ def _start(settings: Settings, client: Client) -> None:
         )
     wait_for(
         client,
-        has_died=lambda: process.poll() is not None,
+        # One that finds another at work leaves it to that one.
+        has_died=lambda: process.poll() not in (None, ALREADY_RUNS),
         words=lambda: _last_lines(settings.daemon_log),
     )
 

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from orchestrator.observer import Drivers
+from orchestrator.sources.drift import mend
 from orchestrator.store import Store
 from orchestrator.workqueue import WorkQueue
 from runtime.errors import DriverError
@@ -16,7 +17,7 @@ log = structlog.get_logger()
 
 
 async def run_sweeps(drivers: Drivers, store: Store, queue: WorkQueue) -> None:
-    """Wake every stack, and clear away what nobody owns, every 15 seconds."""
+    """Wake every stack, clear away what nobody owns and put back what is gone, every 15 seconds."""
     while True:
         await asyncio.sleep(SWEEP)
         try:
@@ -24,5 +25,6 @@ async def run_sweeps(drivers: Drivers, store: Store, queue: WorkQueue) -> None:
                 log.warning("leftover.removed", subject=subject)
         except DriverError as error:
             log.error("sweep.failed", error=str(error), hint=error.hint)
+        await mend(drivers.networks, everything=True)
         for known in store.stacks():
             queue.add(known.name)

@@ -1,92 +1,138 @@
-"""``.env`` and ``env_file``: the grammar Compose files rely on. Pure."""
+"""``.env`` and ``env_file``: the grammar Compose files rely on. Pure.
+
+What is wrong is told by line and name; values are never shown, they may be secrets.
+"""
 
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 
-from orchestrator.spec.interpolate import interpolate
+from orchestrator.spec.interpolate import InterpolationError, interpolate
 
-_KEY = re.compile(r"(?:export\s+)?([\w.\-\[\]]+)[ \t]*(?:([=:])[ \t]*|(?=\n|$))")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_BLANK = " \t\v\f\r\x85\xa0"
+_LETTERS = r"[\w.\-\[\]]"
+_BETWEEN = re.compile(r"(?:\s+|#[^\n]*)*")
+_WORD = re.compile(rf"(?:export[{_BLANK}]+)?(?P<name>{_LETTERS}*)[{_BLANK}]*")
+_NAME = re.compile(rf"{_WORD.pattern}(?:[=:][{_BLANK}]*|(?P<alone>\n|\Z))")
+_LETTER = re.compile(_LETTERS)
+_QUOTED = {
+    "'": re.compile(r"'([^'\\]*(?:\\.[^'\\]*)*)'", re.DOTALL),
+    '"': re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL),
+}
+_ESCAPE = re.compile(r"\\(?:0([0-3][0-7]{2})|([abfnrtv$\"\\]))")
+_ESCAPES = {
+    **dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True)),
+    "$": "$$",
+    '"': '"',
+    "\\": "\\",
+}
 
 
 class DotenvError(ValueError):
-    """A line that is no assignment; ``line`` counts from 1."""
+    """What cannot be read; ``line`` counts from 1."""
 
     def __init__(self, line: int, cause: str) -> None:
         super().__init__(cause)
         self.line = line
 
 
-def parse_dotenv(text: str, lookup: Mapping[str, str]) -> dict[str, str]:
+def parse_dotenv(
+    text: str,
+    lookup: Mapping[str, str],
+    *,
+    missing: Callable[[str], None] = lambda name: None,
+) -> dict[str, str]:
     """Return the variables of ``text``; ``lookup`` is asked before those already read.
 
     A name alone takes its value from ``lookup`` and is left out where there is none.
-    Raises DotenvError, and InterpolationError for what follows a dollar.
+    ``missing`` is told what a value mentions and nobody knows. Raises DotenvError.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     found: dict[str, str] = {}
-    at = 0
+    known = ChainMap(dict(lookup), found)
+    at = _skip(text, 0)
     while at < len(text):
-        if text[at] in " \t\n":
-            at += 1
-            continue
-        if text[at] == "#":
-            at = _line_end(text, at)
-            continue
-        key = _KEY.match(text, at)
-        if not key:
-            raise DotenvError(text.count("\n", 0, at) + 1, "not a `NAME=value` line")
-        name, at = key[1], key.end()
-        if not key[2]:
+        begun = at
+        name, alone, at = _name(text, at)
+        if alone:
             if name in lookup:
                 found[name] = lookup[name]
-            continue
-        value, at = _value(text, at, {**found, **lookup})
-        found[name] = value
+        else:
+            value, expands, at = _value(text, at, name)
+            try:
+                value = interpolate(value, known, missing=missing) if expands else value
+            except InterpolationError as error:
+                raise DotenvError(_line(text, begun), f"{name}: {error}") from None
+            if "\0" in value:
+                raise DotenvError(_line(text, begun), f"{name}: the value holds a NUL character")
+            found[name] = value
+        at = _skip(text, at)
     return found
 
 
 def parse_raw(text: str, lookup: Mapping[str, str]) -> dict[str, str]:
-    """Return variables as ``docker run --env-file`` reads them: nothing is special."""
+    """Return variables as ``docker run --env-file`` reads them: nothing is special.
+
+    Raises DotenvError for a line without a name.
+    """
     found = {}
-    for line in text.splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
+    for number, ended in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        line = ended.removesuffix("\r").lstrip()
+        if not line or line.startswith("#"):
             continue
         name, given, value = line.partition("=")
+        if not name:
+            raise DotenvError(number, "there is no name before the `=`")
+        if name.split() != [name]:
+            raise DotenvError(number, f"the name `{name}` holds a blank")
+        if "\0" in line:
+            raise DotenvError(number, f"{name}: the value holds a NUL character")
         if given:
-            found[name.strip()] = value
-        elif name.strip() in lookup:
-            found[name.strip()] = lookup[name.strip()]
+            found[name] = value
+        elif name in lookup:
+            found[name] = lookup[name]
     return found
 
 
-def _value(text: str, at: int, variables: Mapping[str, str]) -> tuple[str, int]:
-    if at < len(text) and text[at] in "'\"":
-        quote = text[at]
-        end = at + 1
-        while end < len(text) and text[end] != quote:
-            end += 2 if text[end] == "\\" else 1
-        if end >= len(text):
-            raise DotenvError(text.count("\n", 0, at) + 1, f"the quote {quote} is not closed")
-        inner = text[at + 1 : end]
+def _name(text: str, at: int) -> tuple[str, bool, int]:
+    """Return the name that begins at ``at``, whether it stands alone, and where it ends."""
+    found = _NAME.match(text, at)
+    if found:
+        return found["name"], found["alone"] is not None, found.end()
+    word = _WORD.match(text, at)
+    wrong = word.end() if word else at
+    several = wrong > at and _LETTER.match(text, wrong)
+    cause = "a name cannot hold a blank" if several else f"unexpected `{text[wrong]}` in a name"
+    raise DotenvError(
+        _line(text, at), f"{cause}; write `NAME=value`, and quotes around a value of several lines"
+    )
+
+
+def _value(text: str, at: int, name: str) -> tuple[str, bool, int]:
+    """Return the value that begins at ``at``, whether variables count, and where it ends."""
+    quote = text[at : at + 1]
+    if quote in _QUOTED:
+        found = _QUOTED[quote].match(text, at)
+        if not found:
+            raise DotenvError(_line(text, at), f"{name}: the quote {quote} is not closed")
+        # What follows in the line is a comment, or the next statement.
         if quote == "'":
-            return inner.replace("\\'", "'"), _line_end(text, end)
-        return interpolate(_unescape(inner), variables), _line_end(text, end)
-    end = _line_end(text, at)
-    line = re.split(r"(?:^|\s)#", text[at:end], maxsplit=1)[0].rstrip()
-    return interpolate(line, variables), end
-
-
-def _unescape(text: str) -> str:
-    def one(found: re.Match[str]) -> str:
-        mark = found[1]
-        if mark == "$":
-            return "$$"
-        return _ESCAPES.get(mark, mark if mark in "\"\\'" else found[0])
-
-    return re.sub(r"\\(.)", one, text, flags=re.DOTALL)
-
-
-def _line_end(text: str, at: int) -> int:
+            return found[1].replace("\\'", "'"), False, found.end()
+        return _ESCAPE.sub(_unescaped, found[1]), True, found.end()
     end = text.find("\n", at)
-    return len(text) if end < 0 else end
+    end = len(text) if end < 0 else end
+    return text[at:end].partition(" #")[0].rstrip(), True, end
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 8)) if found[1] else _ESCAPES[found[2]]
+
+
+def _skip(text: str, at: int) -> int:
+    """Return where the next statement begins: behind blanks, empty lines and comments."""
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1

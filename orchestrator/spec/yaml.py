@@ -1,269 +1,376 @@
-"""YAML as Compose files are written: version 1.2 scalars, positions kept, bombs refused.
+"""YAML as Compose files are written: positions kept, nothing guessed, bombs refused.
 
 The parser's events are composed here rather than by the library's own constructor, which
 reads `22:22` as a number and `no` as false, lets the last of two equal keys win without a
-word, and builds whatever a tag names. Only `!reset` and `!override` are tags here.
+word, and builds whatever a tag names.
+
+The parser is asked for one event at a time and looks ahead by no more than a kilobyte, so a
+file that nests too deeply or holds too much is refused before more of it is parsed. Nothing
+here, and nothing in the parser between two events, recurses with the depth of a file.
 """
 
-import os
 import re
-import stat
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import yaml as pyyaml
 
-from orchestrator.spec.problems import Mark, Problem, SpecError
+from orchestrator.spec.document import Below, Document, Places, Tagged, Value
+from orchestrator.spec.problems import Mark, Problem, Source, SpecError
+from orchestrator.spec.reading import MAX_BYTES, read_file
+from orchestrator.spec.yaml_scalars import STANDARD, TAGS, plain, tagged
 
-MAX_BYTES = 8 * 1024 * 1024
+try:
+    from yaml._yaml import CParser
+except ImportError:  # pragma: no cover - a PyYAML that was built without libyaml is slow
+    CParser = None  # type: ignore[assignment, misc]
+
+__all__ = ["Document", "Tagged", "Value", "parse", "read_file"]
+
 MAX_DEPTH = 64
-MAX_NODES = 200_000
+MAX_WEIGHT = 400_000
+"""What a file may hold: a scalar weighs 1; a mapping, a list or an anchor, which take more, 4."""
+MAX_VALUES = 1_000_000
+"""Values of a file, each alias counted as all it stands for."""
+MAX_DOCUMENTS = 1_000
+MAX_PROBLEMS = 50
 
-Value = Any
-"""What a document is made of: dict, list, str, int, float, bool, None."""
+OWN_TAGS = ("!reset", "!override")
 
-_INT = re.compile(r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-_NULL = {"", "~", "null", "Null", "NULL"}
-_TRUE = {"true", "True", "TRUE"}
-_FALSE = {"false", "False", "FALSE"}
-
-
-@dataclass(frozen=True, slots=True)
-class Tagged:
-    """A value under `!reset` or `!override`."""
-
-    tag: str
-    value: Value
-
-
-@dataclass(slots=True)
-class Document:
-    """One YAML document: its content, and where every key path stands."""
-
-    file: str
-    content: Value
-    marks: dict[tuple[str, ...], Mark] = field(default_factory=dict)
-
-    def mark(self, path: tuple[str, ...]) -> Mark:
-        """Return where ``path`` stands, or the nearest thing above it."""
-        while path and path not in self.marks:
-            path = path[:-1]
-        return self.marks.get(path, Mark(file=self.file))
-
-
-def read_file(path: Path) -> str:
-    """Return the text of a file, or refuse what is none: no FIFO, no device, nothing huge."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise _refuse(str(path), f"cannot read it: {os.strerror(error.errno or 0)}") from None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise _refuse(str(path), "it is not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise _refuse(str(path), f"it is larger than {MAX_BYTES // 2**20} MiB")
-        data = file.read(MAX_BYTES + 1)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _refuse(str(path), f"it is not UTF-8 (byte {error.start})") from None
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+_TAGS = ", ".join(f"`{tag}`" for tag in (*OWN_TAGS, *(f"!!{tag}" for tag in TAGS)))
+_QUOTES = "text that begins with `{` or `[` needs quotes"
+_INDENTATION = "compare the indentation with that of the lines above"
+_HINTS = {
+    "mapping values are not allowed in this context": (
+        "a value that holds `: ` needs quotes; or the line is indented too far"
+    ),
+    "did not find expected key": _INDENTATION,
+    "did not find expected '-' indicator": _INDENTATION,
+    "could not find expected ':'": "a key is followed by `: `; text of several lines needs quotes",
+    "found character that cannot start any token": "text that begins with it needs quotes",
+    "found unexpected end of stream": "a quote is not closed",
+    "found undefined tag handle": f"of tags, only {_TAGS} may be used",
+}
+# What a YAML file may not hold.
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 def parse(text: str, file: str) -> list[Document]:
     """Return every document of ``text``. Raises SpecError with line and column."""
-    composer = _Composer(file)
+    source = Source(file, text.removeprefix("\ufeff"))
+    if len(text) > MAX_BYTES:
+        cause = f"it is larger than {MAX_BYTES // 2**20} MiB"
+        raise SpecError([Problem(mark=Mark(file=file), path="", cause=cause)])
+    composer = _Composer(source)
+    if strange := _FORBIDDEN.search(source.text):
+        composer.stop(strange.start(), *_strange(strange[0]))
     try:
-        for event in pyyaml.parse(text, Loader=pyyaml.SafeLoader):
-            composer.take(event)
+        composer.run(_events(source.text))
     except pyyaml.MarkedYAMLError as error:
-        place = error.problem_mark
-        mark = Mark(file=file, line=place.line + 1, column=place.column + 1) if place else None
-        cause = f"not valid YAML: {error.problem or error.context}"
-        raise SpecError([Problem(mark=mark or Mark(file=file), path="", cause=cause)]) from None
-    except (pyyaml.YAMLError, RecursionError) as error:
-        cause = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise _refuse(file, f"not valid YAML: {cause}") from None
+        place = error.problem_mark or error.context_mark
+        composer.stop(place.index if place else 0, *_syntax(error, source))
+    except pyyaml.YAMLError as error:
+        composer.stop(0, f"not valid YAML: {error}")
+    if composer.problems:
+        raise SpecError(composer.problems)
     return composer.documents
 
 
-@dataclass(slots=True)
+def _events(text: str) -> Iterator[Any]:
+    if CParser is None:  # pragma: no cover
+        return iter(pyyaml.parse(text, Loader=pyyaml.SafeLoader))
+    return iter(CParser(text).get_event, None)
+
+
+class _Merge(str):
+    """The key `<<`, where it asks for a merge."""
+
+    __slots__ = ()
+
+
+_MERGE = _Merge("<<")
+
+
 class _Open:
-    """A collection under construction."""
+    """A collection that has begun and not ended."""
+
+    __slots__ = (
+        "anchor", "before", "height", "key", "merge_at", "merges", "places", "tag", "value",
+    )  # fmt: skip
+
+    def __init__(self, value: Any, places: Places, event: Any, before: int) -> None:
+        self.value = value
+        self.places = places
+        self.anchor: str | None = event.anchor
+        self.tag: str | None = None
+        self.before = before
+        self.height = 1
+        self.key: str | None = None
+        self.merge_at: int | None = None
+        self.merges: list[tuple[Value, Below]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """What an anchor stands for: how much it is, and how many levels."""
 
     value: Value
-    path: tuple[str, ...]
-    anchor: str | None
-    tag: str | None
-    key: str | None = None
-    seen: dict[str, Mark] = field(default_factory=dict)
-    merges: list[Value] = field(default_factory=list)
+    places: Below
+    values: int
+    height: int
 
 
 class _Composer:
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, source: Source) -> None:
+        self.source = source
         self.documents: list[Document] = []
+        self.problems: list[Problem] = []
         self._stack: list[_Open] = []
-        self._anchors: dict[str, Value] = {}
-        self._sizes: dict[str, int] = {}
-        self._nodes = 0
+        self._anchors: dict[str, _Anchored | _Open] = {}
+        self._weight = 0
+        self._values = 0
 
-    def take(self, event: Any) -> None:
-        mark = Mark(
-            file=self.file, line=event.start_mark.line + 1, column=event.start_mark.column + 1
-        )
-        match event:
-            case pyyaml.DocumentStartEvent():
-                self._anchors, self._sizes = {}, {}
-                self.documents.append(Document(self.file, None))
-            case pyyaml.MappingStartEvent():
-                self._begin({}, event, mark)
-            case pyyaml.SequenceStartEvent():
-                self._begin([], event, mark)
-            case pyyaml.ScalarEvent():
-                self._scalar(event, mark)
-            case pyyaml.AliasEvent():
-                if event.anchor not in self._anchors:
-                    known = any(one.anchor == event.anchor for one in self._stack)
-                    cause = "contains itself" if known else "is not defined"
-                    raise self._problem(mark, f"alias `*{event.anchor}` {cause}")
-                self._count(self._sizes[event.anchor], mark)
-                self._add(self._anchors[event.anchor], mark)
-            case pyyaml.MappingEndEvent() | pyyaml.SequenceEndEvent():
-                self._end(mark)
-            case _:
-                pass
+    def run(self, events: Iterable[Any]) -> None:
+        """Take every event of a file."""
+        for event in events:
+            kind = type(event)
+            if kind is pyyaml.ScalarEvent:
+                self._scalar(event)
+            elif kind is pyyaml.MappingStartEvent:
+                self._begin({}, event, is_mapping=True)
+            elif kind is pyyaml.SequenceStartEvent:
+                self._begin([], event, is_mapping=False)
+            elif kind in (pyyaml.MappingEndEvent, pyyaml.SequenceEndEvent):
+                self._end()
+            elif kind is pyyaml.AliasEvent:
+                self._alias(event.anchor, event.start_mark.index)
+            elif kind is pyyaml.DocumentStartEvent:
+                self._anchors = {}
+                if len(self.documents) >= MAX_DOCUMENTS:
+                    self.stop(event.start_mark.index, f"more than {MAX_DOCUMENTS} documents")
 
-    def _begin(self, value: Value, event: Any, mark: Mark) -> None:
-        self._count(1, mark)
+    def _scalar(self, event: Any) -> None:
+        index = event.start_mark.index
+        here = self._stack[-1] if self._stack else None
+        if here and here.key is None and here.places.is_mapping:
+            self._key(event, index, here)
+            return
+        if event.tag is not None or event.anchor is not None:
+            value = self._with_tag(event, index)
+            if event.anchor is not None:
+                self._anchor_scalar(event.anchor, value, index)
+        else:
+            value = event.value if event.style else plain(event.value)
+        self._count(index, weight=1)
+        self._add(value, index, index)
+
+    def _anchor_scalar(self, name: str, value: Value, index: int) -> None:
+        self._anchors[name] = _Anchored(value, index, 1, 0)
+        self._count(index, weight=4, values=0)
+
+    def _key(self, event: Any, index: int, here: _Open) -> None:
+        value = event.value
+        if event.tag is None and not event.style:
+            value = _MERGE if value == "<<" else plain(value)
+        elif event.tag == f"{STANDARD}merge":
+            value = _MERGE
+        elif event.tag is not None:
+            value = self._with_tag(event, index)
+        if event.anchor is not None:
+            self._anchor_scalar(event.anchor, event.value if value is _MERGE else value, index)
+        self._take_key(value, event.value, index, here)
+
+    def _take_key(self, value: Value, written: str, index: int, here: _Open) -> None:
+        if isinstance(value, bool):
+            value = str(value).lower()
+        elif not isinstance(value, str):
+            what = "a key must be text" if value is None else f"the key `{written}` must be text"
+            self._complain(index, what, f'write it in quotes: `"{written}"`')
+            value = written
+        first: int | None = None
+        if value is _MERGE:
+            here.key, first, here.merge_at = value, here.merge_at, index
+        else:
+            here.key = sys.intern(value)
+            entries = here.places.entries
+            if value in here.value:
+                first = entries[entries.index(value) + 1]
+            entries += (here.key, index, index)
+        if first is not None:
+            line = self.source.mark(first).line
+            self._complain(index, f"key `{value}` is given twice, first in line {line}")
+
+    def _begin(self, value: Any, event: Any, *, is_mapping: bool) -> None:
+        index = event.start_mark.index
         if len(self._stack) >= MAX_DEPTH:
-            raise self._problem(mark, f"nested deeper than {MAX_DEPTH} levels")
-        path = self._path()
-        self.documents[-1].marks.setdefault(path, mark)
-        self._stack.append(_Open(value, path, event.anchor, self._tag(event.tag, mark)))
+            self._too_deep(index)
+        if self._stack and self._wants_key(self._stack[-1]):
+            self.stop(index, "a key must be text, not a mapping or a list", _QUOTES)
+        new = _Open(value, Places(index, is_mapping=is_mapping), event, self._values)
+        self._count(index, weight=4)
+        tag = event.tag
+        if tag in OWN_TAGS:
+            new.tag = tag
+        elif tag not in (None, "!", STANDARD + ("map" if is_mapping else "seq")):
+            self._bad_tag(tag, index)
+        if new.anchor is not None:
+            self._anchors[new.anchor] = new
+            self._count(index, weight=4, values=0)
+        self._stack.append(new)
 
-    def _end(self, mark: Mark) -> None:
+    def _end(self) -> None:
         done = self._stack.pop()
-        value = done.value
-        for merged in done.merges:
-            for key, inherited in merged.items():
-                value.setdefault(key, inherited)
-        if done.tag:
-            value = Tagged(done.tag, value)
-        self._remember(done.anchor, value)
-        self._add(value, mark)
+        if done.merges:
+            self._merge(done)
+        value = Tagged(done.tag, done.value) if done.tag else done.value
+        if done.anchor is not None and self._anchors.get(done.anchor) is done:
+            values = self._values - done.before
+            self._anchors[done.anchor] = _Anchored(value, done.places, values, done.height)
+        if self._stack:
+            self._stack[-1].height = max(self._stack[-1].height, done.height + 1)
+        self._add(value, done.places, done.places.start)
 
-    def _scalar(self, event: Any, mark: Mark) -> None:
-        self._count(1, mark)
-        tag = self._tag(event.tag, mark)
-        plain = event.implicit[0] and event.style is None
-        value: Value = self._resolve(event.value, mark) if plain else event.value
-        if self._wants_key():
-            self._key(event.value if isinstance(value, str) or value is None else value, mark)
+    def _alias(self, name: str, index: int) -> None:
+        known = self._anchors.get(name)
+        if known is None:
+            self.stop(index, f"alias `*{name}` is not defined above")
+        if isinstance(known, _Open):
+            self.stop(index, f"alias `*{name}` contains itself")
+        here = self._stack[-1] if self._stack else None
+        if here and self._wants_key(here):
+            if isinstance(known.value, dict | list | Tagged):
+                self.stop(index, "a key must be text, not a mapping or a list")
+            self._take_key(known.value, str(known.value), index, here)
             return
-        self.documents[-1].marks.setdefault(self._path(), mark)
-        if tag:
-            value = Tagged(tag, value)
-        self._remember(event.anchor, value)
-        self._add(value, mark)
+        self._count(index, weight=0, values=known.values)
+        if here:
+            here.height = max(here.height, known.height + 1)
+        if len(self._stack) + known.height > MAX_DEPTH:
+            self._too_deep(index)
+        self._add(known.value, known.places, index)
 
-    def _key(self, value: Value, mark: Mark) -> None:
-        here = self._stack[-1]
-        key = str(value).lower() if isinstance(value, bool) else str(value)
-        if key in here.seen:
-            raise self._problem(
-                mark,
-                f"key `{key}` is given twice, first in line {here.seen[key].line}",
-                path=(*here.path, key),
-            )
-        here.seen[key] = mark
-        here.key = key
-        self.documents[-1].marks[(*here.path, key)] = mark
-
-    def _add(self, value: Value, mark: Mark) -> None:
+    def _add(self, value: Value, places: Below, index: int) -> None:
+        """Put a value where it belongs; ``index`` is where it is used."""
         if not self._stack:
-            self.documents[-1].content = value
+            self.documents.append(Document(self.source, value, places))
             return
         here = self._stack[-1]
-        if isinstance(here.value, list):
+        if not here.places.is_mapping:
             here.value.append(value)
+            here.places.entries.append(places)
             return
-        if here.key is None:
-            raise self._problem(mark, "a mapping's key must be a plain word")
-        if here.key == "<<":
-            merged = value if isinstance(value, list) else [value]
-            if not all(isinstance(one, dict) for one in merged):
-                raise self._problem(mark, "`<<` needs a mapping, or a list of mappings")
-            here.merges.extend(merged)
+        if here.key is _MERGE:
+            self._take_merge(value, places, index, here)
         else:
             here.value[here.key] = value
+            here.places.entries[-1] = places
         here.key = None
 
-    def _wants_key(self) -> bool:
-        return (
-            bool(self._stack)
-            and isinstance(self._stack[-1].value, dict)
-            and (self._stack[-1].key is None)
+    def _take_merge(self, value: Value, places: Below, index: int, here: _Open) -> None:
+        pairs = [(value, places)]
+        if isinstance(value, list) and isinstance(places, Places):
+            pairs = list(zip(value, places.entries, strict=True))
+        for one, _ in pairs:
+            inner = one.value if isinstance(one, Tagged) else one
+            reset = isinstance(one, Tagged) and one.tag == "!reset"
+            if not (isinstance(inner, dict) or reset):
+                self._complain(index, "`<<` needs a mapping, or a list of mappings")
+                pairs = []
+        here.merges += pairs
+
+    def _merge(self, here: _Open) -> None:
+        """Add what is merged. A tag on it speaks of the mapping it is merged into."""
+        merged: list[Below] = []
+        for value, places in here.merges:
+            if isinstance(value, Tagged):
+                here.tag = here.tag or "!override"
+                if value.tag == "!reset":
+                    continue
+                value = value.value
+            for key, inherited in value.items():
+                here.value.setdefault(key, inherited)
+            merged.append(places)
+        here.places.merged = tuple(one for one in merged if isinstance(one, Places))
+
+    def _wants_key(self, here: _Open) -> bool:
+        return here.key is None and here.places.is_mapping
+
+    def _with_tag(self, event: Any, index: int) -> Value:
+        tag, text = event.tag, event.value
+        if tag is None:
+            return text if event.style else plain(text)
+        if tag in OWN_TAGS:
+            return Tagged(tag, text if event.style else plain(text))
+        if tag == "!":
+            return text
+        short = tag.removeprefix(STANDARD)
+        if short == tag or short not in TAGS:
+            self._bad_tag(tag, index)
+            return text
+        try:
+            return tagged(short, text)
+        except ValueError as error:
+            self._complain(index, str(error))
+            return text
+
+    # ── refusing ─────────────────────────────────────────────────────────────────────────────
+
+    def _bad_tag(self, tag: str, index: int) -> None:
+        short = f"!!{tag.removeprefix(STANDARD)}" if tag.startswith(STANDARD) else tag
+        self._complain(index, f"tag `{short}` is not allowed here", f"only {_TAGS} may be used")
+
+    def _too_deep(self, index: int) -> NoReturn:
+        self.stop(index, _TOO_DEEP)
+
+    def _count(self, index: int, *, weight: int, values: int = 1) -> None:
+        self._weight += weight
+        self._values += values
+        if self._weight > MAX_WEIGHT:
+            self.stop(index, "too many values in one file")
+        if self._values > MAX_VALUES:
+            self.stop(index, f"more than {MAX_VALUES} values, aliases written out")
+
+    def stop(self, index: int, cause: str, hint: str | None = None) -> NoReturn:
+        """Give up: what follows cannot be trusted."""
+        self._note(index, cause, hint)
+        raise SpecError(self.problems)
+
+    def _complain(self, index: int, cause: str, hint: str | None = None) -> None:
+        self._note(index, cause, hint)
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise SpecError(self.problems)
+
+    def _note(self, index: int, cause: str, hint: str | None) -> None:
+        steps = (
+            here.key if here.places.is_mapping else str(len(here.value)) for here in self._stack
         )
-
-    def _path(self) -> tuple[str, ...]:
-        if not self._stack:
-            return ()
-        here = self._stack[-1]
-        if isinstance(here.value, list):
-            return (*here.path, str(len(here.value)))
-        return here.path if here.key is None else (*here.path, here.key)
-
-    def _remember(self, anchor: str | None, value: Value) -> None:
-        if anchor:
-            self._anchors[anchor] = value
-            self._sizes[anchor] = _size(value)
-
-    def _count(self, nodes: int, mark: Mark) -> None:
-        self._nodes += nodes
-        if self._nodes > MAX_NODES:
-            raise self._problem(mark, f"more than {MAX_NODES} values, aliases written out")
-
-    def _tag(self, tag: str | None, mark: Mark) -> str | None:
-        if tag in (None, "!"):
-            return None
-        if tag in ("!reset", "!override"):
-            return tag
-        if tag in ("tag:yaml.org,2002:str",):
-            return None
-        raise self._problem(mark, f"tag `{tag}` is not allowed; only `!reset` and `!override` are")
-
-    def _resolve(self, text: str, mark: Mark) -> Value:
-        if text in _NULL:
-            return None
-        if text in _TRUE or text in _FALSE:
-            return text in _TRUE
-        if _INT.match(text):
-            if len(text) > 64:
-                raise self._problem(mark, "a number of more than 64 digits")
-            digits = text.lstrip("+-")
-            base = 8 if len(digits) > 1 and digits[0] == "0" and digits.isdigit() else 0
-            number = int(digits, base)
-            return -number if text.startswith("-") else number
-        if _FLOAT.match(text):
-            return float(text)
-        return text
-
-    def _problem(self, mark: Mark, cause: str, path: tuple[str, ...] = ()) -> SpecError:
-        return SpecError([Problem(mark=mark, path=".".join(path), cause=cause)])
+        path = ".".join(step for step in steps if step is not None)
+        mark = self.source.mark(index)
+        self.problems.append(Problem(mark=mark, path=path, cause=cause, hint=hint))
 
 
-def _size(value: Value) -> int:
-    inner = value.value if isinstance(value, Tagged) else value
-    if isinstance(inner, dict):
-        return 1 + sum(map(_size, inner.values()))
-    if isinstance(inner, list):
-        return 1 + sum(map(_size, inner))
-    return 1
+def _strange(character: str) -> tuple[str, str]:
+    if character == "\0":
+        return "a NUL byte", "this is no text file, or one in UTF-16: save it as UTF-8"
+    if character == "\ufeff":
+        return "a byte order mark in the middle of the file", "remove it"
+    return f"control character U+{ord(character):04X}", r'write it in double quotes, as `"\x1b"`'
 
 
-def _refuse(file: str, cause: str) -> SpecError:
-    return SpecError([Problem(mark=Mark(file=file), path="", cause=cause)])
+def _syntax(error: pyyaml.MarkedYAMLError, source: Source) -> tuple[str, str | None]:
+    problem = error.problem or error.context or "it cannot be read"
+    if problem == "exceeded maximum nesting depth":
+        return _TOO_DEEP, None
+    cause = f"not valid YAML: {problem}"
+    begun = error.context_mark
+    if begun and error.problem_mark and begun.line < error.problem_mark.line:
+        cause += f" ({error.context}, begun in line {source.mark(begun.index).line})"
+    at = error.problem_mark.index if error.problem_mark else 0
+    if source.text[at : at + 1] == "\t" or "tab character" in problem:
+        return cause, "indent with spaces: YAML allows no tabs there"
+    return cause, _HINTS.get(problem)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 from orchestrator.spec import models
 from orchestrator.translate import labels
@@ -22,6 +23,12 @@ from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import ReplicaId, container_name
 
+MOST_PROCESSES = 4096
+"""Where the file sets no limit."""
+
+HOST_GATEWAY = "host-gateway"
+"""What `extra_hosts` calls the address under which a container reaches its host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerFactory:
@@ -32,26 +39,28 @@ class ContainerFactory:
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
     nameserver: Callable[[Sequence[NetworkId]], str]
+    gateway: Callable[[NetworkId], str]
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
         mode = self.model.services[replica.service].network_mode
-        return mode in (None, "bridge", "none")
+        return mode in ("", "bridge", "none")
 
     def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
         """Return the configuration of what fills ``action``'s slot."""
         replica = action.replica
         service = self.model.services[replica.service]
         wanted = next(one for one in self.desired.services if one.name == replica.service)
-        image = self.desired.images.get(service.image)
-        if image is None and service.image in self.images:
-            image = self.images[service.image].id
+        reference = self.model.image_of(replica.service)
+        image = self.desired.images.get(reference)
+        if image is None and reference in self.images:
+            image = self.images[reference].id
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
         own = self.own_sandbox(replica)
         return ContainerConfig(
             id=ContainerId(name),
-            image=Digest(image or service.image),
+            image=Digest(image or reference),
             cgroup=f"{self.desired.name}/{replica}",
             log=self.settings.data
             / "logs"
@@ -62,13 +71,13 @@ class ContainerFactory:
             command=service.command,
             entrypoint=service.entrypoint,
             environment=dict(service.environment),
-            user=service.user,
+            user=service.user or None,
             group_add=service.group_add,
-            working_dir=service.working_dir,
-            stop_signal=service.stop_signal,
+            working_dir=service.working_dir or None,
+            stop_signal=service.stop_signal or None,
             tty=service.tty,
             stdin_open=service.stdin_open,
-            init=service.init,
+            init=bool(service.init),
             read_only=service.read_only,
             privileged=service.privileged,
             no_new_privileges=_no_new_privileges(service),
@@ -76,24 +85,41 @@ class ContainerFactory:
             cap_add=service.cap_add,
             cap_drop=service.cap_drop,
             mounts=self._mounts(service),
-            devices=service.devices,
+            devices=tuple(str(device) for device in service.devices),
             limits=_limits(service),
-            ulimits=dict(service.ulimits),
+            ulimits={
+                name: (limit, limit) if isinstance(limit, int) else (limit.soft, limit.hard)
+                for name, limit in service.ulimits.items()
+            },
             sysctls=dict(service.sysctls),
-            oom_score_adj=service.oom_score_adj,
+            oom_score_adj=service.oom_score_adj or None,
             shm_size=service.shm_size or 64 * 1024 * 1024,
-            extra_hosts=_extra_hosts(service, action),
+            extra_hosts=self._extra_hosts(service, action),
             nameservers=self._nameservers(wanted),
             dns_search=service.dns_search,
             dns_options=service.dns_opt,
             addresses=addresses,
             netns=netns,
-            runtime=service.runtime,
+            runtime=service.runtime or None,
             labels=self._labels(service, wanted, replica, own=own),
         )
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
         return (self.nameserver(zone_of(wanted)),) if wanted.networks else ()
+
+    def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
+        found = []
+        for entry in service.extra_hosts:
+            mark = "=" if "=" in entry else ":"
+            name, _, address = entry.partition(mark)
+            address = address.strip("[]")
+            if address == HOST_GATEWAY:
+                networks = [NetworkId(network) for network, _ in action.addresses]
+                if not networks and self.own_sandbox(action.replica):
+                    continue  # cut off from everything, the host included
+                address = self.gateway(networks[0]) if networks else "127.0.0.1"
+            found.append((name, address))
+        return tuple(found)
 
     def _labels(
         self, service: models.Service, wanted: DesiredService, replica: ReplicaId, *, own: bool
@@ -133,11 +159,11 @@ class ContainerFactory:
         for given in service.configs:
             target = given.target or f"/{given.source}"
             target = target if target.startswith("/") else f"/{target}"
-            found.append(_carried(given, target, self.model.configs[given.source].content))
+            found.append(_carried(given, target, self.model.configs[given.source].payload))
         for given in service.secrets:
             target = given.target or given.source
             target = target if target.startswith("/") else f"/run/secrets/{target}"
-            found.append(_carried(given, target, self.model.secrets[given.source].content))
+            found.append(_carried(given, target, self.model.secrets[given.source].payload))
         return tuple(found)
 
     def _mount(self, given: models.Mount) -> Mount:
@@ -146,7 +172,7 @@ class ContainerFactory:
                 return Mount(
                     kind=MountKind.BIND,
                     target=given.target,
-                    source=given.source or "",
+                    source=given.source,
                     read_only=given.read_only,
                     create_host_path=given.bind.create_host_path,
                     options=(given.bind.propagation,) if given.bind.propagation else (),
@@ -155,20 +181,26 @@ class ContainerFactory:
                 return Mount(
                     kind=MountKind.TMPFS,
                     target=given.target,
-                    size=given.tmpfs.size,
-                    mode=given.tmpfs.mode,
+                    size=given.tmpfs.size or None,
+                    mode=given.tmpfs.mode or None,
+                )
+            case "image" | "npipe" | "cluster":
+                raise PyorchError(
+                    f"{given.target}: mounts of type `{given.type}` are not carried out yet",
+                    hint="use `bind`, `volume` or `tmpfs`",
+                    code="unsupported",
                 )
             case "volume":
                 return Mount(
                     kind=MountKind.VOLUME,
                     target=given.target,
-                    source=self.model.volumes[given.source or ""].name,
+                    source=self.model.volumes[given.source].name,
                     read_only=given.read_only,
                     nocopy=given.volume.nocopy,
                 )
 
 
-def _carried(given: models.FileMount, target: str, content: str) -> Mount:
+def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mount:
     return Mount(
         kind=MountKind.FILE,
         target=target,
@@ -176,32 +208,24 @@ def _carried(given: models.FileMount, target: str, content: str) -> Mount:
         mode=given.mode,
         uid=int(given.uid) if given.uid else None,
         gid=int(given.gid) if given.gid else None,
-        content=content.encode(),
+        content=content or b"",
     )
 
 
 def _limits(service: models.Service) -> Limits:
-    limits = service.deploy.resources.limits if service.deploy else models.Resource()
-    pids = service.pids_limit if service.pids_limit is not None else limits.pids
+    deploy = service.deploy.resources if service.deploy else models.Resources()
+    limits = deploy.limits or models.Resource()
+    reserved = deploy.reservations or models.Resource()
+    pids = service.pids_limit or limits.pids or MOST_PROCESSES
     return Limits(
-        cpus=service.cpus or limits.cpus,
-        cpu_shares=service.cpu_shares,
-        cpuset=service.cpuset,
-        memory=service.mem_limit or limits.memory,
-        memory_reservation=service.mem_reservation,
-        memory_swap=service.memswap_limit,
-        pids=4096 if pids is None else pids if pids > 0 else None,
+        cpus=service.cpus or limits.cpus or None,
+        cpu_shares=service.cpu_shares or None,
+        cpuset=service.cpuset or None,
+        memory=service.mem_limit or limits.memory or None,
+        memory_reservation=service.mem_reservation or reserved.memory or None,
+        memory_swap=service.memswap_limit or None,
+        pids=pids if pids > 0 else None,
     )
-
-
-def _extra_hosts(service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
-    del action
-    found = []
-    for entry in service.extra_hosts:
-        mark = "=" if "=" in entry else ":"
-        name, _, address = entry.partition(mark)
-        found.append((name, address.strip("[]")))
-    return tuple(found)
 
 
 def _no_new_privileges(service: models.Service) -> bool:

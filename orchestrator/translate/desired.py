@@ -1,6 +1,7 @@
 """Stack file → :class:`scheduler.desired.DesiredStack`: what it means, in the planner's words."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 
 from orchestrator.settings import Settings
@@ -24,10 +25,16 @@ from scheduler.desired import (
 from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
 
 UNREVISED = {
+    "attach",
+    "build",
     "depends_on",
     "deploy",
+    "develop",
+    "env_file",
     "healthcheck",
+    "label_file",
     "ports",
+    "pre_stop",
     "profiles",
     "pull_policy",
     "restart",
@@ -53,7 +60,7 @@ def build_desired(
         name=StackName(model.name),
         intent=stored.intent,
         services=tuple(
-            _service(model, name, service, images.get(service.image), settings)
+            _service(model, name, service, images.get(model.image_of(name)), settings)
             for name, service in sorted(model.services.items())
         ),
         networks=tuple(
@@ -80,15 +87,25 @@ def build_desired(
 
 def revision(model: StackFile, service: Service) -> Revision:
     """Return the hash of everything about a service that needs a new container to change."""
-    parts = service.model_dump(mode="json", exclude=UNREVISED)
+    # What is left out stays out, so that a key learned later changes no revision.
+    parts = service.model_dump(mode="json", exclude=UNREVISED, exclude_defaults=True)
     parts["recreate"] = model.recreate
-    parts["resources"] = service.deploy.resources.model_dump() if service.deploy else None
+    limits = service.deploy.resources.limits if service.deploy else None
+    parts["limits"] = limits.model_dump(mode="json", exclude_defaults=True) if limits else None
+    reserved = service.deploy.resources.reservations if service.deploy else None
+    parts["reserved"] = reserved.memory if reserved else None
     parts["networks"] = {
-        model.networks[name].name: place.model_dump() for name, place in service.networks.items()
+        model.networks[name].name: place.model_dump(exclude_defaults=True)
+        for name, place in service.networks.items()
     }
-    for kind, declared in (("configs", model.configs), ("secrets", model.secrets)):
-        mounts = service.configs if kind == "configs" else service.secrets
-        parts[f"{kind}_content"] = {one.source: declared[one.source].content for one in mounts}
+    carried = {
+        "configs": {one.source: model.configs[one.source].payload for one in service.configs},
+        "secrets": {one.source: model.secrets[one.source].payload for one in service.secrets},
+    }
+    for kind, payloads in carried.items():
+        parts[f"{kind}_content"] = {
+            name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
+        }
     return revision_of(parts)
 
 
@@ -102,8 +119,8 @@ def _service(
     return DesiredService(
         name=ServiceName(name),
         revision=revision(model, service),
-        image=service.image,
-        pull="missing" if service.pull_policy == "if_not_present" else service.pull_policy,
+        image=model.image_of(name),
+        pull=service.pull_policy if service.pull_policy in ("always", "never") else "missing",
         replicas=service.replicas,
         restart=_restart(service),
         healthcheck=_healthcheck(service, image),
@@ -115,6 +132,7 @@ def _service(
                 restart=entry.restart,
             )
             for wanted, entry in sorted(service.depends_on.items())
+            if entry.required or wanted in model.services
         ),
         networks=tuple(
             Membership(
@@ -156,17 +174,13 @@ def _container_name(service: Service) -> tuple[str, ...]:
 def _restart(service: Service) -> RestartPolicy:
     policy = service.deploy.restart_policy if service.deploy else None
     if policy is not None:
-        modes = {
-            "none": RestartMode.NO,
-            "on-failure": RestartMode.ON_FAILURE,
-            "any": RestartMode.ALWAYS,
-        }
+        modes = {"none": RestartMode.NO, "on-failure": RestartMode.ON_FAILURE}
         return RestartPolicy(
-            mode=modes[policy.condition],
+            mode=modes.get(policy.condition, RestartMode.ALWAYS),
             max_attempts=policy.max_attempts,
             first_delay=0.1 if policy.delay is None else policy.delay,
         )
-    mode, _, limit = service.restart.partition(":")
+    mode, _, limit = (service.restart or "no").partition(":")
     return RestartPolicy(mode=RestartMode(mode), max_attempts=int(limit) if limit else None)
 
 
@@ -197,9 +211,9 @@ def _healthcheck(service: Service, image: ImageFacts | None) -> Healthcheck | No
     )
 
 
-def _subnet(text: str | None) -> IPv4Network | None:
+def _subnet(text: str) -> IPv4Network | None:
     return IPv4Network(text) if text else None
 
 
-def _address(text: str | None) -> IPv4Address | None:
+def _address(text: str) -> IPv4Address | None:
     return IPv4Address(text) if text else None

@@ -5,7 +5,7 @@ running. Where no replica of a service is ready all running ones answer, so that
 which form before they are ready find each other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 
 from orchestrator.translate.observed import HostView
@@ -33,13 +33,14 @@ def build_exposure(
     names: dict[tuple[host.NetworkId, str], list[IPv4Address]] = {}
     zones: set[tuple[host.NetworkId, ...]] = set()
     for stack in stacks:
+        internal = {network.name for network in stack.networks if network.internal}
         for service in stack.services:
             places = running.get((stack.name, service.name), [])
             ready = _ready(service, places)
             if service.networks:
                 zones.add(zone_of(service))
             for lease in held.get((stack.name, service.name), ()):
-                ports.append(_published(lease, service, ready))
+                ports.append(_published(lease, service, ready, internal))
             for membership in service.networks:
                 network = host.NetworkId(membership.network)
                 for alias in (service.name, *membership.aliases):
@@ -96,13 +97,19 @@ def _ready(service: DesiredService, places: list[Place]) -> list[Place]:
 
 
 def _published(
-    lease: PortLease, service: DesiredService, ready: Iterable[Place]
+    lease: PortLease,
+    service: DesiredService,
+    ready: Iterable[Place],
+    internal: Collection[NetworkName],
 ) -> host.PublishedPort:
-    first = service.networks[0].network if service.networks else None
+    # The network that carries the default route, so that answers go back the way questions
+    # came. One whose networks are all internal is reached by the host alone.
+    ways = [place.network for place in service.networks]
+    way = next((name for name in ways if name not in internal), ways[0] if ways else None)
     targets = tuple(
-        (addresses[first], lease.target)
+        (addresses[way], lease.target)
         for _, _, addresses in ready
-        if first is not None and first in addresses
+        if way is not None and way in addresses
     )
     return host.PublishedPort(
         host_ip=lease.host_ip,

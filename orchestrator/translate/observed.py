@@ -53,13 +53,15 @@ def build_observed(
     histories: Mapping[ReplicaId, ReplicaHistory],
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
+    size: host.HostFacts | None,
     reserved: Reservation,
 ) -> ObservedStack:
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
-    probe has said something else. ``reserved`` is what other stacks hold of the machine.
+    probe has said something else. ``size`` is how large the machine is, as far as that is
+    known, and ``reserved`` what other stacks hold of it.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -134,8 +136,8 @@ def build_observed(
             )
             for found in (machine.listeners if machine else ())
         ),
-        cpus=float(machine.cpus) if machine else 0.0,
-        memory=machine.memory if machine else 0,
+        cpus=float(size.cpus) if size else 0.0,
+        memory=size.memory if size else 0,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
     )

@@ -6,17 +6,29 @@ Every link of ours carries an alias that says whose it is, from its very first m
 link without an owner is what an interrupted set-up leaves for ever.
 """
 
+import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import socket
+import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -27,6 +39,11 @@ from runtime.network import netlink, netns
 from runtime.network.netlink import Route
 
 MAIN_TABLES = (254,)
+NLM_F_DUMP_INTR = 0x10
+DUMP_ATTEMPTS = 5
+"""How often a table that changes while it is read is read again; then it is taken as it is."""
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 1
 ALREADY_THERE = frozenset({errno.EEXIST})
 GONE = frozenset({errno.ENODEV})
 
@@ -41,6 +58,9 @@ class Link:
     name: str
     index: int
     alias: str
+    up: bool
+    master: int
+    """Index of the bridge it is a port of; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +88,7 @@ class Links:
     def __init__(self, route: AsyncIPRoute) -> None:
         """Use an open socket."""
         self._route = route
+        self._dumping = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
@@ -80,12 +101,27 @@ class Links:
         """Return every link that has an alias."""
         found = []
         with _refusal("list links of", "this host"):
-            async for message in await self._route.get_links():
+            for message in await self._dump(self._route.get_links):
                 alias = message.get_attr("IFLA_IFALIAS")
                 if alias:
-                    name = message.get_attr("IFLA_IFNAME")
-                    found.append(Link(name, message["index"], alias))
+                    found.append(
+                        Link(
+                            name=message.get_attr("IFLA_IFNAME"),
+                            index=message["index"],
+                            alias=alias,
+                            up=bool(message["flags"] & IFF_UP),
+                            master=message.get_attr("IFLA_MASTER") or 0,
+                        )
+                    )
         return tuple(found)
+
+    async def addresses(self) -> frozenset[tuple[int, IPv4Address]]:
+        """Return every address of this host with the index of its link."""
+        found = set()
+        with _refusal("list addresses of", "this host"):
+            for message in await self._dump(partial(self._route.get_addr, family=socket.AF_INET)):
+                found.add((message["index"], IPv4Address(message.get_attr("IFA_LOCAL"))))
+        return frozenset(found)
 
     async def add_bridge(
         self, name: str, alias: str, gateway: IPv4Address, subnet: IPv4Network, *, mtu: int
@@ -120,7 +156,7 @@ class Links:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
         found = set()
         with _refusal("list routes of", "this host"):
-            async for message in await self._route.get_routes(family=2):
+            for message in await self._dump(partial(self._route.get_routes, family=socket.AF_INET)):
                 target = message.get_attr("RTA_DST")
                 if (
                     target
@@ -129,6 +165,18 @@ class Links:
                 ):
                     found.add(IPv4Network(f"{target}/{message['dst_len']}", strict=False))
         return tuple(sorted(found))
+
+    async def _dump(self, ask: Callable[[], Awaitable[AsyncIterable[Any]]]) -> Sequence[Any]:
+        """Read a whole table of the kernel's."""
+        # A socket carries one dump at a time: the kernel calls it busy else. A dump that says
+        # it was interrupted may lack what was there throughout.
+        found: list[Any] = []
+        async with self._dumping:
+            for _ in range(DUMP_ATTEMPTS):
+                found = [message async for message in await ask()]
+                if not any(one["header"]["flags"] & NLM_F_DUMP_INTR for one in found):
+                    break
+            return found
 
 
 def _add_bridge(name: str, alias: str, gateway: IPv4Address, prefix: int, mtu: int) -> None:
@@ -203,7 +251,9 @@ def _join(end: End, pinned: int) -> None:
             may_be=ALREADY_THERE,
         )
         _sysctl(f"net/ipv6/conf/{end.name}/disable_ipv6", "1")
-        route.ask(netlink.set_link(end.name, up=True))
+        # Where br_netfilter is loaded, the bridge itself sends a packet that was translated:
+        # back through this port, where a container asks for itself.
+        route.ask(netlink.set_hairpin(end.name), netlink.set_link(end.name, up=True))
 
 
 def _configure(ends: Sequence[End]) -> None:
@@ -225,15 +275,23 @@ def _configure(ends: Sequence[End]) -> None:
 
 def is_up(name: str) -> bool:
     """Whether a link exists and is up."""
-    try:
-        return bool(int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & 1)
-    except FileNotFoundError:
-        return False
+    # Not through /sys, which shows the network namespace it was mounted in.
+    request = struct.pack("16sH14x", name.encode(), 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        try:
+            answer = fcntl.ioctl(channel, SIOCGIFFLAGS, request)
+        except OSError:
+            return False
+    return bool(struct.unpack("16sH14x", answer)[1] & IFF_UP)
 
 
 def exists(name: str) -> bool:
     """Whether there is a link of that name."""
-    return Path(f"/sys/class/net/{name}").exists()
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

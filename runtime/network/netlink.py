@@ -15,6 +15,7 @@ _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE, _ERROR = 16, 17, 20, 24, 2
 _REQUEST_ACK, _CREATE_NEW = 0x1 | 0x4, 0x200 | 0x400
 _ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 10, 18, 20, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _BRPORT_MODE = 4, 5, 4
 _IFA_ADDRESS, _IFA_LOCAL, _RTA_DST, _RTA_GATEWAY = 1, 2, 1, 5
 _UP = 1
 _LINK_GROUP = 1
@@ -89,6 +90,13 @@ def set_link(
     if master is not None:
         attributes.append(_number(_MASTER, master))
     return _link(_NEWLINK, *attributes, up=up)
+
+
+def set_hairpin(name: str) -> bytes:
+    """Have a bridge send packets back through the port they came by, where they belong there."""
+    data = _attribute(_INFO_SLAVE_DATA, _attribute(_BRPORT_MODE, b"\1"))
+    info = _attribute(_LINKINFO, _text(_INFO_SLAVE_KIND, "bridge") + data)
+    return _link(_NEWLINK, _text(_IFNAME, name), info)
 
 
 def remove_link(name: str) -> bytes:

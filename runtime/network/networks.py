@@ -8,8 +8,9 @@ import asyncio
 import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,23 @@ from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError
 from runtime.files import drop_staging, in_thread, read_json, write_atomic
 from runtime.network import links, netns
+from runtime.network.conntrack import forget_stale
 from runtime.network.dns import Resolvers
+from runtime.network.drift import Places, lost_bridges, lost_sandboxes
 from runtime.network.firewall import Firewall
 from runtime.network.host import read_listeners, read_memory
 from runtime.network.links import End, Links
 from runtime.network.names import bridge_name, resolver_link, veth_name
+from runtime.network.passages import PASSAGES
+from runtime.network.records import (
+    read_network,
+    read_sandbox,
+    write_network,
+    write_sandbox,
+)
 from runtime.network.ruleset import Zone, render_ruleset
+from runtime.network.watch import Lost, Watch
 from runtime.types import (
-    Attachment,
     ContainerId,
     Exposure,
     HostFacts,
@@ -35,6 +45,7 @@ from runtime.types import (
     NetworkConfig,
     NetworkFacts,
     NetworkId,
+    PublishedPort,
     SandboxConfig,
     SandboxFacts,
 )
@@ -54,10 +65,20 @@ class Networks(NetworkDriver):
         self._networks: dict[NetworkId, NetworkConfig] = {}
         self._sandboxes: dict[ContainerId, SandboxConfig] = {}
         self._firewall = Firewall(instance)
-        self._resolvers = Resolvers(instance)
+        self._resolvers = Resolvers(instance, lambda: self._suspect(Lost.LINKS))
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # The kernel makes them one after the other; the first may start while others wait.
+        self._few = asyncio.Semaphore(4)
         self._leaving: dict[str, NetworkId] = {}
         self._exposure: Exposure | None = None
+        self._flows: Mapping[tuple[str, int], PublishedPort] | None = None
+        """UDP ports as they were when stale flows to them were last dropped."""
+        self._names: set[str] = set()
+        """Links that should be there now."""
+        self._lost: set[Lost] = set(Lost)
+        self._drifted: Callable[[], None] = _nobody
+        self._opened = self._records / "opened"
+        """Exists while this host is not as it was before any network of ours."""
         self._stack = AsyncExitStack()
         self._links: Links | None = None
 
@@ -77,14 +98,23 @@ class Networks(NetworkDriver):
         write_atomic(mark, boot.encode())
         for path in (self._records / "networks").glob("*.json"):
             if document := read_json(path):
-                network = _read_network(document)
+                network = read_network(document)
                 self._networks[network.id] = network
         for path in (self._records / "sandboxes").glob("*.json"):
             if document := read_json(path):
-                sandbox = _read_sandbox(document)
+                sandbox = read_sandbox(document)
                 self._sandboxes[sandbox.id] = sandbox
+        self._names = {self._bridge(name) for name in self._networks}
+        self._names |= {link for config in self._sandboxes.values() for link in self._veths(config)}
+        self._names.add(resolver_link(self._instance))
         self._resolvers.open()
+        self._stack.push_async_callback(self._resolvers.close)
         self._links = await self._stack.enter_async_context(Links.open())
+        watch = Watch(
+            links=self._names, marks=(self._instance.table, *PASSAGES), hint=self._suspect
+        )
+        self._stack.callback(watch.close)
+        watch.open()
 
     # ── networks ─────────────────────────────────────────────────────────────────────────
 
@@ -111,15 +141,10 @@ class Networks(NetworkDriver):
                         f"{config.subnet} overlaps network `{other.id}` ({other.subnet})",
                         hint="set `ipam.config` to a free subnet, or leave it out",
                     )
-            self._put("networks", config.id, _write_network(config))
+            self._put("networks", config.id, write_network(config))
             self._networks[config.id] = config
-            alias = f"{self._instance.alias}{config.id}"
-            await asyncio.gather(
-                self._firewall.open(),
-                self._net.add_bridge(
-                    self._bridge(config.id), alias, config.gateway, config.subnet, mtu=config.mtu
-                ),
-            )
+            self._opened.touch()
+            await asyncio.gather(self._firewall.open(), self._add_bridge(config))
             for sandbox in tuple(self._sandboxes.values()):
                 # A bridge that was lost took its ports' membership along.
                 if found is not None and any(p.network == config.id for p in sandbox.attachments):
@@ -137,16 +162,28 @@ class Networks(NetworkDriver):
                 raise ConflictError(
                     "remove network", network, f"`{members[0]}` is still attached to it"
                 )
+            self._names.discard(self._bridge(network))
             await asyncio.gather(
                 self._wait_for_leaving(network), self._net.remove(self._bridge(network))
             )
             self._networks.pop(network, None)
             self._drop("networks", network)
             if not self._networks:
-                await self._publish(Exposure())
-                await asyncio.gather(
-                    self._net.remove(resolver_link(self._instance)), self._firewall.close()
-                )
+                await self._close_host()
+
+    async def _add_bridge(self, config: NetworkConfig) -> None:
+        name = self._bridge(config.id)
+        self._names.add(name)
+        alias = f"{self._instance.alias}{config.id}"
+        await self._net.add_bridge(name, alias, config.gateway, config.subnet, mtu=config.mtu)
+
+    async def _close_host(self) -> None:
+        async with self._locks["publish"]:
+            await self._publish(Exposure())
+            await asyncio.gather(
+                self._net.remove(resolver_link(self._instance)), self._firewall.close()
+            )
+        self._opened.unlink(missing_ok=True)
 
     async def _wait_for_leaving(self, network: NetworkId) -> None:
         """Return once no link of removed sandboxes is left in a network."""
@@ -175,11 +212,12 @@ class Networks(NetworkDriver):
             found = self._sandboxes.get(config.id)
             if found is not None and found != config:
                 await self._take_down(config.id)
-            self._put("sandboxes", config.id, _write_sandbox(config))
+            self._put("sandboxes", config.id, write_sandbox(config))
             self._sandboxes[config.id] = config
             path = self._netns(config.id)
-            await in_thread(netns.create, path)
-            await self._attach(config)
+            async with self._few:
+                await in_thread(netns.create, path)
+                await self._attach(config)
             return path
 
     @override
@@ -194,6 +232,7 @@ class Networks(NetworkDriver):
             if end.name in self._leaving:
                 await self._net.remove(end.name)
                 self._leaving.pop(end.name, None)
+        self._names.update(end.name for end in ends)
         await self._net.attach(self._netns(config.id), ends)
 
     def _ends(self, config: SandboxConfig) -> tuple[End, ...]:
@@ -220,6 +259,7 @@ class Networks(NetworkDriver):
 
     async def _take_down(self, container: ContainerId) -> None:
         config = self._sandboxes.get(container)
+        self._names.difference_update(self._veths(config) if config else ())
         await in_thread(netns.delete, self._netns(container))
         # The links go with the namespace, all that end together in one go of the kernel's;
         # removing them one by one takes it twenty milliseconds each.
@@ -230,8 +270,12 @@ class Networks(NetworkDriver):
 
     def _intact(self, config: SandboxConfig) -> bool:
         return netns.is_pinned(self._netns(config.id)) and all(
-            links.exists(veth_name(self._instance, config.id, place.network))
-            for place in config.attachments
+            links.exists(link) for link in self._veths(config)
+        )
+
+    def _veths(self, config: SandboxConfig) -> tuple[str, ...]:
+        return tuple(
+            veth_name(self._instance, config.id, place.network) for place in config.attachments
         )
 
     # ── ports and names ──────────────────────────────────────────────────────────────────
@@ -245,7 +289,14 @@ class Networks(NetworkDriver):
     def nameserver(self, networks: Sequence[NetworkId]) -> str:
         return str(self._resolvers.address(networks))
 
-    async def _publish(self, exposure: Exposure) -> None:
+    @override
+    def gateway(self, network: NetworkId) -> str:
+        if network not in self._networks:
+            raise NotFoundError("find the gateway of network", network, "it does not exist")
+        return str(self._networks[network].gateway)
+
+    async def _publish(self, exposure: Exposure) -> tuple[str, ...]:
+        """Publish, and name what of it had been lost since it was last published."""
         self._exposure = exposure
         zones = [zone for zone in exposure.zones if all(name in self._networks for name in zone)]
         if zones:
@@ -255,7 +306,7 @@ class Networks(NetworkDriver):
             for zone in zones:
                 await self._net.add_address(link, self._resolvers.address(zone))
         isolated = frozenset(name for name, one in self._networks.items() if one.internal)
-        await self._resolvers.serve(zones, exposure.names, isolated=isolated)
+        lost = await self._resolvers.serve(zones, exposure.names, isolated=isolated)
         await self._firewall.apply(
             render_ruleset(
                 self._instance.table,
@@ -273,6 +324,22 @@ class Networks(NetworkDriver):
                 close_forwarding=self._firewall.opened_forwarding,
             )
         )
+        await self._forget_flows(exposure)
+        return lost
+
+    async def _forget_flows(self, exposure: Exposure) -> None:
+        ports = {
+            (one.host_ip, one.host_port): one for one in exposure.ports if one.protocol == "udp"
+        }
+        gone = {key: replace(one, targets=()) for key, one in (self._flows or {}).items()}
+        changed = [
+            port
+            for key, port in {**gone, **ports}.items()
+            if self._flows is None or self._flows.get(key) != port
+        ]
+        if changed:
+            await forget_stale(changed, [one.subnet for one in self._networks.values()])
+        self._flows = ports
 
     # ── the machine ──────────────────────────────────────────────────────────────────────
 
@@ -307,11 +374,74 @@ class Networks(NetworkDriver):
             if path.name not in self._sandboxes and not self._locks[path.name].locked():
                 await in_thread(netns.delete, path)
                 found.append(f"namespace {path.name}")
-        await self._firewall.check()
-        if self._exposure is not None:
-            async with self._locks["publish"]:
-                await self._publish(self._exposure)
+        if self._opened.exists() and not self._networks:
+            async with self._locks["networks"]:
+                if not self._networks:
+                    await self._close_host()
         return found
+
+    # ── drift ────────────────────────────────────────────────────────────────────────────
+
+    @override
+    def on_drift(self, callback: Callable[[], None]) -> None:
+        self._drifted = callback
+
+    @override
+    def changes(self) -> Sequence[str]:
+        return self._firewall.changes
+
+    @override
+    async def mend(self, *, everything: bool) -> Sequence[str]:
+        lost, self._lost = self._lost, set()
+        if everything:
+            lost = set(Lost)
+        found: list[str] = []
+        if not self._networks:
+            return found
+        if Lost.RULES in lost:
+            async with self._locks["publish"]:
+                found += await self._firewall.check()
+        if Lost.LINKS in lost:
+            async with self._locks["networks"]:
+                found += await self._mend_bridges()
+            found += await self._mend_veths()
+            if self._exposure is not None:
+                async with self._locks["publish"]:
+                    found += await self._publish(self._exposure)
+        return found
+
+    async def _mend_bridges(self) -> Sequence[str]:
+        present, addresses = await self._net.list(), await self._net.addresses()
+        wanted = {name: (self._bridge(name), one.gateway) for name, one in self._networks.items()}
+        lost = lost_bridges(wanted, present, addresses)
+        for name in lost:
+            await self._add_bridge(self._networks[name])
+        return [f"bridge of network {name}" for name in lost]
+
+    async def _mend_veths(self) -> Sequence[str]:
+        found = []
+        for name in lost_sandboxes(self._places(self._sandboxes), await self._net.list()):
+            async with self._locks[name]:
+                # Meanwhile it may have been finished, or taken away, by whoever held the lock.
+                places = self._places(name for name in (name,) if name in self._sandboxes)
+                if lost_sandboxes(places, await self._net.list()):
+                    await in_thread(netns.create, self._netns(name))
+                    await self._attach(self._sandboxes[name])
+                    found.append(f"links of {name}")
+        return found
+
+    def _places(self, names: Iterable[ContainerId]) -> Mapping[ContainerId, Places]:
+        return {
+            name: tuple(
+                (veth_name(self._instance, name, place.network), self._bridge(place.network))
+                for place in self._sandboxes[name].attachments
+            )
+            for name in names
+        }
+
+    def _suspect(self, lost: Lost) -> None:
+        self._lost.add(lost)
+        self._drifted()
 
     @override
     async def close(self) -> None:
@@ -340,60 +470,10 @@ class Networks(NetworkDriver):
         (self._records / kind / f"{name}.json").unlink(missing_ok=True)
 
 
+def _nobody() -> None:
+    """Tell nobody: what was lost is found by the next sweep."""
+
+
 def _mac(address: IPv4Address) -> str:
     """Derive a locally administered address, so that neighbours' tables stay true."""
     return "02:42:" + ":".join(f"{byte:02x}" for byte in address.packed)
-
-
-def _write_network(config: NetworkConfig) -> dict[str, Any]:
-    return {
-        "id": config.id,
-        "subnet": str(config.subnet),
-        "gateway": str(config.gateway),
-        "internal": config.internal,
-        "mtu": config.mtu,
-        "labels": dict(config.labels),
-    }
-
-
-def _read_network(document: dict[str, Any]) -> NetworkConfig:
-    return NetworkConfig(
-        id=NetworkId(document["id"]),
-        subnet=IPv4Network(document["subnet"]),
-        gateway=IPv4Address(document["gateway"]),
-        internal=document["internal"],
-        mtu=document["mtu"],
-        labels=document["labels"],
-    )
-
-
-def _write_sandbox(config: SandboxConfig) -> dict[str, Any]:
-    return {
-        "id": config.id,
-        "attachments": [
-            {
-                "network": place.network,
-                "address": str(place.address),
-                "interface": place.interface,
-                "mac": place.mac,
-            }
-            for place in config.attachments
-        ],
-        "sysctls": dict(config.sysctls),
-    }
-
-
-def _read_sandbox(document: dict[str, Any]) -> SandboxConfig:
-    return SandboxConfig(
-        id=ContainerId(document["id"]),
-        attachments=tuple(
-            Attachment(
-                network=NetworkId(place["network"]),
-                address=IPv4Address(place["address"]),
-                interface=place["interface"],
-                mac=place["mac"],
-            )
-            for place in document["attachments"]
-        ),
-        sysctls=document["sysctls"],
-    )

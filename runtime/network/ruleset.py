@@ -1,13 +1,16 @@
 """Networks and an exposure → the whole firewall table, as one nft(8) transaction. Pure.
 
-What it promises: networks cannot reach each other; internal ones reach nothing; nobody
-outside reaches a container except through a published port, not even by its address; what
-is published on 127.0.0.1 is unreachable from outside; resolvers answer only their zone.
+What it promises: networks cannot reach each other; internal ones reach nothing and are
+reached by nobody; nobody outside reaches a container except through a published port, not
+even by its address; what is published on 127.0.0.1 is unreachable from outside; a container
+cannot speak under a foreign address; resolvers answer only their zone.
+
+However many ports are published, a new connection meets one lookup and one rule.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 
 from runtime.network.names import ANY_BRIDGE
 from runtime.types import NetworkConfig, NetworkId, PublishedPort
@@ -42,11 +45,12 @@ def render_ruleset(
     head = f"table inet {table} {{ }}\ndelete table inet {table}\n"
     if not networks:
         return head
+    ours = sorted(networks, key=lambda one: one.id)
     chains = [
-        _guard(networks, bridges),
+        _guard(ours, bridges),
         _publish(ports),
-        _postrouting(networks, bridges),
-        _forward(networks, bridges, close=close_forwarding),
+        _postrouting(ours, bridges),
+        _forward(ours, bridges, close=close_forwarding),
         _input(zones, resolvers),
     ]
     return f"{head}table inet {table} {{\n{''.join(chains)}}}\n"
@@ -57,48 +61,69 @@ def _chain(name: str, hook: str, rules: Sequence[str]) -> str:
     return f"  chain {name} {{\n{lines}  }}\n"
 
 
-def _set(names: Sequence[str]) -> str:
-    return "{ " + ", ".join(f'"{name}"' for name in sorted(names)) + " }"
+def _set(elements: Sequence[str]) -> str:
+    return "{ " + ", ".join(sorted(elements)) + " }"
+
+
+def _named(bridges: Sequence[str]) -> str:
+    return _set([f'"{name}"' for name in bridges])
 
 
 def _guard(networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, str]) -> str:
     # Before connection tracking: what is addressed like this from outside was never ours.
-    rules = [f'iifname != "lo" ip daddr {LOOPBACK} drop']
-    ours = _set(list(bridges.values()))
-    rules += [
-        f'iifname != {ours} iifname != "lo" ip daddr {network.subnet} drop'
-        for network in sorted(networks, key=lambda one: one.id)
+    ours = _named(list(bridges.values()))
+    subnets = _set([str(network.subnet) for network in networks])
+    homes = _set([f'"{bridges[network.id]}" . {network.subnet}' for network in networks])
+    rules = [
+        f'iifname != "lo" ip daddr {LOOPBACK} drop',
+        f'iifname != {ours} iifname != "lo" ip daddr {subnets} drop',
+        f"iifname {ours} iifname . ip saddr != {homes} drop",
     ]
     return _chain("guard", "type filter hook prerouting priority raw; policy accept;", rules)
 
 
 def _publish(ports: Sequence[PublishedPort]) -> str:
-    rules = []
+    # A port without targets, and one of an IPv6 address, is left alone: the host refuses it.
+    chains = []
+    anywhere, somewhere = [], []
     for port in sorted(ports, key=lambda one: (one.protocol, one.host_port, one.host_ip)):
-        if not port.targets:
+        if not port.targets or ip_address(port.host_ip).version != 4:
             continue
-        where = "" if port.host_ip == ANY else f"ip daddr {port.host_ip} "
-        hosts = [str(address) for address, _ in port.targets]
-        target = hosts[0]
-        if len(hosts) > 1:
-            choices = ", ".join(f"{number} : {host}" for number, host in enumerate(hosts))
-            target = f"numgen inc mod {len(hosts)} map {{ {choices} }}"
-        rules.append(
-            f"{where}{port.protocol} dport {port.host_port}"
-            f" dnat ip to {target} : {port.targets[0][1]}"
-        )
+        key = f"{port.protocol} . {port.host_port}"
+        name = f"{port.protocol}_{port.host_port}"
+        if port.host_ip == ANY:
+            anywhere.append(f"{key} : goto {name}")
+        else:
+            name += "_" + port.host_ip.replace(".", "_")
+            somewhere.append(f"{port.host_ip} . {key} : goto {name}")
+        chains.append(_chain(name, "", [_translation(port)]))
+    rules = []
+    if somewhere:
+        rules.append(f"ip daddr . meta l4proto . th dport vmap {_set(somewhere)}")
+    if anywhere:
+        rules.append(f"meta l4proto . th dport vmap {_set(anywhere)}")
+    chains.append(_chain("publish", "", rules))
     jump = ["meta nfproto ipv4 fib daddr type local jump publish"]
     return (
-        _chain("publish", "", rules)
+        "".join(chains)
         + _chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", jump)
         + _chain("output", "type nat hook output priority -100; policy accept;", jump)
     )
 
 
+def _translation(port: PublishedPort) -> str:
+    hosts = [str(address) for address, _ in port.targets]
+    to = hosts[0]
+    if len(hosts) > 1:
+        choices = ", ".join(f"{number} : {host}" for number, host in enumerate(hosts))
+        to = f"numgen inc mod {len(hosts)} map {{ {choices} }}"
+    return f"meta l4proto {port.protocol} dnat ip to {to} : {port.targets[0][1]}"
+
+
 def _postrouting(networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, str]) -> str:
-    ours = _set(list(bridges.values()))
+    ours = _named(list(bridges.values()))
     rules = [f"oifname {ours} ip saddr {LOOPBACK} masquerade"]
-    for network in sorted(networks, key=lambda one: one.id):
+    for network in networks:
         bridge = bridges[network.id]
         # A container that asks for its own published port must get the answer from there.
         rules.append(f'ip saddr {network.subnet} oifname "{bridge}" ct status dnat masquerade')
@@ -110,13 +135,17 @@ def _postrouting(networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, 
 def _forward(
     networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, str], *, close: bool
 ) -> str:
-    ours = _set(list(bridges.values()))
-    rules = ["ct state established,related accept", f"oifname {ours} ct status dnat accept"]
-    rules += [f'iifname "{name}" oifname "{name}" accept' for name in sorted(bridges.values())]
+    ours = _named(list(bridges.values()))
+    within = _set([f'"{name}" . "{name}"' for name in bridges.values()])
+    rules = ["ct state established,related accept", f"iifname . oifname {within} accept"]
     internal = [bridges[network.id] for network in networks if network.internal]
     if internal:
-        rules += [f"iifname {_set(internal)} drop"]
-    rules += [f"oifname {ours} drop", f"iifname {ours} accept"]
+        rules += [f"iifname {_named(internal)} drop", f"oifname {_named(internal)} drop"]
+    rules += [
+        f"oifname {ours} ct status dnat accept",
+        f"oifname {ours} drop",
+        f"iifname {ours} accept",
+    ]
     if close:
         # Other instances on this machine have tables of their own, which judge their links.
         rules += [f'{way} "{ANY_BRIDGE}" accept' for way in ("iifname", "oifname")]
@@ -127,7 +156,7 @@ def _forward(
 def _input(zones: Sequence[Zone], resolvers: IPv4Network) -> str:
     rules = []
     for zone in sorted(zones, key=lambda one: one.address):
-        asked = f"iifname {_set(zone.bridges)} ip daddr {zone.address}"
+        asked = f"iifname {_named(zone.bridges)} ip daddr {zone.address}"
         rules += [f"{asked} {protocol} dport 53 accept" for protocol in ("tcp", "udp")]
     rules.append(f'iifname != "lo" ip daddr {resolvers} drop')
     return _chain("input", "type filter hook input priority filter; policy accept;", rules)

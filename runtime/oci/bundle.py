@@ -1,7 +1,6 @@
 """A container's configuration and its image → ``config.json`` (runtime-spec, config.md)."""
 
 import resource
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -177,8 +176,8 @@ def command_line(config: ContainerConfig, image: ImageConfig) -> list[str]:
 
 
 def display_command(config: ContainerConfig, image: ImageConfig) -> str:
-    """Return the command line as a person would type it."""
-    return shlex.join(command_line(config, image))
+    """Return the command line in one line, for people; it cannot be split again."""
+    return " ".join(command_line(config, image))
 
 
 def working_dir(config: ContainerConfig, image: ImageConfig) -> str:

@@ -94,7 +94,7 @@ class RuntimeExec(ExecSession):
 
     @override
     async def signal(self, number: int) -> None:
-        pid = self._pid()
+        pid = await self._begun()
         # Once the runtime has collected it, its number may be somebody else's.
         if pid is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -117,7 +117,10 @@ class RuntimeExec(ExecSession):
 
     @override
     async def close(self) -> None:
-        inner = self._pid()
+        inner = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                inner = await self._begun()
         if self._process.returncode is None and inner is not None:
             # The process first: its parent, the runtime, then collects it and ends by itself.
             # Were the runtime killed first, the other would be nobody's child, and as long as
@@ -139,6 +142,14 @@ class RuntimeExec(ExecSession):
             self._master = None
         for path in (self._pid_file, self._scratch):
             path.unlink(missing_ok=True)
+
+    async def _begun(self) -> int | None:
+        """Return its process id. The runtime tells it a moment after the process has begun."""
+        while True:
+            pid = self._pid()
+            if pid is not None or self._process.returncode is not None:
+                return pid
+            await asyncio.sleep(0.005)
 
     def _pid(self) -> int | None:
         try:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Filters:
         """Keep programs in ``folder``, which belongs to root alone and goes with a reboot."""
         self._folder = folder
         self._known: dict[str, str] = {}
+        self._keeping = threading.Lock()
         status = runtime.stat()
         # Another runtime, kernel or version of either compiles anew.
         identity = (runtime.name, status.st_mtime_ns, status.st_size, os.uname().release)
@@ -55,9 +57,13 @@ class Filters:
             data = program.read_bytes()
         except FileNotFoundError:
             return
-        if data and len(data) <= LARGEST and len(data) % 8 == 0:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomic(self._folder / key, data)
+        if not data or len(data) > LARGEST or len(data) % 8:
+            return
+        # Many that start together have compiled the same: the first to come is kept.
+        with self._keeping:
+            if not (self._folder / key).exists():
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_atomic(self._folder / key, data)
 
     def _find(self, key: str) -> str | None:
         if key not in self._known:

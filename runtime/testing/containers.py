@@ -232,6 +232,10 @@ class FakeContainers(Faults, ContainerDriver):
         """Return the phase :meth:`list` reports of one container."""
         return self._boxes[container].phase
 
+    def config(self, container: ContainerId) -> ContainerConfig:
+        """Return what a container was made from."""
+        return self._boxes[container].config
+
     # ── inside ───────────────────────────────────────────────────────────────────────────
 
     def _known(self, container: ContainerId, verb: str) -> _Box:

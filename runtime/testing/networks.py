@@ -1,13 +1,13 @@
 """Networks, sandboxes and what is published, in memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from typing_extensions import override
 
-from runtime.drivers import NetworkDriver
+from runtime.drivers import NetworkDriver, OnDrift
 from runtime.errors import ConflictError, NotFoundError
 from runtime.testing.faults import Faults
 from runtime.types import (
@@ -35,6 +35,10 @@ class FakeNetworks(Faults, NetworkDriver):
     """What was published last."""
     leftovers: list[str] = field(default_factory=list)
     """What the next sweep finds and removes."""
+    host_changes: tuple[str, ...] = ()
+    """What :meth:`changes` says."""
+    _drifted: OnDrift | None = None
+    _hinted: bool = False
     _networks: dict[NetworkId, NetworkFacts] = field(default_factory=dict)
     _sandboxes: dict[ContainerId, SandboxFacts] = field(default_factory=dict)
     _zones: dict[tuple[NetworkId, ...], int] = field(default_factory=dict)
@@ -117,6 +121,32 @@ class FakeNetworks(Faults, NetworkDriver):
         return found
 
     @override
+    def on_drift(self, callback: OnDrift) -> None:
+        self._drifted = callback
+
+    @override
+    async def mend(self, *, everything: bool) -> Sequence[str]:
+        await self.look("mend")
+        if not (everything or self._hinted):
+            return []
+        self._hinted = False
+        found = [f"bridge of {name}" for name, one in self._networks.items() if not one.intact]
+        found += [f"links of {name}" for name, one in self._sandboxes.items() if not one.intact]
+        for network, facts in self._networks.items():
+            self._networks[network] = replace(facts, intact=True)
+        for container, place in self._sandboxes.items():
+            self._sandboxes[container] = replace(place, intact=True)
+        return found
+
+    @override
+    def changes(self) -> Sequence[str]:
+        return self.host_changes
+
+    @override
+    def gateway(self, network: NetworkId) -> str:
+        return str(self._networks[network].config.gateway)
+
+    @override
     async def close(self) -> None:
         await self.look("close")
 
@@ -126,6 +156,7 @@ class FakeNetworks(Faults, NetworkDriver):
         """Take a network's bridge away, as `ip link del` would."""
         config = self._networks[network].config
         self._networks[network] = NetworkFacts(config=config, intact=False)
+        self._hint()
 
     def lose_link(self, container: ContainerId) -> None:
         """Take a sandbox's links away, as `ip link del` would."""
@@ -133,6 +164,12 @@ class FakeNetworks(Faults, NetworkDriver):
         self._sandboxes[container] = SandboxFacts(
             config=facts.config, netns=facts.netns, intact=False
         )
+        self._hint()
+
+    def _hint(self) -> None:
+        self._hinted = True
+        if self._drifted is not None:
+            self._drifted()
 
     def lose_everything(self) -> None:
         """Take networks and sandboxes away, as a reboot would."""

@@ -52,22 +52,22 @@ def test_up_starts_everything_in_order_and_ps_tells_it(shop):
 
 
 def test_a_second_up_changes_nothing(shop):
-    before = {name: shop.processes(name) for name in ("shop/db.1", "shop/web.1", "shop/web.2")}
+    before = {name: shop.main_process(name) for name in ("shop/db.1", "shop/web.1", "shop/web.2")}
 
     assert shop.try_("plan").code == 0
     shop.run("up", "-d", "--wait")
 
-    assert {name: shop.processes(name) for name in before} == before
+    assert {name: shop.main_process(name) for name in before} == before
 
 
 def test_a_changed_service_is_the_only_one_made_again(shop):
-    before = shop.processes("shop/db.1")
+    before = shop.main_process("shop/db.1")
     shop.write((shop.work / "stack.yml").read_text().replace("mem_limit: 64m", "mem_limit: 48m"))
 
     assert shop.try_("plan").code == 2
     shop.run("up", "-d", "--wait")
 
-    assert shop.processes("shop/db.1") == before
+    assert shop.main_process("shop/db.1") == before
     assert shop.try_("plan").code == 0
 
 

@@ -64,6 +64,18 @@ def test_a_mistake_in_the_file_is_shown_where_it_is(bare, text, expected):
     for word in expected:
         assert word.replace(":1:", ":2:") in done.err
     assert "Traceback" not in done.err
+    assert "\x1b" not in done.err
+
+
+def test_a_mistake_is_shown_under_its_line_with_what_to_try(bare):
+    done = up(bare, "name: x\nservices:\n  a:\n    imagee: busybox\n    image: busybox\n")
+
+    assert done.err.splitlines() == [
+        "error: stack.yml:4:5: services.a.imagee: unknown key",
+        "  4 |     imagee: busybox",
+        "    |     ^",
+        "hint: did you mean `image`?",
+    ]
 
 
 def test_without_root_one_sentence_says_so(bare):

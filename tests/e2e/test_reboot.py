@@ -106,7 +106,7 @@ def test_after_a_reboot_everything_that_ran_runs_again_in_order(up):
     reboot(up)
     come_back(up)
 
-    db, web = (up.processes(f"one/{name}.1")[0] for name in ("db", "web"))
+    db, web = (up.main_process(f"one/{name}.1") for name in ("db", "web"))
     assert started(db) < started(web)
 
 

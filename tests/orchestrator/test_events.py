@@ -8,7 +8,7 @@ from orchestrator.events import BUFFER, Event, EventBus
 
 
 def fact(number=0, stack="shop"):
-    return Event(stack=stack, name="replica.started", replica=f"web.{number}")
+    return Event(stack=stack, name="replica.started", subject=f"web.{number}")
 
 
 def drain(queue):
@@ -26,7 +26,7 @@ async def test_everybody_who_listens_to_a_stack_hears_of_it_and_of_nothing_else(
         bus.changed("shop")
         heard = [drain(queue) for queue in (one, two, other)]
 
-    assert [[event and event.replica for event in one] for one in heard] == [
+    assert [[event and event.subject for event in one] for one in heard] == [
         ["web.1", None],
         ["web.1", None],
         [],
@@ -41,7 +41,7 @@ async def test_who_falls_behind_loses_the_oldest_and_delays_nobody():
             bus.publish(fact(number))
         heard = drain(queue)
 
-    assert [event.replica for event in heard] == [
+    assert [event.subject for event in heard] == [
         f"web.{number}" for number in range(10, BUFFER + 10)
     ]
 

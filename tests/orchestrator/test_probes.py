@@ -156,6 +156,18 @@ async def test_a_new_run_begins_anew(world):
     assert world.runs() == {DB: 2}
 
 
+async def test_another_check_is_taken_up_without_a_restart(world):
+    answer(world, code=0)
+    async with world.daemon():
+        await world.up(CHECKED)
+        await asyncio.sleep(5)
+        await world.apply(CHECKED.replace("interval: 10s", "interval: 20s"))
+        await asyncio.sleep(45)
+
+    assert world.runs() == {DB: 1}
+    assert moments(world) == [0.0, 5.0, 25.0, 45.0]
+
+
 async def test_one_replica_is_probed_once_at_a_time(world):
     answer(world)
 

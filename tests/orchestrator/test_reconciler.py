@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network
 
@@ -548,6 +549,27 @@ async def test_ports_and_names_stay_published_while_a_daemon_starts(world):
     assert first.names == before.names
 
 
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_container_that_appears_meanwhile_is_taken_over_or_made_anew(world, same):
+    async with world.daemon():
+        await world.up(ONE)
+        config = world.containers.config(WEB)
+        await world.down()
+
+        gate = world.containers.gates["create", WEB] = Gate()
+        await world.apply(ONE)
+        await gate.arrived.wait()
+        del world.containers.gates["create", WEB]
+        await world.containers.create(config if same else replace(config, hostname="other"))
+        gate.open()
+        begun = asyncio.get_running_loop().time()
+        await world.settled()
+        took = asyncio.get_running_loop().time() - begun
+
+    assert world.containers.config(WEB) == config
+    assert took < 0.1, "it was refused and tried again"
+
+
 async def test_what_nobody_accounts_for_is_swept_and_told(world):
     world.containers.leftovers.append("cgroup pyorch/old")
     with structlog.testing.capture_logs() as logs:
@@ -596,6 +618,19 @@ async def test_replicas_the_machine_has_no_room_for_are_held_and_told(world):
     assert world.phases() == {WEB: "running", "shop.web.2": "running"}
 
 
+async def test_a_machine_that_is_full_is_not_walked_over_again_and_again(world):
+    async with world.daemon():
+        await world.apply(HALF, scale={"web": 3})
+        await world.until(lambda state: state["failure"])
+        # A walk over every process of the host would be refused from here on.
+        world.host.networks.failures["host", ""] = UnavailableError("look at", "host", "busy")
+        await asyncio.sleep(60)
+        state = await world.orchestrator.view("shop")
+
+    assert state.errors == ()
+    assert "web.3: needs 0.75 cpus" in state.failure
+
+
 async def test_what_one_stack_holds_another_does_not_get_until_it_is_gone(world):
     async with world.daemon():
         await world.up(HALF)
@@ -619,12 +654,16 @@ async def test_two_stacks_that_come_at_once_do_not_both_get_the_last_of_it(world
 
 
 async def test_a_daemon_that_comes_back_knows_what_is_held(world):
+    world.host.images.add("other")
     async with world.daemon():
-        await world.up(HALF)
+        await world.up(HALF.replace("image: app", "image: other"))
 
     async with world.daemon():
+        # The stack that holds it is not looked at before the other one asks for it.
+        gate = world.host.images.gates["find", "other"] = Gate()
         await world.apply(HALF.replace("shop", "blog"))
         held = await world.until(lambda state: state["failure"], "blog")
+        gate.open()
 
     assert "1.5 reserved" in held["failure"]
     assert world.phases() == {WEB: "running", "shop.web.2": "running"}

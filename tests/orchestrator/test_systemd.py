@@ -2,6 +2,8 @@
 
 import sys
 
+import pytest
+
 from orchestrator import systemd
 from orchestrator.settings import Settings
 
@@ -27,6 +29,10 @@ def test_an_installed_daemon_lives_where_the_one_who_installs_it_does():
     assert f'ExecStart="{sys.executable}" -m orchestrator.daemon' in found
 
 
+def test_the_usual_settings_are_not_written_down():
+    assert not [line for line in lines({}) if line.startswith("Environment=")]
+
+
 def test_a_value_is_read_by_systemd_as_it_is():
     odd = 'a b"c%h\\d\nExecStart=/bin/evil'
 
@@ -41,7 +47,16 @@ def test_every_instance_has_a_unit_of_its_own():
     assert names == ["pyorchd.service", "pyorchd-ci.service"]
 
 
-def test_settings_come_back_from_the_environment_they_make():
-    settings = Settings.from_environ({"PYORCH_INSTANCE": "ci", "PYORCH_PUBLISH": "localhost"})
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"PYORCH_INSTANCE": "ci"},
+        {"PYORCH_PUBLISH": "localhost", "PYORCH_POOLS": "10.1.0.0/16"},
+        {"PYORCH_INSTANCE": "ci", "PYORCH_DATA": "/var/lib/pyorch", "PYORCH_RUN": "/run/pyorch"},
+    ],
+)
+def test_settings_come_back_from_the_environment_they_make(environ):
+    settings = Settings.from_environ(environ)
 
     assert Settings.from_environ(settings.environ()) == settings

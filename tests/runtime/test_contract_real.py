@@ -24,7 +24,7 @@ from runtime.testing.contract import (
 from runtime.testing.contract import containers as contract
 from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
-from runtime.types import Running
+from runtime.types import ExecConfig, Running
 from runtime.volumes import Volumes
 from tests.images import write_layout
 from tests.leaks import find_leaks
@@ -117,6 +117,19 @@ class TestRealContainers(ContainerContract):
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x0077" not in seen.output
         assert isinstance(await contract.phase(driver), Running)
+
+    async def test_a_session_closed_at_once_leaves_no_process(self, driver, image, tmp_path):
+        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
+        await contract.run(driver, config)
+
+        for _ in range(5):
+            session = await driver.exec(contract.WEB, ExecConfig(argv=("sleep", "779")))
+            await session.close()
+
+        everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
+        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        assert b"sleep\x001000" in seen.output
+        assert b"sleep\x00779" not in seen.output
 
 
 class TestRealImages(ImageContract):

@@ -1,5 +1,6 @@
 """What is checked at the end: everything goes, by the commands that say so."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,15 @@ def down() -> None:
     """`down -v` takes the guestbook away."""
     run(PYORCH, "-p", "guestbook", "down", "-v")
     need(len(run(PYORCH, "ls").splitlines()) == 1, run(PYORCH, "ls"))
+
+
+def refused() -> None:
+    """A daemon that cannot start is told of, with its reason."""
+    taken = {"PYORCH_INSTANCE": "two", "PYORCH_DATA": "/var/lib/pyorch", "PYORCH_RUN": "/run/two"}
+    done = subprocess.run(
+        [PYORCH, "ls"], capture_output=True, text=True, check=False, env={**os.environ, **taken}
+    )
+    need(done.returncode == 1 and "another pyorchd already runs" in done.stderr, done.stderr)
 
 
 def stop() -> None:
@@ -54,4 +64,4 @@ def nothing() -> None:
     need(not left, "\n".join(left))
 
 
-CHECKS: tuple[Check, ...] = (down, stop, starts, uninstall, transient, nothing)
+CHECKS: tuple[Check, ...] = (down, refused, stop, starts, uninstall, transient, nothing)

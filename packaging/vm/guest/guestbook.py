@@ -5,7 +5,7 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -74,13 +74,21 @@ def main_pids() -> dict[str, int]:
     """Return the id of every replica's first process."""
     found = {}
     for name in REPLICAS:
-        try:
+        with suppress(FileNotFoundError):
             pids = [int(line) for line in (CGROUP / name / "cgroup.procs").read_text().split()]
-        except FileNotFoundError:
-            continue
-        if pids:
-            found[name] = min(pids, key=start_ticks)
+            first = next(filter(_is_first, pids), None)
+            if first is not None:
+                found[name] = first
     return found
+
+
+def _is_first(pid: int) -> bool:
+    """Whether a process has the number 1 in its own namespace: those of healthchecks have not."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return line.split()[-1] == "1"
+    return False
 
 
 def start_ticks(pid: int) -> int:

@@ -1,6 +1,7 @@
 """What is checked after the machine has started again: nobody has typed a command yet."""
 
 import json
+from collections.abc import Iterator
 
 import first_boot
 import guestbook
@@ -21,23 +22,34 @@ def everybody() -> None:
     need(set(guestbook.main_pids()) == set(guestbook.REPLICAS), str(guestbook.statuses()))
 
 
+def orderly() -> None:
+    """Before the machine went down, each was stopped before what it depends on."""
+    story = [line for line in _story("-1") if line.endswith(" stopping")]
+    wanted = ["proxy stopping", "web stopping", "web stopping", "redis stopping"]
+    need(story[-4:] == wanted, ", ".join(story))
+
+
 def order() -> None:
     """Each was started once, and only when what it depends on was healthy."""
-    story = []
-    for line in run("journalctl", "-b", "-u", "pyorchd", "-o", "cat", "--no-pager").splitlines():
+    story = list(_story("0"))
+    told = ", ".join(story)
+    started = sorted(line for line in story if line.endswith(" started"))
+    need(started == ["proxy started", "redis started", "web started", "web started"], told)
+    for later, earlier, replicas in (("web", "redis", 1), ("proxy", "web", 2)):
+        before = story[: story.index(f"{later} started")]
+        need(before.count(f"{earlier} healthy") == replicas, told)
+
+
+def _story(boot: str) -> Iterator[str]:
+    """Yield what the daemon logged in a boot: which service started, stopped, or was healthy."""
+    for line in run("journalctl", "-b", boot, "-u", "pyorchd", "-o", "cat").splitlines():
         if not line.startswith("{"):
             continue
         entry = json.loads(line)
-        if entry["event"] == "replica.started":
-            story.append(f"{entry['replica'].rpartition('.')[0]} started")
+        if entry["event"] in ("replica.started", "replica.stopping"):
+            yield f"{entry['subject'].rpartition('.')[0]} {entry['event'].partition('.')[2]}"
         elif entry["event"] == "health.changed" and entry["health"] == "healthy":
-            story.append(f"{entry['container'].split('.')[1]} healthy")
-    wanted = ["redis started", "redis healthy", "web started", "web started"]
-    wanted += ["web healthy", "web healthy", "proxy started", "proxy healthy"]
-    need(story == wanted, ", ".join(story))
-    began = {name: guestbook.start_ticks(pid) for name, pid in guestbook.main_pids().items()}
-    ranked = sorted(began, key=lambda name: began[name])
-    need(ranked[0] == "redis.1" and ranked[-1] == "proxy.1", f"{began}")
+            yield f"{entry['container'].split('.')[1]} healthy"
 
 
 def kept() -> None:

@@ -27,15 +27,13 @@ def main() -> None:
         case 0:
             checks, end = first_boot.CHECKS, reboot
         case 1:
-            checks, end = later_boot.CHECKS, cut_power
+            checks, end = (*later_boot.CHECKS, later_boot.orderly), cut_power
         case _:
             checks, end = (*later_boot.CHECKS, *farewell.CHECKS), power_off
     report.say(f"--- boot {len(earlier) + 1}")
-    if report.make(checks):
-        end()
-    else:
+    if not report.make(checks):
         report.say(later_boot.journal())
-        power_off()
+    end()
 
 
 def reboot() -> None:

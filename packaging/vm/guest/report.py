@@ -40,7 +40,7 @@ def make(checks: Sequence[Check]) -> bool:
             say(f"FAILED {title}: {unmet}")
         except Exception:
             passed = False
-            say(f"FAILED {title}: {traceback.format_exc(limit=-3)}")
+            say(f"FAILED {title}: {traceback.format_exc(limit=-2, chain=False)}")
         else:
             say(f"ok {title} ({time.monotonic() - began:.1f} s)")
     return passed

@@ -179,6 +179,42 @@ class NetworkContract:
         assert again == path
         assert [one.intact for one in await driver.list_sandboxes()] == [True]
 
+    async def test_what_is_lost_is_heard_of_and_put_back(
+        self,
+        driver: NetworkDriver,
+        subnets: Sequence[IPv4Network],
+        lose_bridge: Lose,
+        lose_link: Lose,
+    ) -> None:
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        await driver.create_sandbox(sandbox(WEB, front))
+        await driver.mend(everything=True)
+        heard = asyncio.Event()
+        driver.on_drift(heard.set)
+
+        await lose_link(WEB)
+        await heard.wait()
+        first = await driver.mend(everything=False)
+        await lose_bridge(FRONT)
+        second = await driver.mend(everything=True)
+        third = await driver.mend(everything=True)
+
+        assert len(first) == 1
+        assert WEB in first[0]
+        assert any(FRONT in one for one in second)
+        assert list(third) == []
+        assert [one.intact for one in await driver.list()] == [True]
+        assert [one.intact for one in await driver.list_sandboxes()] == [True]
+
+    async def test_the_hosts_address_in_a_network_is_told(
+        self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
+    ) -> None:
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+
+        assert driver.gateway(FRONT) == str(front.gateway)
+
     async def test_a_sandbox_with_another_place_is_another_one(
         self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
     ) -> None:

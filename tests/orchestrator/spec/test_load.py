@@ -6,37 +6,6 @@ from orchestrator.spec.dump import dump
 from orchestrator.spec.load import LoadRequest, load_stack
 from orchestrator.spec.problems import SpecError
 
-
-@pytest.fixture
-def load(tmp_path):
-    """Load texts written to files in a directory of their own."""
-
-    def load(*texts, environ=None, **more):
-        files = []
-        for number, text in enumerate(texts):
-            path = tmp_path / f"f{number}.yml"
-            path.write_text(text)
-            files.append(str(path))
-        return load_stack(
-            LoadRequest(files=tuple(files), cwd=tmp_path, environ=environ or {}, **more)
-        )
-
-    return load
-
-
-@pytest.fixture
-def complain(load, tmp_path):
-    """Return what is said about texts that cannot be loaded, without the directory."""
-
-    def complain(*texts, **more):
-        with pytest.raises(SpecError) as refused:
-            load(*texts, **more)
-        hint = f"\nhint: {refused.value.hint}" if refused.value.hint else ""
-        return (str(refused.value) + hint).replace(f"{tmp_path}/", "")
-
-    return complain
-
-
 WEB = "name: s\nservices:\n  web:\n    image: img\n"
 
 
@@ -143,7 +112,7 @@ def test_what_config_prints_loads_to_the_same_stack(load):
         ("services: [\n", ["f0.yml:"]),
         ("", ["f0.yml"]),
         ("- a\n", ["f0.yml"]),
-        ("name: s\nservices: {a: {}}\n", ["f0.yml:2", "services.a", "image"]),
+        ("name: s\nservices: {a: {}}\n", ["f0.yml:2:12", "services.a", "image"]),
         ("a: &a [x]\nname: s\nservices: *b\n", ["f0.yml:3"]),
     ],
 )

@@ -1,0 +1,135 @@
+"""Keys of the Compose Specification the runtime does not carry out (yet), in one place.
+
+A key is carried out unless it stands here. ACCEPTED keys load, and each is named in one warning
+of a stack that uses it. REFUSED keys are printed by `config`, and refused by whatever would run
+them. Values that are refused of keys that are carried out stand in ``runnable``.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Any
+
+from orchestrator.spec.models import StackFile
+from orchestrator.spec.shellwords import split
+from orchestrator.spec.tree import Map, Path
+
+ACCEPTED = {
+    "services.*.annotations": "annotations do not reach the runtime yet",
+    "services.*.attach": "an attached `up` shows every service's output",
+    "services.*.blkio_config": "input and output are not limited yet",
+    "services.*.build": "images are not built yet; they must be there",
+    "services.*.cgroup": "the cgroup namespace is always private",
+    "services.*.cgroup_parent": "containers' cgroups are pyorch's own",
+    "services.*.cpu_count": "it is of Windows only",
+    "services.*.cpu_percent": "it is of Windows only",
+    "services.*.cpu_period": "write `cpus`",
+    "services.*.cpu_quota": "write `cpus`",
+    "services.*.cpu_rt_period": "real-time scheduling is not set yet",
+    "services.*.cpu_rt_runtime": "real-time scheduling is not set yet",
+    "services.*.credential_spec": "it is of Windows only",
+    "services.*.deploy.endpoint_mode": "names always answer with replicas' own addresses",
+    "services.*.deploy.mode": "services are always replicated",
+    "services.*.deploy.placement": "there is one machine only",
+    "services.*.deploy.rollback_config": "updates are not rolled back yet",
+    "services.*.deploy.update_config": "replicas are replaced one way only",
+    "services.*.develop": "files are not watched yet",
+    "services.*.device_cgroup_rules": "devices must be named in `devices`",
+    "services.*.dns": "the host's own servers are asked",
+    "services.*.domainname": "it is not set yet",
+    "services.*.external_links": "containers of others are not reachable by name",
+    "services.*.gpus": "GPUs are not passed on yet",
+    "services.*.ipc": "every container has an IPC namespace of its own",
+    "services.*.isolation": "it is of Windows only",
+    "services.*.links": "the alias is not a name yet",
+    "services.*.logging": "output always goes to pyorch's own log",
+    "services.*.mac_address": "addresses are chosen by the kernel",
+    "services.*.mem_swappiness": "it is of cgroup v1 only",
+    "services.*.models": "AI models are not run yet",
+    "services.*.oom_kill_disable": "it is of cgroup v1 only",
+    "services.*.pid": "every container has a PID namespace of its own",
+    "services.*.platform": "images are taken for this machine's platform",
+    "services.*.post_start": "hooks are not run yet",
+    "services.*.pre_start": "hooks are not run yet",
+    "services.*.pre_stop": "hooks are not run yet",
+    "services.*.storage_opt": "a container's own files are not limited yet",
+    "services.*.use_api_socket": "there is no engine's socket to see",
+    "services.*.userns_mode": "there are no user namespaces yet",
+    "services.*.networks.*.driver_opts": "they are not passed on yet",
+    "services.*.networks.*.gw_priority": "the first network has the default route",
+    "services.*.networks.*.interface_name": "interfaces are called eth0, eth1 and so on",
+    "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
+    "services.*.networks.*.link_local_ips": "they are not set yet",
+    "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
+    "services.*.volumes.*.bind.recursive": "mounts below always come along",
+    "services.*.volumes.*.bind.selinux": "files are not labelled",
+    "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
+    "services.*.volumes.*.volume.subpath": "the whole volume is mounted",
+    "services.*.deploy.resources.reservations.devices": "devices are not passed on yet",
+    "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
+    "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
+    "services.*.uts": "every container has a host name of its own",
+    "services.*.volumes_from": "mounts of others are not taken over yet",
+    "networks.*.driver_opts": "they are not passed on yet",
+    "networks.*.ipam.driver": "addresses are chosen by pyorch itself",
+    "networks.*.ipam.options": "addresses are chosen by pyorch itself",
+    "networks.*.ipam.config.*.ip_range": "addresses are taken from the whole subnet",
+    "networks.*.ipam.config.*.aux_addresses": "no address is left alone yet",
+    "networks.*.enable_ipv4": "networks always have IPv4 addresses",
+    "networks.*.enable_ipv6": "networks have no IPv6 addresses yet",
+    "configs.*.template_driver": "placeholders are not filled",
+    "secrets.*.template_driver": "placeholders are not filled",
+}
+"""What becomes of a key that is accepted and not carried out."""
+
+PULLED = ("", "always", "never", "missing", "if_not_present")
+"""Pull policies that are carried out."""
+
+REFUSED = {
+    "services.*.provider": "a service without a container cannot be run yet",
+    "volumes.*.driver_opts": "options of volumes are not carried out yet",
+    "configs.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.driver": "nobody but this machine's files can hold it yet",
+}
+"""Why a stack with this key cannot be run."""
+
+
+def lost_words(tree: Map, names: Container[str]) -> Iterator[str]:
+    """Yield one sentence for every command line with an operator of the shell in it."""
+    for name, service in tree["services"].items():
+        for key in ("entrypoint", "command") if name in names else ():
+            line = service.get(key)
+            if isinstance(line, str) and (lost := split(line)[1]):
+                yield (
+                    f"services.{name}.{key}: there is no shell, so `{lost[:60]}` is not part of it;"
+                    " write [sh, -c, '...'] for one"
+                )
+
+
+def unsupported(stack: StackFile) -> Iterator[str]:
+    """Yield one sentence for every accepted key the stack uses, with the first place of it."""
+    for key, why in ACCEPTED.items():
+        path = _first(stack, key.split("."), ())
+        if path is not None:
+            yield f"{'.'.join(path)}: accepted, but {why}"
+    for name, service in stack.services.items():
+        if service.pull_policy not in PULLED:
+            why = "images are pulled when they are missing, always, or never"
+            yield f"services.{name}.pull_policy: accepted, but {why}"
+            return
+
+
+def _first(value: Any, parts: Sequence[str], path: Path) -> Path | None:
+    """Return the first place below ``value`` where the key says something."""
+    if not parts:
+        return path
+    part, rest = parts[0], parts[1:]
+    if part == "*":
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        found = (_first(one, rest, (*path, str(key))) for key, one in pairs)
+        return next((one for one in found if one is not None), None)
+    if part not in value.model_fields_set:
+        return None
+    below = getattr(value, part)
+    if below == type(value).model_fields[part].default:
+        return None
+    return _first(below, rest, (*path, part))
