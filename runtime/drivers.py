@@ -18,6 +18,7 @@ from runtime.types import (
     Exposure,
     Freed,
     HostFacts,
+    ImageDamage,
     ImageFacts,
     NetworkConfig,
     NetworkFacts,
@@ -190,6 +191,33 @@ class ImageDriver(Protocol):
 
     async def prune(self, *, unused: bool = False) -> Freed:
         """Remove images without a name that nobody needs; with ``unused`` those with one, too."""
+
+    async def push(
+        self, reference: str, *, target: str | None = None, progress: OnProgress | None = None
+    ) -> None:
+        """Upload an image to the registry its reference names, or under ``target``.
+
+        Its digest stays the same. Raises NotFoundError for what is not in the store.
+        """
+
+    async def save(self, references: Sequence[str], target: Path) -> None:
+        """Write images to an archive, or to a layout where ``target`` is an empty directory.
+
+        What is written can be loaded here and by other programs. Raises NotFoundError for
+        what is not in the store, AlreadyExistsError for a directory that is not empty.
+        """
+
+    async def inspect(self, reference: str) -> Mapping[str, object]:
+        """Return everything that is known about an image. Raises NotFoundError."""
+
+    async def check(self, *, deep: bool = False, repair: bool = False) -> "tuple[ImageDamage, ...]":
+        """Report what is missing, with ``deep`` also what changed; with ``repair`` mend it."""
+
+    async def log_in(self, registry: str, user: str, password: str) -> None:
+        """Keep a login once the registry takes it. Raises NotFoundError when it does not."""
+
+    async def log_out(self, registry: str) -> bool:
+        """Forget a login; return whether there was one of ours."""
 
     def keep_for(self, needed: Needed) -> None:
         """Have ``needed`` asked before anything is removed."""

@@ -286,6 +286,18 @@ class Freed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDamage:
+    """Something of an image that is missing or damaged, and what was done about it."""
+
+    image: Digest
+    references: tuple[str, ...]
+    subject: str
+    cause: str
+    repaired: bool = False
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullProgress:
     """How far a pull is: one layer, ``done`` of ``total`` bytes."""
 

@@ -1,10 +1,12 @@
 """The image driver: one store, and the ways in and out of it."""
 
 import asyncio
-import errno
-from collections.abc import AsyncIterator, Iterable, Mapping
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +21,19 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread
-from runtime.image import intake
-from runtime.image.credentials import Credentials
+from runtime.image import intake, saving
+from runtime.image.check import Damage, find_damage
+from runtime.image.credentials import Credentials, Login
 from runtime.image.flights import Flights
-from runtime.image.layers import HOST_TROUBLE
 from runtime.image.manifest import Platform, parse_platform
+from runtime.image.patience import Limits
 from runtime.image.pulling import Puller, find_remote
 from runtime.image.reference import Reference, parse_reference
 from runtime.image.registries import SETTINGS, Endpoint, Registries
 from runtime.image.registry import Registry
+from runtime.image.repair import Mender, trouble
 from runtime.image.store import Store
-from runtime.image.transport import Limits
-from runtime.types import Digest, Freed, ImageFacts, Instance
+from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
 
 SHORTEST_ID = 6
 UNPACKERS = 4
@@ -58,6 +61,7 @@ class Images(ImageDriver):
         self._pulls: Flights[ImageFacts] = Flights()
         self._unpackers = ThreadPoolExecutor(UNPACKERS, thread_name_prefix="unpack")
         self._puller = Puller(self.store, self._unpackers)
+        self._mender = Mender(self.store, self._puller, self._again, self._lock)
         self._needed: Needed = _nobody
 
     def open(self) -> None:
@@ -72,13 +76,25 @@ class Images(ImageDriver):
 
     @override
     async def list(self) -> tuple[ImageFacts, ...]:
-        found = [await self._facts(image) for image in sorted(self.store.catalog().images)]
+        found = []
+        for image in sorted(self.store.catalog().images):
+            # One that is damaged must not hide the others; a check names it.
+            with contextlib.suppress(NotFoundError, InvalidError):
+                found.append(await self._facts(image))
         return tuple(sorted(found, key=lambda one: (one.references or ("~",), one.id)))
 
     @override
     async def find(self, reference: str) -> ImageFacts | None:
         image = self._find(reference)
-        return None if image is None else await self._facts(image)
+        if image is None:
+            return None
+        try:
+            facts = await self._facts(image)
+        except (NotFoundError, InvalidError):
+            return None  # its documents are damaged: pulling or loading it mends them
+        if not all(layer.is_dir() for layer in facts.layers) and not await self._heal(image):
+            return None
+        return facts
 
     @override
     async def load(self, source: Path, *, name: str | None = None) -> tuple[ImageFacts, ...]:
@@ -168,6 +184,126 @@ class Images(ImageDriver):
         await self._pulls.close()
         await in_thread(self._unpackers.shutdown, cancel_futures=True)
 
+    @override
+    async def push(
+        self, reference: str, *, target: str | None = None, progress: OnProgress | None = None
+    ) -> None:
+        image = self._known("push image", reference)
+        settled = parse_reference(target or reference)
+        endpoint = Registries.read(self._settings).endpoint(settled)
+        verb, subject = "push image", str(settled)
+        with self.store.held(await in_thread(self._digests, image)):
+            try:
+                async with (
+                    asyncio.timeout(self._limits.total),
+                    trouble(verb, subject),
+                    Registry.open(endpoint, self._credentials, self._limits, push=True) as registry,
+                ):
+                    await saving.push(registry, self.store, image, settled, progress)
+            except DriverError as error:
+                raise _about(error, verb, subject, ()) from error
+            except TimeoutError:
+                raise UnavailableError(
+                    verb, subject, f"it takes more than {self._limits.total:.0f} seconds"
+                ) from None
+
+    @override
+    async def save(self, references: Sequence[str], target: Path) -> None:
+        images = {}
+        for reference in references:
+            image = self._known("save image", reference)
+            names = (await self._facts(image)).references
+            try:
+                settled = str(parse_reference(reference))
+            except InvalidError:
+                settled = ""
+            images[settled if settled in names else (names or (f"image@{image}",))[0]] = image
+        async with self._changing("save images to", str(target)):
+            await in_thread(saving.save, self.store, images, target)
+
+    @override
+    async def inspect(self, reference: str) -> Mapping[str, object]:
+        image = self._known("inspect image", reference)
+        facts = await self._facts(image)
+        manifest, _ = self.store.read(image)
+        return {
+            "Id": image,
+            "References": list(facts.references),
+            "Origin": asdict(self.store.catalog().images[image]),
+            "Manifest": json.loads(self.store.document(image)),
+            "Config": json.loads(self.store.document(manifest.config.digest)),
+            "Layers": [str(layer) for layer in facts.layers],
+            "Size": facts.size,
+        }
+
+    @override
+    async def log_in(self, registry: str, user: str, password: str) -> None:
+        reference = _registry(registry)
+        endpoint = Registries.read(self._settings).endpoint(reference)
+        login = Login(user, password)
+        async with Registry.open(endpoint, self._credentials, self._limits, login=login) as opened:
+            await opened.check()
+        await in_thread(self._credentials.keep, reference.registry, login)
+
+    @override
+    async def log_out(self, registry: str) -> bool:
+        return await in_thread(self._credentials.forget, _registry(registry).registry)
+
+    @override
+    async def check(self, *, deep: bool = False, repair: bool = False) -> tuple[ImageDamage, ...]:
+        found: list[ImageDamage] = []
+        for image in sorted(self.store.catalog().images):
+            told = await self._check(image, deep=deep, repair=repair)
+            found += told
+            if deep and any(one.repaired for one in told):
+                # Only a blob that is right again tells whether the layer is.
+                found += await self._check(image, deep=deep, repair=repair)
+        return tuple(found)
+
+    async def _check(self, image: Digest, *, deep: bool, repair: bool) -> "list[ImageDamage]":
+        names = self._names(image)
+        found = []
+        for damage in await in_thread(self._damage, image, deep=deep):
+            mended, how = await self._mender.mend(damage) if repair else (False, "")
+            found.append(
+                ImageDamage(
+                    image=image,
+                    references=names,
+                    subject=f"{damage.kind} {damage.digest}",
+                    cause=damage.cause,
+                    repaired=mended,
+                    remedy=how,
+                )
+            )
+        if repair:
+            self._cache.clear()
+        return found
+
+    # ── repairing ────────────────────────────────────────────────────────────────────────
+
+    async def _heal(self, image: Digest) -> bool:
+        """Unpack again what is missing of an image, where its blobs are kept."""
+        for damage in await in_thread(self._damage, image, deep=False):
+            if not await self._mender.unpack_again(damage):
+                return False
+        return True
+
+    def _names(self, image: Digest) -> tuple[str, ...]:
+        names = self.store.catalog().names
+        return tuple(sorted(name for name, found in names.items() if found == image))
+
+    def _damage(self, image: Digest, *, deep: bool) -> tuple[Damage, ...]:
+        return tuple(find_damage(self.store, image, deep=deep))
+
+    def _again(self, reference: Reference) -> AbstractAsyncContextManager[Registry]:
+        endpoint = Registries.read(self._settings).endpoint(reference)
+        return Registry.open(endpoint, self._credentials, self._limits)
+
+    def _digests(self, image: Digest) -> tuple[str, ...]:
+        manifest, config = self.store.read(image)
+        layers = [layer.digest for layer in manifest.layers]
+        return (image, manifest.config.digest, *layers, *config.rootfs.diff_ids)
+
     # ── pulling ──────────────────────────────────────────────────────────────────────────
 
     async def _pull(
@@ -178,7 +314,7 @@ class Images(ImageDriver):
         earlier: list[str] = []
         for endpoint in endpoints:
             try:
-                async with asyncio.timeout(self._limits.total), _trouble(verb, subject):
+                async with asyncio.timeout(self._limits.total), trouble(verb, subject):
                     return await self._pull_from(endpoint, reference, platform, progress)
             except DriverError as error:
                 if endpoint.mirror and error.code != "no_space":
@@ -228,7 +364,7 @@ class Images(ImageDriver):
     async def _changing(self, verb: str, subject: str) -> AsyncIterator[None]:
         async with self._lock:
             try:
-                async with _trouble(verb, subject):
+                async with trouble(verb, subject):
                     yield
             except (DriverError, asyncio.CancelledError):
                 # What was taken in before it failed belongs to nothing.
@@ -272,24 +408,6 @@ async def _nobody() -> Mapping[Digest, str]:
     return {}
 
 
-@asynccontextmanager
-async def _trouble(verb: str, subject: str) -> AsyncIterator[None]:
-    """Tell what stands in the way of the host itself as a refusal that may pass."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in HOST_TROUBLE:
-            raise
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise UnavailableError(
-            verb,
-            subject,
-            "no space, or no free inode, is left on the disk" if full else str(error),
-            hint="`pyorch image prune` removes what nobody needs" if full else None,
-            code="no_space" if full else None,
-        ) from error
-
-
 def _about(error: DriverError, verb: str, subject: str, earlier: Iterable[str]) -> DriverError:
     """Return a registry's refusal as one about the image that was asked for."""
     cause = error.cause if error.subject == subject else f"{error.subject}: {error.cause}"
@@ -300,6 +418,14 @@ def _about(error: DriverError, verb: str, subject: str, earlier: Iterable[str]) 
         hint=error.hint,
         code=error.code,
     )
+
+
+def _registry(text: str) -> Reference:
+    """Return a reference within a registry that is named alone."""
+    name = text.removeprefix("https://").rstrip("/")
+    if name == "docker.io" or "." in name or ":" in name or name == "localhost":
+        return parse_reference(f"{name}/library/any")
+    raise InvalidError("log in to", text[:200], "it is no registry, such as `ghcr.io`")
 
 
 def _tagged(reference: Reference, verb: str) -> Reference:

@@ -112,6 +112,7 @@ class _Unpacker:
         if not parts:
             if member.isdir():
                 self._own(self._root, None, member)
+                self._times["."] = _times(member)
             return
         folder = self._folder("/".join(parts[:-1]), make=True)
         try:
@@ -177,7 +178,7 @@ class _Unpacker:
         # A sparse file is larger than what the archive holds of it.
         self._written += member.size
         if self._written > self._limit:
-            raise _refused(member, f"files of more than {self._limit} bytes", "layer_size")
+            raise _refused(member, f"its files are larger than {self._limit} bytes", "layer_size")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o600, dir_fd=folder)
         try:

@@ -24,16 +24,9 @@ from runtime.image.manifest import (
     Descriptor,
     check_type,
 )
+from runtime.image.patience import Limits, Pace, RetryError, gave_up, retrying
 from runtime.image.registries import Endpoint
-from runtime.image.transport import (
-    Limits,
-    Pace,
-    RetryError,
-    Transport,
-    gave_up,
-    read_at_most,
-    retrying,
-)
+from runtime.image.transport import Transport, read_at_most
 from runtime.types import PullProgress
 
 CHUNK = 1024 * 1024

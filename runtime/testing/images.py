@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.image.manifest import parse_config
 from runtime.image.reference import parse_reference
 from runtime.testing.faults import Faults
-from runtime.types import Digest, Freed, ImageConfig, ImageFacts, PullProgress
+from runtime.types import Digest, Freed, ImageConfig, ImageDamage, ImageFacts, PullProgress
 
 SHORTEST_ID = 6
 SIZE = 1000
@@ -28,6 +28,8 @@ class FakeImages(Faults, ImageDriver):
     """What files hold that can be loaded; any other file is broken."""
     registry: dict[str, ImageConfig] = field(default_factory=dict)
     """What can be pulled, by its settled reference."""
+    logins: dict[str, str] = field(default_factory=dict)
+    """Who is logged in where."""
     _images: dict[Digest, ImageFacts] = field(default_factory=dict)
     _names: dict[str, Digest] = field(default_factory=dict)
     _needed: Needed = field(default_factory=lambda: _nobody)
@@ -139,6 +141,48 @@ class FakeImages(Faults, ImageDriver):
         await self._collect()
         gone = before - set(self._images)
         return Freed(images=tuple(sorted(gone)), size=SIZE * len(gone))
+
+    @override
+    async def push(
+        self, reference: str, *, target: str | None = None, progress: OnProgress | None = None
+    ) -> None:
+        await self.change("push", reference)
+        image = self._find(reference)
+        if image is None:
+            raise NotFoundError("push image", reference, "it is not in the store")
+        self.registry[str(parse_reference(target or reference))] = self._images[image].config
+
+    @override
+    async def save(self, references: Sequence[str], target: Path) -> None:
+        await self.change("save", str(target))
+        for reference in references:
+            image = self._find(reference)
+            if image is None:
+                raise NotFoundError("save image", reference, "it is not in the store")
+            self.archives[target] = self._images[image].config
+
+    @override
+    async def inspect(self, reference: str) -> Mapping[str, object]:
+        await self.look("inspect", reference)
+        image = self._find(reference)
+        if image is None:
+            raise NotFoundError("inspect image", reference, "it is not in the store")
+        return {"Id": image, "References": list(self._facts(image).references)}
+
+    @override
+    async def check(self, *, deep: bool = False, repair: bool = False) -> tuple[ImageDamage, ...]:
+        await self.look("check")
+        return ()
+
+    @override
+    async def log_in(self, registry: str, user: str, password: str) -> None:
+        await self.change("log_in", registry)
+        self.logins[registry] = user
+
+    @override
+    async def log_out(self, registry: str) -> bool:
+        await self.change("log_out", registry)
+        return self.logins.pop(registry, None) is not None
 
     @override
     def keep_for(self, needed: Needed) -> None:

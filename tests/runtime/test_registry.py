@@ -14,7 +14,7 @@ from runtime.errors import DriverError, InvalidError, NotFoundError, Unavailable
 from runtime.image import Images
 from runtime.image.credentials import Credentials
 from runtime.image.manifest import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
-from runtime.image.transport import Limits
+from runtime.image.patience import Limits
 from runtime.types import Instance
 from tests.faulty_registry import (
     FaultyRegistry,
@@ -226,15 +226,11 @@ async def test_a_broken_transfer_goes_on_where_it_stopped(registry, images, rese
 async def test_a_changed_blob_is_begun_with_anew(registry, images):
     registry.put_image("tiny", BIG)
 
-    async def first(request, data):
-        answer = await dies_after(100_000)(request, data)
-        return answer
-
     async def other_tag(request, data):
         assert "Range" in request.headers
         return ranged(request, data, tag='"another"')
 
-    registry.fail(digest_of(BIG), first, other_tag)
+    registry.fail(digest_of(BIG), dies_after(100_000), other_tag)
 
     facts = await images.pull(f"{registry.address}/tiny:1")
 
