@@ -251,30 +251,29 @@ class Images(ImageDriver):
 
     @override
     async def check(self, *, deep: bool = False, repair: bool = False) -> tuple[ImageDamage, ...]:
-        found: list[ImageDamage] = []
+        found: tuple[ImageDamage, ...] = ()
         for image in sorted(self.store.catalog().images):
             told = await self._check(image, deep=deep, repair=repair)
             found += told
             if deep and any(one.repaired for one in told):
                 # Only a blob that is right again tells whether the layer is.
                 found += await self._check(image, deep=deep, repair=repair)
-        return tuple(found)
+        return found
 
-    async def _check(self, image: Digest, *, deep: bool, repair: bool) -> "list[ImageDamage]":
+    async def _check(self, image: Digest, *, deep: bool, repair: bool) -> tuple[ImageDamage, ...]:
         names = self._names(image)
-        found = []
+        found: tuple[ImageDamage, ...] = ()
         for damage in await in_thread(self._damage, image, deep=deep):
             mended, how = await self._mender.mend(damage) if repair else (False, "")
-            found.append(
-                ImageDamage(
-                    image=image,
-                    references=names,
-                    subject=f"{damage.kind} {damage.digest}",
-                    cause=damage.cause,
-                    repaired=mended,
-                    remedy=how,
-                )
+            one = ImageDamage(
+                image=image,
+                references=names,
+                subject=f"{damage.kind} {damage.digest}",
+                cause=damage.cause,
+                repaired=mended,
+                remedy=how,
             )
+            found = (*found, one)
         if repair:
             self._cache.clear()
         return found

@@ -87,6 +87,8 @@ class _Unpacker:
                 raise InvalidError(
                     "unpack", "layer", f"more than {self._entries} files", code="layer_inodes"
                 )
+            if member.size < 0:
+                raise _refused(member, "a negative size", "layer_tar")
             # The header reader keeps every member it has seen; nobody needs them again.
             archive.members = []  # type: ignore[attr-defined]
             try:
