@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from runtime.syscalls import (
 from runtime.types import ContainerConfig, Mount, MountKind, VolumeId
 from runtime.volumes import Volumes
 
+OPTIONS = 4000
+"""Bytes of options a mount may have, a little less than a page."""
+
 
 def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
     """Mount the overlay of ``layers`` (lowest first) in ``folder`` and return where."""
@@ -34,10 +37,25 @@ def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
         directory.mkdir(exist_ok=True, mode=0o755)
     if merged.is_mount():
         return merged
-    lower = ":".join(str(layer).replace(":", "\\:") for layer in reversed(layers))
-    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    mount("overlay", merged, "overlay", MS_NODEV, options)
+    below = [str(layer).replace(":", "\\:") for layer in reversed(layers)]
+    above = f"upperdir={upper},workdir={work}"
+    with contextlib.ExitStack() as stack:
+        if len(":".join(below)) + len(above) > OPTIONS:
+            # All options share one page, and the names of many layers do not fit into it.
+            below = [f"/proc/self/fd/{stack.enter_context(_opened(layer))}" for layer in layers]
+            below.reverse()
+        options = f"lowerdir={':'.join(below)},{above}"
+        mount("overlay", merged, "overlay", MS_NODEV, options)
     return merged
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def unmount_root(folder: Path) -> None:
