@@ -431,13 +431,13 @@ class Store:
         kept: dict[str, object] = {}
         for index, (name, secret) in enumerate(sorted(secrets.items())):
             entry = dict(secret)
-            content = entry.pop("content", None)
-            if content is not None:
-                entry["content_file"] = str(index)
+            payload = entry.pop("payload", None)
+            if payload is not None:
+                entry["payload_file"] = str(index)
                 path = folder / str(index)
                 handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(str(content))
+                    file.write(str(payload))
                     file.flush()
                     os.fsync(file.fileno())
             kept[name] = entry
@@ -448,10 +448,10 @@ class Store:
         secrets = model.get("secrets")
         if isinstance(secrets, dict):
             for entry in secrets.values():
-                name = entry.pop("content_file", None)
+                name = entry.pop("payload_file", None)
                 if name is not None:
                     path = self._secrets / stack / str(number) / name
-                    entry["content"] = path.read_text(encoding="utf-8")
+                    entry["payload"] = path.read_text(encoding="utf-8")
         return model
 
 

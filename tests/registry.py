@@ -1,7 +1,11 @@
 """A real registry on this machine."""
 
+import socket
 import subprocess
+import time
 from contextlib import contextmanager
+
+PATIENCE = 30.0
 
 
 @contextmanager
@@ -19,10 +23,23 @@ def serve_registry(folder, port, tls=""):
         stderr=subprocess.DEVNULL,
     )
     try:
+        _wait_until_it_listens(process, port)
         yield f"127.0.0.1:{port}"
     finally:
         process.kill()
         process.wait()
+
+
+def _wait_until_it_listens(process, port):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            assert process.poll() is None, "the registry has ended"
+            assert time.monotonic() < deadline, "the registry does not listen"
+            time.sleep(0.01)
 
 
 def make_certificate(folder):

@@ -118,6 +118,15 @@ class Canonical:
         except ValueError as error:
             return self._unreadable(entry, path, mark, str(error))
 
+    def _ulimits(self, value: Any, path: Path, mark: Origin | None) -> Any:
+        """Refuse a limit in words: not even a variable that is left alone is one here."""
+        del mark
+        for name in value if isinstance(value, Map) else ():
+            if isinstance(value[name], str):
+                cause = "must be an integer, or a mapping of `soft` and `hard`"
+                self._troubles.add(None, (*path, name), cause, mark=value.marks.get(name))
+        return value
+
     def _ports(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
         if not isinstance(value, Seq):
@@ -268,6 +277,7 @@ _WRITERS: dict[str, Writer] = {
     "networks": Canonical._names,
     "ports": Canonical._ports,
     "secrets": Canonical._file_mounts,
+    "ulimits": Canonical._ulimits,
     "volumes": Canonical._volumes,
 }
 _BUILD_WRITERS: dict[str, Writer] = {

@@ -74,7 +74,8 @@ def load_stack(request: LoadRequest) -> Loaded:
     names = with_dependencies(selection.enabled, request.services)
     contents = Contents(tree, document.found.variables, document.found.directory, troubles, notes)
     if request.resolve_env:
-        contents.resolve_services(names)
+        # What is only shown is read for every service, as the reference does.
+        contents.resolve_services(names if request.to_run else tuple(selection.enabled))
     if request.to_run:
         contents.carry(names)
     stack = _settle(tree, document.name, troubles)

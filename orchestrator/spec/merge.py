@@ -127,8 +127,8 @@ def _nothing(mark: Origin | None) -> None:
 def _logging(merger: Merger, base: Any, over: Any, path: Path, rules: Any) -> Any:
     if not isinstance(base, Map) or not isinstance(over, Map):
         return base if over is None else over
-    drivers = {one["driver"] for one in (base, over) if "driver" in one}
-    return merger.mappings(base, over, path, rules) if len(drivers) < 2 else over
+    different = "driver" in base and "driver" in over and base["driver"] != over["driver"]
+    return over if different else merger.mappings(base, over, path, rules)
 
 
 def _pools(merger: Merger, base: Any, over: Any, path: Path, rules: Any) -> Any:

@@ -119,7 +119,8 @@ def _enforce_list(seq: Seq, key_of: Key) -> None:
     places: dict[str, int] = {}
     kept = Seq()
     for entry, mark in seq.entries():
-        key = key_of(entry)
+        found = key_of(entry)
+        key = found if isinstance(found, str) else None
         if key is not None and key in places:
             at = places[key]
             if mark is not None:

@@ -17,7 +17,7 @@ WEB = ReplicaId(ServiceName("web"), 1)
 NET = NetworkName("shop_default")
 MODEL = {"name": "shop", "services": {"web": {"image": "app"}}}
 WORD = "hunter2-the-only-copy"
-SECRET = MODEL | {"secrets": {"word": {"content": WORD}, "none": {"name": "x"}}}
+SECRET = MODEL | {"secrets": {"word": {"payload": WORD}, "none": {"name": "x"}}}
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_forgotten_stack_leaves_nothing_and_others_stay(store):
     assert {lease.stack for lease in store.addresses()} == {"blog"}
     assert store.histories("shop") == {}
     assert [path.name for path in secrets_of(store).iterdir()] == ["blog"]
-    assert store.generation("blog", 1)[0]["secrets"]["word"]["content"] == WORD
+    assert store.generation("blog", 1)[0]["secrets"]["word"]["payload"] == WORD
 
 
 # ── leases and history ───────────────────────────────────────────────────────────────────
@@ -175,12 +175,12 @@ def secrets_of(store):
 def test_secrets_come_back_with_their_generation(store, tmp_path):
     store.save_generation("shop", SECRET, {}, owner_uid=0)
     store.save_generation(
-        "shop", {**SECRET, "secrets": {"word": {"content": "2"}}}, {}, owner_uid=0
+        "shop", {**SECRET, "secrets": {"word": {"payload": "2"}}}, {}, owner_uid=0
     )
     store = reopened(store, tmp_path)
 
     assert store.generation("shop", 1)[0] == SECRET
-    assert store.generation("shop", 2)[0]["secrets"]["word"]["content"] == "2"
+    assert store.generation("shop", 2)[0]["secrets"]["word"]["payload"] == "2"
     store.close()
 
 
@@ -204,11 +204,11 @@ def test_no_byte_of_a_secret_is_in_the_database_or_readable_by_others(store, tmp
 
 
 def test_the_file_given_is_not_touched(store):
-    given = {**SECRET, "secrets": {"word": {"content": WORD}}}
+    given = {**SECRET, "secrets": {"word": {"payload": WORD}}}
 
     store.save_generation("shop", given, {}, owner_uid=0)
 
-    assert given["secrets"]["word"] == {"content": WORD}
+    assert given["secrets"]["word"] == {"payload": WORD}
 
 
 # ── the file itself ──────────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.root
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = Path(os.environ.get("PYORCH_DEMO_CACHE", "/var/cache/pyorch-demo"))
-IMAGES = {"nginx": "nginx-light", "redis": "redis-server", "python": "python3"}
+IMAGES = ("nginx", "redis", "python")
 POINTS = int(os.environ.get("PYORCH_SWEEP_POINTS", "8"))
 SEED = int(os.environ.get("PYORCH_SWEEP_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 FIRED_AT_LEAST = 0.95
@@ -35,8 +35,8 @@ REPLICAS = {"guestbook-proxy-1", "guestbook-redis-1", "guestbook-web-1", "guestb
 def images():
     """The guestbook's root filesystems, as the demo builds them."""
     build = ROOT / "packaging/demo/build-image"
-    for name, package in IMAGES.items():
-        subprocess.run([build, CACHE / f"{name}.tar", package], check=True, timeout=300)
+    for name in IMAGES:
+        subprocess.run([build, CACHE, name], check=True, timeout=300)
     return {name: CACHE / f"{name}.tar" for name in IMAGES}
 
 

@@ -200,3 +200,50 @@ def test_what_no_service_uses_is_left_out(load):
     found = load(HEAD + REST).stack
 
     assert (found.volumes, found.configs, found.secrets, found.models) == ({}, {}, {}, {})
+
+
+def test_options_of_a_volume_that_mean_nothing_are_told(load):
+    found = load(HEAD + "    volumes: ['/x:/y:ro,fast,cached']\n")
+
+    assert found.stack.services["a"].volumes[0].read_only
+    assert found.warnings == (
+        "f0.yml:5:15: services.a.volumes.0: option `fast` means nothing and is ignored",
+    )
+
+
+@pytest.mark.parametrize("variable", [None, "/home/me"])
+def test_a_home_is_put_where_it_is_known(load, tmp_path, variable):
+    environ = {"HOME": variable} if variable else {}
+
+    found = load(HEAD + "    volumes: ['~/x:/y']\n", environ=environ).stack.services["a"]
+
+    assert found.volumes[0].source == (f"{variable}/x" if variable else f"{tmp_path}/~/x")
+
+
+def test_paths_can_be_left_alone(load):
+    text = HEAD + "    volumes: ['./x:/y']\n    build: ./b\n    env_file: e.env\n"
+
+    found = load(text, resolve_paths=False, resolve_env=False).stack.services["a"]
+
+    assert (found.volumes[0].source, found.build.context) == ("./x", "./b")
+    assert found.env_file[0].path == "e.env"
+
+
+def test_a_device_of_a_volume_is_a_path_where_it_is_bound(load, tmp_path):
+    options = "{o: bind, type: none, device: ./d}"
+    volume = f"{{driver: local, driver_opts: {options}}}"
+    text = f"{HEAD}    volumes: ['vol:/v']\nvolumes: {{vol: {volume}}}\n"
+
+    found = load(text).stack.volumes["vol"]
+
+    assert found.driver_opts["device"] == f"{tmp_path}/d"
+
+
+def test_what_is_watched_is_where_links_lead(load, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    text = HEAD + "    develop: {watch: [{path: ./link, action: rebuild}]}\n"
+
+    found = load(text).stack.services["a"].develop
+
+    assert found.watch[0].path == f"{tmp_path}/real"

@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_read_is_told(complain, keys, expected):
 def test_files_of_services_that_are_not_meant_may_be_missing(load):
     text = HEAD + "  b: {image: i, env_file: no.env}\n"
 
-    assert sorted(load(text, services=("a",)).stack.services) == ["a"]
+    assert sorted(load(text, services=("a",), to_run=True).stack.services) == ["a"]
     assert load(text, resolve_env=False).stack.services["b"].env_file[0].path.endswith("/no.env")
 
 
