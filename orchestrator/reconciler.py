@@ -39,6 +39,8 @@ log = structlog.get_logger()
 FIRST_PAUSE = 0.5
 """Seconds before a stack with an error is looked at again; doubles up to LONGEST_PAUSE."""
 LONGEST_PAUSE = 30.0
+DOUBLINGS = 8
+"""After as many, the pause is the longest one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +335,8 @@ class Reconciler:
     def _back_off(self, name: str) -> float:
         count = self._errors.get(name, 0)
         self._errors[name] = count + 1
-        return float(min(FIRST_PAUSE * 2**count, LONGEST_PAUSE))
+        # A stack may fail for days; the power of a count that large is no float.
+        return float(min(FIRST_PAUSE * 2 ** min(count, DOUBLINGS), LONGEST_PAUSE))
 
     def _gone(self, desired: DesiredStack, observed: ObservedStack, plan: Plan) -> bool:
         return (
