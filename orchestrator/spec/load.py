@@ -52,6 +52,9 @@ class Loaded:
     variables: Mapping[str, str] = field(default_factory=dict)
     disabled: Mapping[str, Any] = field(default_factory=dict)
     """Services no profile activates, as they stand in the document."""
+    tree: Map = field(default_factory=Map)
+    """The document the stack was settled from, whose values know where they come from."""
+    found: Found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,10 @@ def load_stack(request: LoadRequest) -> Loaded:
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
     tree["services"] = selection.enabled
     names = with_dependencies(selection.enabled, request.services)
-    contents = Contents(tree, document.found.variables, document.found.directory, troubles, notes)
+    found = document.found
+    contents = Contents(
+        tree, found.variables, found.directory, troubles, notes, trace=request.trace
+    )
     if request.resolve_env:
         contents.resolve_services(names)
     if request.to_run:
@@ -97,6 +103,8 @@ def load_stack(request: LoadRequest) -> Loaded:
         files_read=tuple(dict.fromkeys(notes.read)),
         variables={**document.found.variables, "COMPOSE_PROJECT_NAME": document.name},
         disabled=selection.disabled,
+        tree=tree,
+        found=document.found,
     )
 
 
