@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", metavar="PATH", help="why a value is what it is, as `services.web.image`"
     )
+    parser.add_argument(
+        "--schema", action="store_true", help="JSON schema of stack files, for editors"
+    )
     parser.add_argument("--no-interpolate", action="store_true", help="leave variables")
     parser.add_argument("--no-normalize", action="store_true", help="leave things unsaid")
     parser.add_argument("--no-path-resolution", action="store_true", help="leave paths")
@@ -54,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _text(args: argparse.Namespace) -> str:
+    if args.schema:
+        return _schema()
     if args.explain is not None:
         return _explained(args)
     if args.variables:
@@ -109,6 +114,14 @@ def _as_it_is(args: argparse.Namespace, listed: list[str]) -> str:
     if listed:
         return _lines(tree.get("services", {}))
     return _ended(write(tree, as_json=args.format == "json"))
+
+
+def _schema() -> str:
+    import json
+
+    from orchestrator.spec.schema import schema
+
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 def _explained(args: argparse.Namespace) -> str:

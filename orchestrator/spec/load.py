@@ -30,12 +30,14 @@ from orchestrator.spec.place import Notes, Place
 from orchestrator.spec.problems import Mark, refuse, suggest
 from orchestrator.spec.runnable import refusals
 from orchestrator.spec.select import by_profiles, restrict, with_dependencies
-from orchestrator.spec.support import lost_words, unsupported
+from orchestrator.spec.support import REFUSED, lost_words, unsupported
 from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+REFRESH = "pull_refresh_after"
+"""A key the grammar of the specification has and its loaders refuse."""
 MOST_ATTEMPTS = 8
 """How often a document is looked at again with what is wrong taken out."""
 
@@ -212,6 +214,8 @@ def _note(found: "ErrorDetails", tree: Map, troubles: Troubles) -> None:
         if found["type"] == "extra_forbidden":
             known = ServiceExtension if path[0] == "services" else StackExtension
             cause, hint = "unknown key", suggest(path[-1], known.model_fields)
+        elif path[-1:] == (REFRESH,):
+            cause = REFUSED[f"services.*.{REFRESH}"]
         troubles.add(tree, path, cause[:1].lower() + cause[1:], hint=hint)
     take_out(tree, place)
 
