@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
-from orchestrator.spec.models import Mount, Network, Port, Service, StackFile
+from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.support import REFUSED
 from orchestrator.spec.tree import Path
@@ -75,6 +75,10 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         for name, resource in section.items():
             if resource.external or resource.payload is None:
                 yield (kind, name), REFUSED[f"{kind}.*.external"], "use `file`"
+            elif isinstance(resource, Secret):
+                for key in ("driver", "driver_opts"):
+                    if getattr(resource, key):
+                        yield (kind, name, key), REFUSED[f"secrets.*.{key}"], "leave it out"
 
 
 def _words(service: Service, path: Path) -> Iterator[Refusal]:
