@@ -167,7 +167,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-PLURALS = {*_KINDS.values(), "value"}
+_PLURALS = {*_KINDS.values(), "value"}
 
 
 def type_of(key: Key) -> str:
@@ -178,7 +178,7 @@ def type_of(key: Key) -> str:
     if key.shape is None:
         words = get_args(key.field.annotation) if key.field else ()
         return ", ".join(f"`{one}`" for one in words) or "mapping"
-    return _type(key.shape)
+    return _type(key.shape, numeric=key.field is None or _numeric(key.field.annotation))
 
 
 def _reads(field: FieldInfo, read: Callable[[Any], Any]) -> bool:
@@ -191,19 +191,24 @@ def _reads(field: FieldInfo, read: Callable[[Any], Any]) -> bool:
     return False
 
 
-def _type(shape: Shape) -> str:
+def _numeric(annotation: Any) -> bool:
+    """Whether values are numbers or booleans in the end, however they are written."""
+    return annotation in (int, float, bool) or any(map(_numeric, get_args(annotation)))
+
+
+def _type(shape: Shape, *, numeric: bool) -> str:
     match shape:
         case Scalar():
             if shape.words:
                 return ", ".join(f"`{word}`" for word in shape.words)
-            return _scalar(set(shape.kinds))
+            return _scalar(set(shape.kinds), numeric=numeric)
         case Either():
-            options = [text for one in shape.options if (text := _type(one)) != "nothing"]
-            return " or ".join(dict.fromkeys(options))
+            options = [_type(one, numeric=numeric) for one in shape.options]
+            return " or ".join(one for one in dict.fromkeys(options) if one != "nothing")
         case ListOf():
-            return f"list of {_plural(_type(shape.item))}"
+            return f"list of {_plural(_type(shape.item, numeric=numeric))}"
         case MapOf():
-            below = _type(shape.value)
+            below = _type(shape.value, numeric=numeric)
             return "mapping" if below == "mapping" else f"mapping of names to {_plural(below)}"
         case Record():
             return "mapping"
@@ -211,14 +216,14 @@ def _type(shape: Shape) -> str:
             return "anything"
 
 
-def _scalar(kinds: set[str]) -> str:
+def _scalar(kinds: set[str], *, numeric: bool) -> str:
     if kinds >= {"string", "number", "boolean"}:
         return "value"
-    numeric = kinds & {"integer", "number", "boolean"}
-    shown = (kinds - {"string"} if numeric else kinds) - {"null"} or kinds
-    return " or ".join(_KINDS[one] for one in sorted(shown))
+    if numeric and kinds & {"integer", "number", "boolean"}:
+        kinds = kinds - {"string"}
+    return " or ".join(_KINDS[one] for one in sorted(kinds - {"null"} or kinds))
 
 
 def _plural(words: str) -> str:
     parts = words.split(" or ")
-    return " or ".join(f"{one}s" if one in PLURALS else one for one in parts)
+    return " or ".join(f"{one}s" if one in _PLURALS else one for one in parts)

@@ -164,10 +164,18 @@ REMARKS = {
     "services.*.ports.*.app_protocol": "it is for people and programs that read `config`",
     "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",
     "services.*.ports.*.name": "it is for people and programs that read `config`",
+    "services.*.ports.*.protocol": "`tcp` and `udp`; `sctp` is refused",
+    "services.*.network_mode": "`bridge`, `host` and `none`; others are refused",
+    "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
+    "services.*.security_opt": "`no-new-privileges` and `seccomp`; others are warned about",
+    "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
+    "networks.*.driver": "`bridge`; others are refused",
+    "networks.*.ipam.config": "the first subnet; others are warned about",
+    "volumes.*.driver": "`local`; others are refused",
     "configs.*.name": "it is for people: services use the key",
     "secrets.*.name": "it is for people: services use the key",
 }
-"""Why there is nothing to do for a key to be carried out."""
+"""What there is to say of keys that are carried out: values, or why there is nothing to do."""
 
 
 class Kind(StrEnum):

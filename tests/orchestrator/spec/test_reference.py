@@ -75,6 +75,13 @@ def test_no_entry_is_without_a_key():
     assert set(LEFT_OUT) - {key.name for key in keys()} == set()
 
 
+def test_a_key_without_anything_to_do_says_why():
+    silent = [key for key, why in SAME.items() if why == "there is nothing to do"]
+
+    assert set(silent) <= set(REMARKS)
+    assert set(SAME) <= {key for key, found in FATES.items() if found.kind is Kind.IMPLEMENTED}
+
+
 def test_a_key_nobody_decided_about_is_not_passed_over():
     with pytest.raises(KeyError):
         fate("services.*.new_key")
@@ -193,7 +200,7 @@ def carried_out():
     """Return the keys that are carried out and hold no other key."""
     found = [key for key in keys() if fate(key.name).kind is Kind.IMPLEMENTED]
     above = {key.path[:length] for key in found for length in range(1, len(key.path))}
-    return [key.name for key in found if key.path not in above and key.name not in REMARKS]
+    return [key.name for key in found if key.path not in above]
 
 
 SAME = {
@@ -203,6 +210,12 @@ SAME = {
     "services.*.env_file.*.required": "its file is there",
     "services.*.depends_on.*.required": "what is needed is there",
     "services.*.profiles": "its profile is active",
+    "services.*.expose": "there is nothing to do",
+    "services.*.ports.*.app_protocol": "there is nothing to do",
+    "services.*.ports.*.mode": "there is nothing to do",
+    "services.*.ports.*.name": "there is nothing to do",
+    "configs.*.name": "there is nothing to do",
+    "secrets.*.name": "there is nothing to do",
 }
 """Keys whose example says what leaving it out says, and why."""
 
