@@ -92,6 +92,11 @@ ACCEPTED = {
 PULLED = ("", "always", "never", "missing", "if_not_present")
 """Pull policies that are carried out."""
 
+CONFINING = ("no-new-privileges", "seccomp")
+"""Beginnings of security options that are carried out."""
+OPEN = ("unconfined", "disable")
+"""Ends of security options that ask for no more than there is."""
+
 REFUSED = {
     "services.*.provider": "a service without a container cannot be run yet",
     "services.*.pull_refresh_after": "images are pulled when they are missing, always, or never",
@@ -159,10 +164,18 @@ REMARKS = {
     "services.*.ports.*.app_protocol": "it is for people and programs that read `config`",
     "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",
     "services.*.ports.*.name": "it is for people and programs that read `config`",
+    "services.*.ports.*.protocol": "`tcp` and `udp`; `sctp` is refused",
+    "services.*.network_mode": "`bridge`, `host` and `none`; others are refused",
+    "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
+    "services.*.security_opt": "`no-new-privileges` and `seccomp`; others are warned about",
+    "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
+    "networks.*.driver": "`bridge`; others are refused",
+    "networks.*.ipam.config": "the first subnet; others are warned about",
+    "volumes.*.driver": "`local`; others are refused",
     "configs.*.name": "it is for people: services use the key",
     "secrets.*.name": "it is for people: services use the key",
 }
-"""Why there is nothing to do for a key to be carried out."""
+"""What there is to say of keys that are carried out: values, or why there is nothing to do."""
 
 
 class Kind(StrEnum):
@@ -230,7 +243,16 @@ def unsupported(stack: StackFile) -> Iterator[str]:
         if service.pull_policy not in PULLED:
             why = "images are pulled when they are missing, always, or never"
             yield f"services.{name}.pull_policy: accepted, but {why}"
-            return
+            break
+    for name, service in stack.services.items():
+        if not all(one.startswith(CONFINING) or one.endswith(OPEN) for one in service.security_opt):
+            why = "only `no-new-privileges` and `seccomp` confine a container yet"
+            yield f"services.{name}.security_opt: accepted, but {why}"
+            break
+    for name, network in stack.networks.items():
+        if len(network.ipam.config) > 1:
+            yield f"networks.{name}.ipam.config.1: accepted, but only the first subnet is used"
+            break
 
 
 def _first(value: Any, parts: Sequence[str], path: Path) -> Path | None:

@@ -125,15 +125,13 @@ def copy(value: Any) -> Any:
 
 def overlaid(below: Mapping[str, Any], above: Mapping[str, Any], step: str | None = None) -> Map:
     """Return both mappings as one; ``above`` wins, and remembers what it hides with ``step``."""
-    found = Map(below)
-    if isinstance(below, Map):
-        found.marks = dict(below.marks)
-    marks = above.marks if isinstance(above, Map) else {}
-    for key, value in above.items():
-        mark, stood = marks.get(key), found.marks.pop(key, None)
-        if step and mark and stood:
-            mark = mark.laid_over(stood, found[key], step)
-        found.put(key, value, mark)
+    found = Map({**below, **above})
+    found.marks = dict(above.marks) if isinstance(above, Map) else {}
+    for key, stood in below.marks.items() if isinstance(below, Map) else ():
+        if key not in above:
+            found.marks[key] = stood
+        elif step and key in found.marks:
+            found.marks[key] = found.marks[key].laid_over(stood, below[key], step)
     return found
 
 

@@ -157,6 +157,30 @@ def test_a_pull_policy_that_is_not_carried_out_yet_is_named(load, policy):
     assert [one.split(":")[0] for one in warnings] == ["services.a.pull_policy"]
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("apparmor=mine", True),
+        ("label:type:web", True),
+        ("apparmor=unconfined", False),
+        ("label=disable", False),
+        ("no-new-privileges", False),
+        ("seccomp=./profile.json", False),
+    ],
+)
+def test_a_security_option_that_confines_nothing_yet_is_named(load, option, told):
+    warnings = load(f"{HEAD}    security_opt: ['{option}']\n").warnings
+
+    assert [one.split(":")[0] for one in warnings] == ["services.a.security_opt"] * told
+
+
+def test_a_second_subnet_is_named(load):
+    pools = "networks: {default: {ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: 10.2.0.0/24}]}}}"
+    warnings = load(f"{HEAD}{pools}\n").warnings
+
+    assert [one.split(": ")[0] for one in warnings] == ["networks.default.ipam.config.1"]
+
+
 def test_what_is_carried_out_is_not_warned_about(load):
     found = load(
         HEAD + "    deploy: {replicas: 2}\n    healthcheck: {test: x}\n    cap_add: [A]\n"
