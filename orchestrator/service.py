@@ -15,6 +15,7 @@ from orchestrator.events import Event, EventBus
 from orchestrator.observer import Drivers, find_images
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
+from orchestrator.spec.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import ReplicaHistory, Store, StoredStack
 from orchestrator.workqueue import WorkQueue
@@ -105,7 +106,9 @@ class Orchestrator:
         The same file with the same images keeps the present generation.
         """
         if options.scale:
-            model = _scaled(model, options.scale)
+            scaled = _scaled(model, options.scale).model_dump_json(warnings=False)
+            model = StackFile.model_validate_json(scaled)
+            check_settled(model)
         document: dict[str, Any] = json.loads(model.model_dump_json())
         if options.force_recreate:
             stored = self.store.stack(model.name)

@@ -3,6 +3,7 @@
 import asyncio
 import grp
 import json
+import math
 import os
 import socket
 import struct
@@ -16,7 +17,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api.containers import exec_in, stream_logs
+from orchestrator.api.containers import exec_in, read_body, stream_logs
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.consistency import check_settled
@@ -35,7 +36,8 @@ STATUS = {"not_found": 404, "conflict": 409, "already_exists": 409, "invalid": 4
 
 async def serve_api(orchestrator: Orchestrator, stopping: asyncio.Event) -> None:
     """Serve until cancelled. ``stopping`` is set when a request asks for the daemon's end."""
-    runner = web.AppRunner(create_app(orchestrator, stopping), access_log=None)
+    app = create_app(orchestrator, stopping)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     path = orchestrator.settings.socket
     path.unlink(missing_ok=True)
@@ -51,7 +53,7 @@ async def serve_api(orchestrator: Orchestrator, stopping: asyncio.Event) -> None
     except KeyError:
         pass  # without the group only root talks to the daemon
     try:
-        await web.SockSite(runner, listener, shutdown_timeout=0.2).start()
+        await web.SockSite(runner, listener).start()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
@@ -145,7 +147,7 @@ async def _version(request: web.Request) -> web.StreamResponse:
 
 
 async def _shutdown(request: web.Request) -> web.StreamResponse:
-    if (await request.json()).get("containers"):
+    if (await read_body(request)).get("containers"):
         await request.app[KEY].halt()
     request.app[STOPPING].set()
     return web.json_response({}, status=202)
@@ -168,7 +170,7 @@ def _settled(document: Any) -> StackFile:
 
 
 async def _apply(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     model = _settled(body["model"])
     if model.name != request.match_info["name"]:
         raise PyorchError("the path and the stack file name different stacks", code="invalid")
@@ -180,7 +182,7 @@ async def _apply(request: web.Request) -> web.StreamResponse:
 
 
 async def _plan(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     model = _settled(body["model"]) if body.get("model") else None
     plan = await request.app[KEY].plan(model, request.match_info["name"])
     return web.json_response(
@@ -211,7 +213,12 @@ async def _remove(request: web.Request) -> web.StreamResponse:
 
 def _grace(request: web.Request) -> float | None:
     given = request.query.get("grace")
-    return None if given is None else max(float(given), 0.0)
+    if given is None:
+        return None
+    grace = float(given)
+    if not math.isfinite(grace):
+        raise ValueError(f"`{given}` is no number of seconds")
+    return max(grace, 0.0)
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
@@ -248,7 +255,7 @@ async def _images(request: web.Request) -> web.StreamResponse:
 async def _load(request: web.Request) -> web.StreamResponse:
     from pathlib import Path
 
-    body = await request.json()
+    body = await read_body(request)
     images = request.app[KEY].drivers.images
     found = await images.load(Path(body["path"]), name=body.get("name"))
     return web.json_response([_image(facts) for facts in found])
@@ -257,7 +264,7 @@ async def _load(request: web.Request) -> web.StreamResponse:
 async def _import(request: web.Request) -> web.StreamResponse:
     from pathlib import Path
 
-    body = await request.json()
+    body = await read_body(request)
     images = request.app[KEY].drivers.images
     facts = await images.import_rootfs(
         Path(body["path"]), name=body["name"], config=body.get("config") or {}
@@ -266,7 +273,7 @@ async def _import(request: web.Request) -> web.StreamResponse:
 
 
 async def _pull(request: web.Request) -> web.StreamResponse:
-    reference = (await request.json())["reference"]
+    reference = (await read_body(request))["reference"]
     return await _stream(request, _pulling(request.app[KEY], reference))
 
 

@@ -4,10 +4,11 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from orchestrator.errors import PyorchError
@@ -21,6 +22,9 @@ PAUSE = 0.1
 """Seconds between two looks at a log that is followed."""
 STDIN, RESIZE, SIGNAL = 0, 1, 2
 STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
+LONGEST_FRAME = 1024 * 1024
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class _Tailed:
     folder: Path
     run: int
     offset: int = 0
+    begun: dict[str, str] = field(default_factory=dict)
+    """By stream, the beginning of a line whose end is not written yet."""
 
 
 async def stream_logs(
@@ -85,32 +91,41 @@ def _read(place: _Tailed) -> list[dict[str, Any]]:
         if run < place.run:
             continue
         if run > place.run:
-            place.run, place.offset = run, 0
+            place.run, place.offset, place.begun = run, 0, {}
         with (place.folder / f"{run}.log").open("rb") as file:
             file.seek(place.offset)
             data = file.read()
         whole, newline, _ = data.rpartition(b"\n")
         place.offset += len(whole) + len(newline)
-        partial = ""
         for raw in whole.decode(errors="replace").split("\n") if newline else ():
             parts = raw.split(" ", 3)
             if len(parts) < 4:
                 continue
             at, stream, kind, text = parts
+            line = place.begun.pop(stream, "") + text
             if kind == "P":
-                partial += text
+                place.begun[stream] = line
                 continue
-            found.append(
-                {"replica": place.replica, "stream": stream, "at": at, "line": partial + text}
-            )
-            partial = ""
+            found.append({"replica": place.replica, "stream": stream, "at": at, "line": line})
+    return found
+
+
+async def read_body(request: web.Request) -> dict[str, Any]:
+    """Return the object a request carries. Raises ValueError for anything else."""
+    try:
+        found = await request.json()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("its body is no object")
     return found
 
 
 async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.StreamResponse:
     """Run a command in a replica and speak frames over the upgraded connection."""
     stack, service = request.match_info["name"], request.query["service"]
-    body = await request.json()
+    body = await read_body(request)
+    config = _exec_config(body)
     index = request.query.get("index")
     view = await orchestrator.view(stack)
     running = sorted(
@@ -127,14 +142,7 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
         )
     session = await orchestrator.drivers.containers.exec(
         ContainerId(f"{stack}.{running[0].id}"),
-        ExecConfig(
-            argv=tuple(body["argv"]),
-            environment=body.get("env") or {},
-            user=body.get("user"),
-            working_dir=body.get("workdir"),
-            tty=bool(body.get("tty")),
-            privileged=bool(body.get("privileged")),
-        ),
+        config,
     )
     response = web.StreamResponse(
         status=101, headers={"Upgrade": "pyorch-exec", "Connection": "Upgrade"}
@@ -154,7 +162,7 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
                 if stream == 0:
                     break
                 transport.write(_frame(STDOUT if stream == 1 else STDERR, data))
-                await response.drain()
+                await request.writer.drain()
             code = await session.wait()
             transport.write(_frame(EXIT, json.dumps({"code": code}).encode()))
         except DriverError as error:
@@ -168,9 +176,31 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
     return response
 
 
+def _exec_config(body: dict[str, Any]) -> ExecConfig:
+    argv, environment = body["argv"], body.get("env") or {}
+    if not isinstance(argv, list) or not argv:
+        raise ValueError("`argv` is no list of words")
+    if not isinstance(environment, dict):
+        raise ValueError("`env` is no object")
+    for text in (*argv, *environment, *environment.values()):
+        if not isinstance(text, str) or "\0" in text:
+            raise ValueError(f"{text!r} is no text for a command")
+    return ExecConfig(
+        argv=tuple(argv),
+        environment=environment,
+        user=body.get("user"),
+        working_dir=body.get("workdir"),
+        tty=bool(body.get("tty")),
+        privileged=bool(body.get("privileged")),
+    )
+
+
 def _upgrade(request: web.Request) -> asyncio.StreamReader:
     """Take the connection's incoming bytes away from the HTTP parser."""
     reader = asyncio.StreamReader()
+    if request.transport is not None:
+        # What the command does not read is not read here either, but waits with the client.
+        reader.set_transport(request.transport)
     protocol = request.protocol
     # Only the three methods of _Sink are ever called on a parser (aiohttp, web_protocol).
     protocol.set_parser(_Sink(reader))  # type: ignore[arg-type]
@@ -198,17 +228,25 @@ async def _feed(reader: asyncio.StreamReader, session: ExecSession) -> None:
     try:
         while True:
             kind, length = struct.unpack(">BI", await reader.readexactly(5))
-            data = await reader.readexactly(length)
-            if kind == STDIN:
-                await session.write(data)
-            elif kind == RESIZE:
-                size = json.loads(data)
-                await session.resize(int(size["columns"]), int(size["rows"]))
-            elif kind == SIGNAL:
-                await session.signal(int(json.loads(data)["number"]))
+            if length > LONGEST_FRAME:
+                raise ValueError(f"a frame of {length} bytes")
+            await _obey(session, kind, await reader.readexactly(length))
     except asyncio.IncompleteReadError:
         # The client is gone: so is whoever the command was for.
         await session.close()
+    except Exception as error:
+        log.warning("exec.broken", error=repr(error))
+        await session.close()
+
+
+async def _obey(session: ExecSession, kind: int, data: bytes) -> None:
+    if kind == STDIN:
+        await session.write(data)
+    elif kind == RESIZE:
+        size = json.loads(data)
+        await session.resize(int(size["columns"]), int(size["rows"]))
+    elif kind == SIGNAL:
+        await session.signal(int(json.loads(data)["number"]))
 
 
 def _frame(kind: int, data: bytes) -> bytes:

@@ -12,7 +12,6 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from orchestrator.cli.loading import stack_name
@@ -57,20 +56,33 @@ def run(args: argparse.Namespace) -> int:
         query["index"] = str(args.index)
     channel = client.exec(name, query, body)
     with _raw_terminal(enabled=terminal):
-        if terminal:
-            signal.signal(signal.SIGWINCH, lambda *_: _resize(channel))
-        return _talk(channel)
+        return _talk(channel, resizes=terminal)
 
 
-def _talk(channel: socket.socket) -> int:
-    sources: list[Any] = [channel, sys.stdin]
+def _talk(channel: socket.socket, *, resizes: bool) -> int:
+    """Carry bytes both ways until the command ends; return its exit code.
+
+    The daemon takes no more than the command reads, which may wait for its own output to be
+    taken. So neither way is ever waited for alone.
+    """
+    outgoing = b""
+    hears = True
+    resized, tell = os.pipe()
+    if resizes:
+        signal.signal(signal.SIGWINCH, lambda *_: os.write(tell, b"\0"))
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        idle = [resized, *([sys.stdin] if hears else [])]
+        sources: list[Any] = [channel, *([] if outgoing else idle)]
+        ready, writable, _ = select.select(sources, [channel] if outgoing else [], [])
+        if resized in ready:
+            os.read(resized, 65536)
+            outgoing += _size()
         if sys.stdin in ready:
             data = os.read(sys.stdin.fileno(), 65536)
-            channel.sendall(frame(STDIN, data))
-            if not data:
-                sources.remove(sys.stdin)
+            outgoing += frame(STDIN, data)
+            hears = bool(data)
+        if writable:
+            outgoing = outgoing[channel.send(outgoing, socket.MSG_DONTWAIT) :]
         if channel in ready:
             found = read_frame(channel)
             if found is None:
@@ -92,10 +104,9 @@ def _talk(channel: socket.socket) -> int:
                     pass
 
 
-def _resize(channel: socket.socket, number: int = 0, at: FrameType | None = None) -> None:
-    del number, at
+def _size() -> bytes:
     columns, rows = shutil.get_terminal_size()
-    channel.sendall(frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode()))
+    return frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode())
 
 
 @contextlib.contextmanager

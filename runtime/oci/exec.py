@@ -105,7 +105,7 @@ class RuntimeExec(ExecSession):
 
     @override
     async def wait(self) -> int:
-        await asyncio.shield(self._end)
+        await asyncio.wait([self._end])
         code = self._process.returncode or 0
         if code < 0:
             return 128 - code

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,8 @@ def fill_volume(root: Path, target: str, content: Path) -> None:
     """Copy what the image has at ``target`` into a volume that is still empty.
 
     The path is looked up inside the root and links in what is copied stay links, so that
-    an image cannot name files of the host (CVE-2022-23648).
+    an image cannot name files of the host (CVE-2022-23648). A running container may have the
+    volume, too, and put links there meanwhile: nothing is reached by its path twice.
     """
     if any(content.iterdir()):
         return
@@ -150,37 +151,56 @@ def fill_volume(root: Path, target: str, content: Path) -> None:
         status = os.fstat(source)
         os.chown(content, status.st_uid, status.st_gid)
         content.chmod(stat.S_IMODE(status.st_mode))
-        _copy_tree(source, content)
+        target_top = os.open(content, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _copy_tree(source, target_top)
+        finally:
+            os.close(target_top)
     finally:
         os.close(source)
 
 
-def _copy_tree(source: int, target: Path) -> None:
+def _copy_tree(source: int, target: int) -> None:
+    """Copy what is in one open directory into another."""
     with os.scandir(source) as entries:
         for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            path = target / entry.name
+            name, status = entry.name, entry.stat(follow_symlinks=False)
             if entry.is_symlink():
-                path.symlink_to(os.readlink(entry.name, dir_fd=source))
+                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+                os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
             elif entry.is_dir(follow_symlinks=False):
-                path.mkdir()
-                below = os.open(
-                    entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=source
-                )
-                try:
-                    _copy_tree(below, path)
-                finally:
-                    os.close(below)
+                os.mkdir(name, 0o700, dir_fd=target)
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+                with _opened(name, flags, source) as below, _opened(name, flags, target) as copy:
+                    _copy_tree(below, copy)
+                    _copy_status(copy, status)
             elif entry.is_file(follow_symlinks=False):
-                handle = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source)
-                with os.fdopen(handle, "rb") as original, path.open("xb") as copy:
-                    shutil.copyfileobj(original, copy, 1024 * 1024)
-            else:
-                continue
-            os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
-            if not entry.is_symlink():
-                path.chmod(stat.S_IMODE(status.st_mode))
-                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+                with (
+                    _opened(name, os.O_RDONLY | os.O_NOFOLLOW, source) as original,
+                    _opened(name, flags, target) as copy,
+                    open(original, "rb", closefd=False) as reading,
+                    open(copy, "wb", closefd=False) as writing,
+                ):
+                    shutil.copyfileobj(reading, writing, 1024 * 1024)
+                    writing.flush()
+                    _copy_status(copy, status)
+
+
+@contextlib.contextmanager
+def _opened(name: str, flags: int, folder: int) -> Iterator[int]:
+    fd = os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _copy_status(copy: int, status: os.stat_result) -> None:
+    # The owner first: changing it takes the setuid bit away.
+    os.fchown(copy, status.st_uid, status.st_gid)
+    os.fchmod(copy, stat.S_IMODE(status.st_mode))
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _bind_source(config: ContainerConfig, given: Mount) -> Path:

@@ -103,6 +103,12 @@ def test_exec_carries_streams_and_the_exit_code(shop):
     assert (done.code, done.out, done.err) == (7, "yes", "no\n")
 
 
+def test_more_than_anything_between_can_hold_goes_through_a_command_and_back(shop):
+    text = "a line of text\n" * 1_000_000
+
+    assert shop.run("-p", "shop", "exec", "-T", "web", "cat", stdin=text) == text
+
+
 def test_names_resolve_on_shared_networks_only(shop):
     in_web = shop.run("-p", "shop", "exec", "-T", "web", "nslookup", "db")
     addresses = shop.ps("shop")["shop-db-1"]["Addresses"]

@@ -8,7 +8,9 @@ from ipaddress import IPv4Network
 
 import pytest
 import structlog
+from pydantic import ValidationError
 
+from orchestrator.errors import PyorchError
 from runtime.errors import ConflictError, InvalidError, UnavailableError
 from runtime.testing import Gate, Program
 from runtime.types import ContainerId, ImageConfig, Listener
@@ -706,3 +708,20 @@ async def test_a_sweep_that_meets_a_full_disk_is_made_again_later(world, method)
         after = await world.settled()
 
     assert after["settled"]
+
+
+@pytest.mark.parametrize("replicas", [1_000_000, -3, "many", 1.5])
+async def test_a_scale_no_file_may_ask_for_is_refused_and_nothing_is_accepted(world, replicas):
+    async with world.daemon():
+        with pytest.raises((PyorchError, ValidationError)):
+            await world.apply(ONE, scale={"web": replicas})
+
+    assert world.store.stacks() == ()
+
+
+async def test_a_container_name_forbids_a_scale_given_beside_the_file(world):
+    async with world.daemon():
+        with pytest.raises(PyorchError, match="container_name"):
+            await world.apply(
+                ONE.replace("image: app", "image: app, container_name: w"), scale={"web": 2}
+            )
