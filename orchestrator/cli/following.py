@@ -24,6 +24,7 @@ TOLD = {
     "replica.removed": "Container {subject} Removed",
     "network.removed": "Network {subject} Removed",
     "volume.removed": "Volume {subject} Removed",
+    "volume.kept": "Volume {subject} Kept: {reason}",
 }
 
 
@@ -120,7 +121,7 @@ def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
                     subject = entry["subject"]
                     if entry["name"].startswith("replica."):
                         subject = f"{stack}-{subject.replace('.', '-')}"
-                    say(" " + told.format(subject=subject))
+                    say(" " + told.format(subject=subject, reason=entry["reason"]))
             case _:
                 return
 

@@ -1,6 +1,7 @@
 """A stack comes up, stays up, changes and goes away, as somebody at a terminal sees it."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -212,3 +213,25 @@ def test_published_ports_answer_on_the_host(pyorch, free_port):
     }
 
     assert len(answers) == 2
+
+
+def test_a_volume_another_stack_uses_outlives_down_v_of_the_one_that_made_it(pyorch):
+    for name in ("one", "two"):
+        pyorch.write(
+            f"name: {name}\nservices:\n  a: {{image: busybox, command: sleep 1000,"
+            " volumes: ['data:/data'], stop_grace_period: 0s}\n"
+            "volumes: {data: {name: shared}}\n",
+            f"{name}.yml",
+        )
+        pyorch.run("-f", f"{name}.yml", "up", "-d", "--wait")
+    pyorch.run("-p", "one", "exec", "-T", "a", "touch", "/data/entry")
+
+    down = pyorch.try_("-p", "one", "down", "-v")
+
+    assert down.code == 0, down.err
+    assert "Volume shared Kept: stack `two` uses it" in down.err
+    assert pyorch.run("-p", "two", "exec", "-T", "a", "ls", "/data") == "entry\n"
+    (pyorch.settings.data / "volumes" / "shared" / "_data" / "entry").unlink()
+    pyorch.run("-p", "two", "down", "-v")
+    assert [path.name for path in (pyorch.settings.data / "volumes").iterdir()] == ["shared"]
+    shutil.rmtree(pyorch.settings.data / "volumes" / "shared")
