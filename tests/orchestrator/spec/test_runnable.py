@@ -67,7 +67,17 @@ def test_names_the_host_could_not_hold_are_refused(load, complain):
 
     assert len(load(text).stack.name) == 70
     assert "at most 63 characters" in said
-    assert "at most 128 characters" in said
+    assert "at most 128 letters" in said
+
+
+@pytest.mark.parametrize("name", [".", "..", ".hidden", "-flag"])
+def test_names_that_would_be_somewhere_else_on_the_host_are_refused(load, complain, name):
+    service = f"name: s\nservices: {{'{name}': {{image: i}}}}\n"
+    volume = HEAD + f"    volumes: ['v:/v']\nvolumes: {{v: {{name: '{name}'}}}}\n"
+
+    assert f"services.{name}" in complain(service, to_run=True)
+    assert "volumes.v.name" in complain(volume, to_run=True)
+    assert load(service).stack.services, "`config` prints it"
 
 
 def test_a_stack_without_services_is_printed_and_not_run(load, complain):
