@@ -73,10 +73,10 @@ def test_names_the_host_could_not_hold_are_refused(load, complain):
 @pytest.mark.parametrize("name", [".", "..", ".hidden", "-flag"])
 def test_names_that_would_be_somewhere_else_on_the_host_are_refused(load, complain, name):
     service = f"name: s\nservices: {{'{name}': {{image: i}}}}\n"
-    volume = HEAD + f"    volumes: ['v:/v']\nvolumes: {{v: {{name: '{name}'}}}}\n"
+    volume = HEAD + f"    volumes: ['data:/v']\nvolumes: {{data: {{name: '{name}'}}}}\n"
 
     assert f"services.{name}" in complain(service, to_run=True)
-    assert "volumes.v.name" in complain(volume, to_run=True)
+    assert "volumes.data.name" in complain(volume, to_run=True)
     assert load(service).stack.services, "`config` prints it"
 
 
