@@ -4,7 +4,7 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.service import Orchestrator
 from runtime.drivers import ExecSession
 from runtime.errors import DriverError
-from runtime.types import ContainerId, ExecConfig
+from runtime.types import ContainerId, ExecConfig, Exited
 from scheduler.ids import parse_container_name
 
 PAUSE = 0.1
@@ -29,6 +29,8 @@ class _Tailed:
     folder: Path
     run: int
     offset: int = 0
+    begun: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By stream, when and what of a line whose end is not written yet."""
 
 
 async def stream_logs(
@@ -57,7 +59,8 @@ async def stream_logs(
             if name != stack or (services and replica.service not in services):
                 continue
             place = tailed.setdefault(str(replica), _Tailed(str(replica), facts.log, 0))
-            lines = _read(place)
+            over = not follow or ended or isinstance(facts.phase, Exited)
+            lines = _read(place, ended=over)
             found += lines[-tail:] if first and tail is not None and tail else lines
             if first and tail == 0:
                 found = []
@@ -78,33 +81,41 @@ async def _has_ended(orchestrator: Orchestrator, stack: str) -> bool:
     return view.reported and view.settled and all(one.phase == "exited" for one in view.replicas)
 
 
-def _read(place: _Tailed) -> list[dict[str, Any]]:
+def _read(place: _Tailed, *, ended: bool) -> list[dict[str, Any]]:
+    """Return the lines that have come since; of a run that has ended, the unfinished one too."""
     found: list[dict[str, Any]] = []
     runs = sorted(int(path.stem) for path in place.folder.glob("*.log") if path.stem.isdigit())
     for run in runs:
         if run < place.run:
             continue
         if run > place.run:
+            found += _unfinished(place)
             place.run, place.offset = run, 0
         with (place.folder / f"{run}.log").open("rb") as file:
             file.seek(place.offset)
             data = file.read()
         whole, newline, _ = data.rpartition(b"\n")
         place.offset += len(whole) + len(newline)
-        partial = ""
         for raw in whole.decode(errors="replace").split("\n") if newline else ():
             parts = raw.split(" ", 3)
             if len(parts) < 4:
                 continue
             at, stream, kind, text = parts
+            text = place.begun.pop(stream, ("", ""))[1] + text
             if kind == "P":
-                partial += text
-                continue
-            found.append(
-                {"replica": place.replica, "stream": stream, "at": at, "line": partial + text}
-            )
-            partial = ""
-    return found
+                place.begun[stream] = at, text
+            else:
+                found.append(_line(place, stream, at, text))
+    return found + _unfinished(place) if ended else found
+
+
+def _unfinished(place: _Tailed) -> list[dict[str, Any]]:
+    begun, place.begun = place.begun, {}
+    return [_line(place, stream, at, text) for stream, (at, text) in begun.items()]
+
+
+def _line(place: _Tailed, stream: str, at: str, text: str) -> dict[str, Any]:
+    return {"replica": place.replica, "stream": stream, "at": at, "line": text}
 
 
 async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.StreamResponse:
