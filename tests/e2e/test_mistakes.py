@@ -127,3 +127,36 @@ def test_a_daemon_that_cannot_start_says_why(bare):
     assert "move it aside" in done.err
     assert "Traceback" not in done.err
     (bare.settings.data / "state.db").unlink()
+
+
+def test_waiting_ends_in_time_and_tells_what_is_missing(pyorch):
+    pyorch.write(
+        """
+        name: x
+        services:
+          sick:
+            image: busybox
+            command: sleep 99
+            stop_grace_period: 0s
+            healthcheck: {test: exit 1, interval: 1h, start_interval: 1h, start_period: 1h}
+          nowhere: {image: "localhost:1/nothing"}
+        """
+    )
+    done = pyorch.try_("up", "--wait", "--wait-timeout", "2")
+
+    assert done.code == 1
+    told = next(line for line in done.err.splitlines() if line.startswith("error: "))
+    assert told.startswith("error: stack `x` is not healthy after 2 s: ")
+    assert "cannot pull `localhost:1/nothing`" in told
+    assert "sick.1: starting" in told
+
+
+def test_a_job_that_failed_comes_with_the_way_to_run_it_again(pyorch):
+    pyorch.write("name: x\nservices: {a: {image: busybox, command: sh -c 'exit 3'}}\n")
+    done = pyorch.try_("up")
+
+    assert done.code == 1
+    assert done.err.splitlines()[-2:] == [
+        "error: stack `x`: a.1 exited with 3",
+        "hint: what has ended stays ended; `pyorch up --force-recreate` runs it again",
+    ]
