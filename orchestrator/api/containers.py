@@ -123,19 +123,26 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
     stack, service = request.match_info["name"], request.query["service"]
     body = await request.json()
     index = request.query.get("index")
+    await orchestrator.need_services(stack, [service])
     view = await orchestrator.view(stack)
     running = sorted(
         (one for one in view.replicas if one.service == service and one.phase == "running"),
         key=lambda one: one.slot,
     )
-    if index is not None:
-        running = [one for one in running if one.slot == int(index)]
+    of_service = f"service `{service}` of stack `{stack}`"
     if not running:
         raise PyorchError(
-            f"service `{service}` of stack `{stack}` has no running replica",
-            hint="see `pyorch ps -a`",
-            code="not_found",
+            f"{of_service} has no running replica", hint="see `pyorch ps -a`", code="not_found"
         )
+    if index is not None:
+        slots = ", ".join(str(one.slot) for one in running)
+        running = [one for one in running if one.slot == int(index)]
+        if not running:
+            raise PyorchError(
+                f"replica {index} of {of_service} does not run",
+                hint=f"what runs of it: {slots}",
+                code="not_found",
+            )
     session = await orchestrator.drivers.containers.exec(
         ContainerId(f"{stack}.{running[0].id}"),
         ExecConfig(

@@ -160,3 +160,27 @@ def test_a_job_that_failed_comes_with_the_way_to_run_it_again(pyorch):
         "error: stack `x`: a.1 exited with 3",
         "hint: what has ended stays ended; `pyorch up --force-recreate` runs it again",
     ]
+
+
+def test_a_service_nobody_named_is_said_to_be_none(pyorch):
+    assert up(pyorch, "name: x\nservices: {a: {image: busybox, command: sleep 9}}\n").code == 0
+
+    for words in (["logs", "b"], ["ps", "b"], ["exec", "-T", "b", "true"]):
+        done = pyorch.try_("-p", "x", *words)
+        assert done.code == 1
+        assert done.err.splitlines() == [
+            "error: no such service in stack `x`: `b`",
+            "hint: there are a",
+        ]
+
+
+def test_exec_in_a_replica_that_is_not_there_names_those_that_are(pyorch):
+    assert up(pyorch, "name: x\nservices: {a: {image: busybox, command: sleep 9}}\n").code == 0
+
+    done = pyorch.try_("-p", "x", "exec", "-T", "--index", "4", "a", "true")
+
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "error: replica 4 of service `a` of stack `x` does not run",
+        "hint: what runs of it: 1",
+    ]
