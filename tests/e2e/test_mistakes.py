@@ -184,3 +184,11 @@ def test_exec_in_a_replica_that_is_not_there_names_those_that_are(pyorch):
         "error: replica 4 of service `a` of stack `x` does not run",
         "hint: what runs of it: 1",
     ]
+
+
+def test_a_plan_without_a_daemon_says_what_it_is_for(bare):
+    bare.write("name: x\nservices: {a: {image: busybox}}\n")
+    done = bare.try_("plan")
+
+    assert done.code == 2
+    assert done.err == "note: no daemon runs; this is the plan for a machine with nothing on it\n"
