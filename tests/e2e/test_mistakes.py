@@ -192,3 +192,19 @@ def test_a_plan_without_a_daemon_says_what_it_is_for(bare):
 
     assert done.code == 2
     assert done.err == "note: no daemon runs; this is the plan for a machine with nothing on it\n"
+
+
+def test_exec_takes_the_flags_hands_are_used_to(pyorch):
+    assert up(pyorch, "name: x\nservices: {a: {image: busybox, command: sleep 9}}\n").code == 0
+
+    assert pyorch.run("-p", "x", "exec", "-it", "a", "echo", "-it") == "-it\n"
+
+
+def test_an_unknown_option_leads_to_the_help_of_its_command(bare):
+    done = bare.try_("up", "--detached")
+
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "error: unrecognized arguments: --detached",
+        "hint: `pyorch up --help` lists what there is",
+    ]
