@@ -6,7 +6,7 @@ and a key in the queue; the answer is given before anything happens.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -194,6 +194,20 @@ class Orchestrator:
         stored = self._known(name)
         containers = await self.drivers.containers.list()
         return self._view(stored, containers, await self.drivers.networks.list_sandboxes())
+
+    async def need_services(self, name: str, services: Iterable[str]) -> None:
+        """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
+        stored = self._known(name)
+        document, _ = self.store.generation(stored.name, stored.generation)
+        known = set(StackFile.model_validate(document).services)
+        known |= {one.service for one in (await self.view(name)).replicas}
+        for service in services:
+            if service not in known:
+                raise PyorchError(
+                    f"no such service in stack `{name}`: `{service}`",
+                    hint=f"there are {', '.join(sorted(known))}",
+                    code="no_service",
+                )
 
     async def follow(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the present state, then facts as they happen and the state after each pass.

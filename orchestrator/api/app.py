@@ -31,7 +31,13 @@ log = structlog.get_logger()
 MAX_BODY = 16 * 1024 * 1024
 KEY = web.AppKey("orchestrator", Orchestrator)
 STOPPING = web.AppKey("stopping", asyncio.Event)
-STATUS = {"not_found": 404, "conflict": 409, "already_exists": 409, "invalid": 422}
+STATUS = {
+    "not_found": 404,
+    "no_service": 404,
+    "conflict": 409,
+    "already_exists": 409,
+    "invalid": 422,
+}
 
 
 async def serve_api(orchestrator: Orchestrator, stopping: asyncio.Event) -> None:
@@ -158,7 +164,9 @@ async def _stacks(request: web.Request) -> web.StreamResponse:
 
 
 async def _stack(request: web.Request) -> web.StreamResponse:
-    view = await request.app[KEY].view(request.match_info["name"])
+    name, orchestrator = request.match_info["name"], request.app[KEY]
+    view = await orchestrator.view(name)
+    await orchestrator.need_services(name, request.query.getall("service", []))
     return web.json_response(view.as_json())
 
 
@@ -228,13 +236,14 @@ async def _events(request: web.Request) -> web.StreamResponse:
 async def _logs(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
     orchestrator = request.app[KEY]
-    await orchestrator.view(name)
     query = request.query
+    services = tuple(query.getall("service", []))
+    await orchestrator.need_services(name, services)
     tail = None if query.get("tail", "all") == "all" else int(query["tail"])
     lines = stream_logs(
         orchestrator,
         name,
-        services=tuple(query.getall("service", [])),
+        services=services,
         follow=query.get("follow") == "1",
         tail=tail,
         attached=query.get("attached") == "1",

@@ -15,7 +15,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.service import Orchestrator
 from runtime.drivers import ExecSession
 from runtime.errors import DriverError
-from runtime.types import ContainerId, ExecConfig
+from runtime.types import ContainerId, ExecConfig, Exited
 from scheduler.ids import parse_container_name
 
 PAUSE = 0.1
@@ -33,8 +33,8 @@ class _Tailed:
     folder: Path
     run: int
     offset: int = 0
-    begun: dict[str, str] = field(default_factory=dict)
-    """By stream, the beginning of a line whose end is not written yet."""
+    begun: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By stream, when and what of a line whose end is not written yet."""
 
 
 async def stream_logs(
@@ -63,7 +63,8 @@ async def stream_logs(
             if name != stack or (services and replica.service not in services):
                 continue
             place = tailed.setdefault(str(replica), _Tailed(str(replica), facts.log, 0))
-            lines = _read(place)
+            over = not follow or ended or isinstance(facts.phase, Exited)
+            lines = _read(place, ended=over)
             found += lines[-tail:] if first and tail is not None and tail else lines
             if first and tail == 0:
                 found = []
@@ -84,14 +85,16 @@ async def _has_ended(orchestrator: Orchestrator, stack: str) -> bool:
     return view.reported and view.settled and all(one.phase == "exited" for one in view.replicas)
 
 
-def _read(place: _Tailed) -> list[dict[str, Any]]:
+def _read(place: _Tailed, *, ended: bool) -> list[dict[str, Any]]:
+    """Return the lines that have come since; of a run that has ended, the unfinished one too."""
     found: list[dict[str, Any]] = []
     runs = sorted(int(path.stem) for path in place.folder.glob("*.log") if path.stem.isdigit())
     for run in runs:
         if run < place.run:
             continue
         if run > place.run:
-            place.run, place.offset, place.begun = run, 0, {}
+            found += _unfinished(place)
+            place.run, place.offset = run, 0
         with (place.folder / f"{run}.log").open("rb") as file:
             file.seek(place.offset)
             data = file.read()
@@ -102,12 +105,21 @@ def _read(place: _Tailed) -> list[dict[str, Any]]:
             if len(parts) < 4:
                 continue
             at, stream, kind, text = parts
-            line = place.begun.pop(stream, "") + text
+            text = place.begun.pop(stream, ("", ""))[1] + text
             if kind == "P":
-                place.begun[stream] = line
-                continue
-            found.append({"replica": place.replica, "stream": stream, "at": at, "line": line})
-    return found
+                place.begun[stream] = at, text
+            else:
+                found.append(_line(place, stream, at, text))
+    return found + _unfinished(place) if ended else found
+
+
+def _unfinished(place: _Tailed) -> list[dict[str, Any]]:
+    begun, place.begun = place.begun, {}
+    return [_line(place, stream, at, text) for stream, (at, text) in begun.items()]
+
+
+def _line(place: _Tailed, stream: str, at: str, text: str) -> dict[str, Any]:
+    return {"replica": place.replica, "stream": stream, "at": at, "line": text}
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:
@@ -127,19 +139,26 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
     body = await read_body(request)
     config = _exec_config(body)
     index = request.query.get("index")
+    await orchestrator.need_services(stack, [service])
     view = await orchestrator.view(stack)
     running = sorted(
         (one for one in view.replicas if one.service == service and one.phase == "running"),
         key=lambda one: one.slot,
     )
-    if index is not None:
-        running = [one for one in running if one.slot == int(index)]
+    of_service = f"service `{service}` of stack `{stack}`"
     if not running:
         raise PyorchError(
-            f"service `{service}` of stack `{stack}` has no running replica",
-            hint="see `pyorch ps -a`",
-            code="not_found",
+            f"{of_service} has no running replica", hint="see `pyorch ps -a`", code="not_found"
         )
+    if index is not None:
+        slots = ", ".join(str(one.slot) for one in running)
+        running = [one for one in running if one.slot == int(index)]
+        if not running:
+            raise PyorchError(
+                f"replica {index} of {of_service} does not run",
+                hint=f"what runs of it: {slots}",
+                code="not_found",
+            )
     session = await orchestrator.drivers.containers.exec(
         ContainerId(f"{stack}.{running[0].id}"),
         config,

@@ -23,12 +23,21 @@ from orchestrator.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
-    parser.add_argument("-T", "--no-tty", action="store_true", help="no terminal")
-    parser.add_argument("-e", "--env", action="append", default=[], metavar="K=V")
-    parser.add_argument("-u", "--user")
-    parser.add_argument("-w", "--workdir")
-    parser.add_argument("--index", type=int, help="which replica; the first one by default")
-    parser.add_argument("--privileged", action="store_true")
+    parser.add_argument(
+        "-T", "--no-tty", action="store_true", help="no terminal, though there is one"
+    )
+    # Input is always passed on, and a terminal is made where there is one: hands type `-it`.
+    for flag in ("-i", "--interactive", "-t", "--tty"):
+        parser.add_argument(flag, action="store_true", dest="ignored", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-e", "--env", action="append", default=[], metavar="K=V", help="variable to set"
+    )
+    parser.add_argument("-u", "--user", help="name or number, and :group")
+    parser.add_argument("-w", "--workdir", metavar="DIR", help="where the command begins")
+    parser.add_argument(
+        "--index", type=int, metavar="N", help="which replica; the first one by default"
+    )
+    parser.add_argument("--privileged", action="store_true", help="with every capability")
     parser.add_argument("service", metavar="SERVICE")
     parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
 

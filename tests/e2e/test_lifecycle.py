@@ -199,6 +199,50 @@ def test_logs_follow_and_tail(pyorch):
     assert "T" in pyorch.run("-p", "count", "logs", "-t", "--tail", "1")
 
 
+def test_a_last_line_without_an_end_is_shown_for_every_run(pyorch):
+    pyorch.write(
+        """
+        name: short
+        services:
+          a:
+            image: busybox
+            command: "sh -c 'printf %s no-end; exit 1'"
+            restart: on-failure:1
+        """
+    )
+    done = pyorch.try_("up")
+    assert done.code == 1, done.err
+
+    lines = pyorch.run("-p", "short", "logs", "--no-log-prefix").splitlines()
+    assert lines == ["no-end", "no-end"]
+
+
+def test_a_line_said_in_pieces_is_followed_as_one(pyorch):
+    pyorch.write(
+        """
+        name: pieces
+        services:
+          a:
+            image: busybox
+            command: >
+              sh -c 'mkfifo /pipe/x; echo begin; cat /pipe/x; printf one; echo other >&2;
+              cat /pipe/x; echo two'
+            volumes: ["pipe:/pipe"]
+        volumes: {pipe: {}}
+        """
+    )
+    process = pyorch.start("up", "--no-log-prefix")
+    assert process.stdout.readline() == "begin\n"
+    pyorch.run("-p", "pieces", "exec", "-T", "a", "sh", "-c", ": > /pipe/x")
+    # The other stream's line is there: the daemon has read beyond the beginning of the first.
+    assert process.stdout.readline() == "other\n"
+    pyorch.run("-p", "pieces", "exec", "-T", "a", "sh", "-c", ": > /pipe/x")
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 0, err
+    assert out == "onetwo\n"
+
+
 def test_published_ports_answer_on_the_host(pyorch, free_port):
     pyorch.write(SHOP.replace("127.0.0.1:0:80", f"{free_port}:80"))
     pyorch.run("up", "-d", "--wait")
