@@ -131,7 +131,7 @@ def build(
         now=now,
         prober=prober,
     )
-    return Orchestrator(
+    orchestrator = Orchestrator(
         settings=settings,
         drivers=drivers,
         store=store,
@@ -139,6 +139,8 @@ def build(
         queue=queue,
         reconciler=reconciler,
     )
+    drivers.images.keep_for(orchestrator.needed_images)
+    return orchestrator
 
 
 def boot_clock() -> float:
@@ -153,7 +155,7 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.volumes import Volumes
 
     instance = settings.instance()
-    images = Images(instance)
+    images = Images(instance, settings=settings.registries)
     images.open()
     stack.push_async_callback(images.close)
     volumes = Volumes(instance)

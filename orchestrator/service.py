@@ -209,6 +209,28 @@ class Orchestrator:
                     code="no_service",
                 )
 
+    async def needed_images(self) -> dict[host.Digest, str]:
+        """Return the images that must stay, and in a word who needs each.
+
+        Those of containers, of every kept generation, and what stacks that have not come to
+        pin theirs yet ask for by name.
+        """
+        needed = {
+            host.Digest(image): f"stack `{stack}`" for image, stack in self.store.pinned().items()
+        }
+        asked = {
+            service.image: desired.name
+            for desired in tuple(self.reconciler.desired.values())
+            for service in desired.services
+        }
+        for reference, stack in asked.items():
+            found = await self.drivers.images.find(reference)
+            if found is not None:
+                needed[found.id] = f"stack `{stack}`"
+        for facts in await self.drivers.containers.list():
+            needed[facts.image] = f"container `{facts.id}`"
+        return needed
+
     async def follow(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the present state, then facts as they happen and the state after each pass.
 

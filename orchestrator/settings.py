@@ -21,6 +21,9 @@ DEFAULT_POOLS = (IPv4Network("10.89.0.0/16"), IPv4Network("172.30.0.0/16"))
 """Where subnets of networks are chosen from; routes of the host are avoided."""
 
 
+REGISTRIES = Path("/etc/pyorch/registries.toml")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One daemon's place on the host. See ``docs/settings.md`` for the variables."""
@@ -30,6 +33,8 @@ class Settings:
     run: Path = Path("/run/pyorch")
     pools: tuple[IPv4Network, ...] = DEFAULT_POOLS
     subnet_prefix: int = 26
+    registries: Path = REGISTRIES
+    """Mirrors, exceptions and certificates of registries."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
 
@@ -59,6 +64,7 @@ class Settings:
             data=Path(environ.get("PYORCH_DATA") or f"/var/lib/pyorch{suffix}"),
             run=Path(environ.get("PYORCH_RUN") or f"/run/pyorch{suffix}"),
             pools=pools,
+            registries=Path(environ.get("PYORCH_REGISTRIES") or REGISTRIES),
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
         )
 
@@ -77,6 +83,7 @@ class Settings:
             "PYORCH_DATA": str(self.data),
             "PYORCH_RUN": str(self.run),
             "PYORCH_POOLS": ",".join(map(str, self.pools)),
+            "PYORCH_REGISTRIES": str(self.registries),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
         }
 

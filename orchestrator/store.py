@@ -220,6 +220,13 @@ class Store:
             raise KeyError(name, number)
         return self._with_secrets(name, number, json.loads(row[0])), json.loads(row[1])
 
+    def pinned(self) -> dict[str, str]:
+        """Return every image a kept generation stands on, and a stack it is of."""
+        rows = self._db.execute("SELECT stack, images FROM generations").fetchall()
+        return {
+            str(image): stack for stack, images in rows for image in json.loads(images).values()
+        }
+
     def pin_images(self, name: str, number: int, images: Mapping[str, str]) -> None:
         """Note which images a generation's references stand for, from now on."""
         with self._transaction():

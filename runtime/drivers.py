@@ -5,7 +5,7 @@ error, except where a method says it refuses. Drivers raise :class:`~runtime.err
 kinds and nothing else; anything else that escapes is a bug.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,9 @@ from runtime.types import (
     Digest,
     ExecConfig,
     Exposure,
+    Freed,
     HostFacts,
+    ImageDamage,
     ImageFacts,
     NetworkConfig,
     NetworkFacts,
@@ -32,6 +34,8 @@ from runtime.types import (
 OnExit = Callable[[ContainerId], None]
 OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
+Needed = Callable[[], Awaitable[Mapping[Digest, str]]]
+"""Tells which images must stay, and in a word who needs each."""
 
 
 class ExecSession(Protocol):
@@ -160,18 +164,63 @@ class ImageDriver(Protocol):
         as :meth:`load` does.
         """
 
-    async def pull(self, reference: str, *, progress: OnProgress | None = None) -> ImageFacts:
+    async def pull(
+        self,
+        reference: str,
+        *,
+        platform: str | None = None,
+        progress: OnProgress | None = None,
+    ) -> ImageFacts:
         """Fetch an image from its registry; what is in the store already is not fetched again.
 
-        Raises NotFoundError when the registry has no such image.
+        ``platform`` is ``os/architecture[/variant]``, else what this machine runs. Raises
+        NotFoundError when the registry has no such image.
         """
 
-    async def remove(self, reference: str) -> None:
+    async def tag(self, reference: str, name: str) -> ImageFacts:
+        """Give an image one more name, taking it from another. Raises NotFoundError."""
+
+    async def remove(self, reference: str, *, force: bool = False) -> None:
         """Drop a reference; the image and layers nobody needs any more go with the last one.
 
         An id stands for the only reference of its image. Raises NotFoundError for what is not
-        in the store, ConflictError for an id of several references.
+        in the store, ConflictError for an id of several references and for the last reference
+        of what is needed. With ``force`` all of them go, and what is needed stays without a
+        name for as long.
         """
+
+    async def prune(self, *, unused: bool = False) -> Freed:
+        """Remove images without a name that nobody needs; with ``unused`` those with one, too."""
+
+    async def push(
+        self, reference: str, *, target: str | None = None, progress: OnProgress | None = None
+    ) -> None:
+        """Upload an image to the registry its reference names, or under ``target``.
+
+        Its digest stays the same. Raises NotFoundError for what is not in the store.
+        """
+
+    async def save(self, references: Sequence[str], target: Path) -> None:
+        """Write images to an archive, or to a layout where ``target`` is an empty directory.
+
+        What is written can be loaded here and by other programs. Raises NotFoundError for
+        what is not in the store, AlreadyExistsError for a directory that is not empty.
+        """
+
+    async def inspect(self, reference: str) -> Mapping[str, object]:
+        """Return everything that is known about an image. Raises NotFoundError."""
+
+    async def check(self, *, deep: bool = False, repair: bool = False) -> "tuple[ImageDamage, ...]":
+        """Report what is missing, with ``deep`` also what changed; with ``repair`` mend it."""
+
+    async def log_in(self, registry: str, user: str, password: str) -> None:
+        """Keep a login once the registry takes it. Raises NotFoundError when it does not."""
+
+    async def log_out(self, registry: str) -> bool:
+        """Forget a login; return whether there was one of ours."""
+
+    def keep_for(self, needed: Needed) -> None:
+        """Have ``needed`` asked before anything is removed."""
 
     async def close(self) -> None:
         """Close connections."""

@@ -14,13 +14,24 @@ class DriverError(Exception):
     ``verb`` and ``subject`` name the request, ``cause`` what stood in its way, and
     ``hint``, where there is one, the next thing to try. ``verb`` and ``subject`` read as
     one phrase: ``cannot create network `shop_front`: …`` has the verb ``create network``.
+    ``code`` is the class's own, or says more: programs tell refusals apart by it.
     """
 
     retryable: ClassVar[bool] = False
-    code: ClassVar[str] = "driver"
+    code: str = "driver"
 
-    def __init__(self, verb: str, subject: str, cause: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        verb: str,
+        subject: str,
+        cause: str,
+        *,
+        hint: str | None = None,
+        code: str | None = None,
+    ) -> None:
         super().__init__(verb, subject, cause)
+        if code is not None:
+            self.code = code
         self.verb = verb
         self.subject = subject
         self.cause = cause

@@ -58,6 +58,15 @@ def umount2(target: str | Path, flags: int = 0) -> None:
     _check(_libc.umount2(os.fsencode(target), flags), target)
 
 
+def syncfs(path: str | Path) -> None:
+    """Write out everything of the filesystem ``path`` is on (syncfs(2))."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.syncfs(fd), path)
+    finally:
+        os.close(fd)
+
+
 def setns(fd: int, nstype: int) -> None:
     """Move the calling thread into a namespace (setns(2))."""
     _check(_libc.setns(fd, nstype))

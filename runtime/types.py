@@ -278,6 +278,26 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Freed:
+    """What a collection took away: images, and bytes of the disk."""
+
+    images: tuple[Digest, ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDamage:
+    """Something of an image that is missing or damaged, and what was done about it."""
+
+    image: Digest
+    references: tuple[str, ...]
+    subject: str
+    cause: str
+    repaired: bool = False
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullProgress:
     """How far a pull is: one layer, ``done`` of ``total`` bytes."""
 

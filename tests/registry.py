@@ -9,13 +9,13 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def serve_registry(folder, port, tls=""):
+def serve_registry(folder, port, tls="", more=""):
     """Run a registry that keeps its content below ``folder``; yield its address."""
     config = folder / "registry.yml"
     config.write_text(
         "version: 0.1\nlog: {level: error}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'{tls}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'{tls}}}{more}\n"
     )
     process = subprocess.Popen(
         ["docker-registry", "serve", str(config)],

@@ -2,13 +2,11 @@
 
 import asyncio
 import grp
-import json
 import math
 import os
 import socket
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -17,19 +15,19 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api.containers import exec_in, read_body, stream_logs
+from orchestrator.api import images
+from orchestrator.api.containers import exec_in, stream_logs
+from orchestrator.api.streams import KEY, read_body, send_stream
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
-from runtime.types import PullProgress
 from scheduler import PlanError
 
 log = structlog.get_logger()
 
 MAX_BODY = 16 * 1024 * 1024
-KEY = web.AppKey("orchestrator", Orchestrator)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 STATUS = {
     "not_found": 404,
@@ -86,11 +84,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/stacks/{name}/events", _events),
             web.get("/v1/stacks/{name}/logs", _logs),
             web.post("/v1/stacks/{name}/exec", _exec),
-            web.get("/v1/images", _images),
-            web.post("/v1/images/load", _load),
-            web.post("/v1/images/import", _import),
-            web.post("/v1/images/pull", _pull),
-            web.delete("/v1/images", _remove_image),
+            *images.routes(),
         ]
     )
     return app
@@ -113,7 +107,9 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except (PyorchError, DriverError, PlanError) as error:
         code = getattr(error, "code", "refused")
-        return problem(STATUS.get(code, 400), code, str(error), error.hint)
+        # A code that says more than its kind of refusal has the kind's status.
+        kind = getattr(type(error), "code", code)
+        return problem(STATUS.get(code, STATUS.get(str(kind), 400)), code, str(error), error.hint)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -230,7 +226,7 @@ def _grace(request: web.Request) -> float | None:
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
-    return await _stream(request, request.app[KEY].follow(request.match_info["name"]))
+    return await send_stream(request, request.app[KEY].follow(request.match_info["name"]))
 
 
 async def _logs(request: web.Request) -> web.StreamResponse:
@@ -248,99 +244,8 @@ async def _logs(request: web.Request) -> web.StreamResponse:
         tail=tail,
         attached=query.get("attached") == "1",
     )
-    return await _stream(request, lines)
+    return await send_stream(request, lines)
 
 
 async def _exec(request: web.Request) -> web.StreamResponse:
     return await exec_in(request, request.app[KEY])
-
-
-async def _images(request: web.Request) -> web.StreamResponse:
-    return web.json_response(
-        [_image(facts) for facts in await request.app[KEY].drivers.images.list()]
-    )
-
-
-async def _load(request: web.Request) -> web.StreamResponse:
-    from pathlib import Path
-
-    body = await read_body(request)
-    images = request.app[KEY].drivers.images
-    found = await images.load(Path(body["path"]), name=body.get("name"))
-    return web.json_response([_image(facts) for facts in found])
-
-
-async def _import(request: web.Request) -> web.StreamResponse:
-    from pathlib import Path
-
-    body = await read_body(request)
-    images = request.app[KEY].drivers.images
-    facts = await images.import_rootfs(
-        Path(body["path"]), name=body["name"], config=body.get("config") or {}
-    )
-    return web.json_response(_image(facts))
-
-
-async def _pull(request: web.Request) -> web.StreamResponse:
-    reference = (await read_body(request))["reference"]
-    return await _stream(request, _pulling(request.app[KEY], reference))
-
-
-async def _pulling(
-    orchestrator: Orchestrator, reference: str
-) -> AsyncGenerator[dict[str, Any], None]:
-    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1024)
-
-    def progress(step: PullProgress) -> None:
-        if not told.full():
-            told.put_nowait({"layer": step.subject, "done": step.done, "total": step.total})
-
-    async def pull() -> None:
-        try:
-            facts = await orchestrator.drivers.images.pull(reference, progress=progress)
-            await told.put({"image": _image(facts)})
-        except DriverError as error:
-            await told.put({"error": {"detail": str(error), "hint": error.hint}})
-
-    pulling = asyncio.create_task(pull(), name=f"pull {reference}")
-    try:
-        while True:
-            entry = await told.get()
-            yield entry
-            if "layer" not in entry:
-                return
-    finally:
-        pulling.cancel()
-
-
-async def _remove_image(request: web.Request) -> web.StreamResponse:
-    await request.app[KEY].drivers.images.remove(request.query["reference"])
-    return web.json_response({})
-
-
-def _image(facts: Any) -> dict[str, Any]:
-    return {
-        "id": facts.id,
-        "references": list(facts.references),
-        "size": facts.size,
-        "created_wall": facts.created_wall,
-    }
-
-
-async def _stream(
-    request: web.Request, entries: AsyncGenerator[dict[str, Any], None]
-) -> web.StreamResponse:
-    """Send one JSON object a line until there are no more, or until nobody reads them.
-
-    The last line says that it is: a reader can tell an end from a daemon that went away.
-    """
-    stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-    await stream.prepare(request)
-    async with aclosing(entries):
-        try:
-            async for entry in entries:
-                await stream.write(json.dumps(entry).encode() + b"\n")
-            await stream.write(b'{"end": true}\n')
-        except ConnectionResetError:
-            log.debug("stream.left", path=request.path)
-    return stream

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from orchestrator.api.streams import read_body
 from orchestrator.errors import PyorchError
 from orchestrator.service import Orchestrator
 from runtime.drivers import ExecSession
@@ -120,17 +121,6 @@ def _unfinished(place: _Tailed) -> list[dict[str, Any]]:
 
 def _line(place: _Tailed, stream: str, at: str, text: str) -> dict[str, Any]:
     return {"replica": place.replica, "stream": stream, "at": at, "line": text}
-
-
-async def read_body(request: web.Request) -> dict[str, Any]:
-    """Return the object a request carries. Raises ValueError for anything else."""
-    try:
-        found = await request.json()
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(found, dict):
-        raise ValueError("its body is no object")
-    return found
 
 
 async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.StreamResponse:

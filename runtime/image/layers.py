@@ -6,116 +6,104 @@ the folder of every member is opened inside the root with ``openat2``, so that n
 followed. Whiteouts become what overlayfs expects (image-spec, layer.md).
 """
 
-import hashlib
+import errno
 import os
 import stat
 import tarfile
 from pathlib import Path
 from typing import IO, Any, cast
 
-import zstandard
-from isal import igzip
-
 from runtime.errors import InvalidError
+from runtime.image.streams import CHUNK, CODEC_ERRORS, ForwardReader, Tee, decompress
 from runtime.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 
 MAX_BYTES = 20 * 1024**3
+SMALL = 1024**3
+MAX_RATIO = 100
+"""A layer larger than ``SMALL`` may grow so much when it is decompressed."""
 MAX_ENTRIES = 5_000_000
+MAX_DEPTH = 512
+"""Directories within each other: what is deeper, few programs can remove again."""
 MAX_XATTR = 64 * 1024
-CHUNK = 1024 * 1024
 _XATTR = "SCHILY.xattr."
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+HOST_TROUBLE = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+)
+"""Errors that say nothing about the layer."""
 
 
-class HashingReader:
-    """A stream that is hashed while it is read, up to a cap."""
-
-    def __init__(self, source: IO[bytes], limit: int) -> None:
-        """Read from ``source``, at most ``limit`` bytes."""
-        self._source = source
-        self._limit = limit
-        self._hash = hashlib.sha256()
-        self.count = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Return up to ``size`` bytes. Raises InvalidError past the cap."""
-        data = self._source.read(size)
-        self.count += len(data)
-        if self.count > self._limit:
-            raise InvalidError("unpack", "layer", f"it is larger than {self._limit} bytes")
-        self._hash.update(data)
-        return data
-
-    def finish(self) -> str:
-        """Read what is left and return the digest of everything."""
-        while self.read(CHUNK):
-            pass
-        return f"sha256:{self._hash.hexdigest()}"
+def largest(compressed: int) -> int:
+    """Return how large a layer of so many compressed bytes may be."""
+    return min(MAX_BYTES, SMALL + MAX_RATIO * compressed)
 
 
-def decompress(source: IO[bytes]) -> IO[bytes]:
-    """Return a stream of what ``source`` holds: gzip, zstd, or nothing special."""
-    head = source.read(6)
-    source.seek(0)
-    if head.startswith(b"\x1f\x8b"):
-        unzipped = igzip.IGzipFile(fileobj=source, mode="rb")  # type: ignore[no-untyped-call]
-        return cast("IO[bytes]", unzipped)
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
-        reader = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(source)
-        return cast("IO[bytes]", reader)
-    if head.startswith(b"\xfd7zXZ"):
-        import lzma
-
-        return cast("IO[bytes]", lzma.LZMAFile(source))
-    return source
-
-
-def unpack_layer(source: IO[bytes], target: Path, *, limit: int = MAX_BYTES) -> str:
+def unpack_layer(
+    source: IO[bytes], target: Path, *, limit: int = MAX_BYTES, entries: int = MAX_ENTRIES
+) -> str:
     """Apply the layer in ``source`` to the empty directory ``target``; return its diff id.
 
-    Raises InvalidError, naming the member, for anything hostile or broken; ``target`` is
-    then the caller's to throw away.
+    Raises InvalidError, naming the member, for anything hostile or broken, and OSError where
+    the host itself is in trouble; ``target`` is then the caller's to throw away.
     """
-    reader = HashingReader(decompress(source), limit)
+    raw = source if isinstance(source, Tee) else Tee(source)
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        reader = ForwardReader(decompress(raw), limit)
         try:
-            with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r|") as archive:
-                _Unpacker(root).unpack(archive)
-        except (
-            tarfile.TarError,
-            EOFError,
-            zstandard.ZstdError,
-            ValueError,
-            OverflowError,
-        ) as error:
-            raise InvalidError("unpack", "layer", f"it is broken: {error}") from error
-        except igzip.BadGzipFile as error:
-            raise InvalidError("unpack", "layer", f"it is broken: {error}") from error
-        return reader.finish()
+            with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r:") as archive:
+                _Unpacker(root, entries, limit).unpack(archive)
+            if len(reader.last) % tarfile.BLOCKSIZE or reader.last.strip(b"\0"):
+                raise InvalidError(
+                    "unpack", "layer", "it ends in the middle of something", code="layer_tar"
+                )
+            return reader.finish()
+        except CODEC_ERRORS as error:
+            raise InvalidError(
+                "unpack", "layer", f"it is broken: {error}", code="layer_codec"
+            ) from error
+        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+            raise InvalidError(
+                "unpack", "layer", f"it is broken: {error}", code="layer_tar"
+            ) from error
     finally:
         os.close(root)
 
 
 class _Unpacker:
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, entries: int, limit: int) -> None:
         self._root = root
+        self._limit = limit
+        self._written = 0
+        self._entries = entries
         self._times: dict[str, tuple[int, int]] = {}
 
     def unpack(self, archive: tarfile.TarFile) -> None:
-        for count, member in enumerate(archive):
-            if count > MAX_ENTRIES:
-                raise InvalidError("unpack", "layer", f"more than {MAX_ENTRIES} files")
+        count = 0
+        while (member := archive.next()) is not None:
+            count += 1
+            if count > self._entries:
+                raise InvalidError(
+                    "unpack", "layer", f"more than {self._entries} files", code="layer_inodes"
+                )
+            if member.size < 0:
+                raise _refused(member, "a negative size", "layer_tar")
             # The header reader keeps every member it has seen; nobody needs them again.
             archive.members = []  # type: ignore[attr-defined]
             try:
                 self._member(archive, member)
             except OSError as error:
+                if error.errno in HOST_TROUBLE:
+                    raise
+                link = member.islnk()
                 cause = error.strerror or str(error)
-                raise InvalidError("unpack", member.name[:200], cause) from error
+                raise _refused(member, cause, "layer_link" if link else "layer_path") from error
         for path, times in reversed(self._times.items()):
-            fd = self._folder(path)
+            try:
+                fd = self._folder(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # a later member took its place
             try:
                 os.utime(fd, ns=times)
             finally:
@@ -126,6 +114,7 @@ class _Unpacker:
         if not parts:
             if member.isdir():
                 self._own(self._root, None, member)
+                self._times["."] = _times(member)
             return
         folder = self._folder("/".join(parts[:-1]), make=True)
         try:
@@ -143,7 +132,7 @@ class _Unpacker:
         if name.startswith(_WHITEOUT):
             hidden = name.removeprefix(_WHITEOUT)
             if hidden in ("", ".", "..") or hidden.startswith(_WHITEOUT):
-                raise InvalidError("unpack", member.name[:200], "a whiteout of nothing")
+                raise _refused(member, "a whiteout of nothing", "layer_whiteout")
             _clear(folder, hidden)
             os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=folder)
             return
@@ -163,19 +152,19 @@ class _Unpacker:
             os.mkfifo(name, 0o600, dir_fd=folder)
         elif member.ischr() or member.isblk():
             if (member.devmajor, member.devminor) == (0, 0):
-                raise InvalidError("unpack", member.name[:200], "a whiteout in disguise")
+                raise _refused(member, "a whiteout in disguise", "layer_device")
             return  # devices of an image are never used: the runtime makes its own
         else:
-            raise InvalidError("unpack", member.name[:200], "an unknown kind of member")
+            raise _refused(member, "an unknown kind of member", "layer_tar")
         self._own(folder, name, member)
 
     def _directory(self, folder: int, name: str, member: tarfile.TarInfo, path: str) -> None:
         try:
-            os.mkdir(name, 0o700, dir_fd=folder)
+            _mkdir(folder, name, 0o700)
         except FileExistsError:
             if not stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
                 os.unlink(name, dir_fd=folder)
-                os.mkdir(name, 0o700, dir_fd=folder)
+                _mkdir(folder, name, 0o700)
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
         try:
             os.fchown(fd, _id(member.uid), _id(member.gid))
@@ -188,6 +177,10 @@ class _Unpacker:
     def _file(
         self, archive: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str
     ) -> None:
+        # A sparse file is larger than what the archive holds of it.
+        self._written += member.size
+        if self._written > self._limit:
+            raise _refused(member, f"its files are larger than {self._limit} bytes", "layer_size")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o600, dir_fd=folder)
         try:
@@ -207,7 +200,7 @@ class _Unpacker:
     def _hardlink(self, member: tarfile.TarInfo, folder: int, name: str) -> None:
         parts = _parts(member.linkname)
         if not parts:
-            raise InvalidError("unpack", member.name[:200], "a hard link to nothing")
+            raise _refused(member, "a hard link to nothing", "layer_link")
         beside = self._folder("/".join(parts[:-1]))
         try:
             os.link(parts[-1], name, src_dir_fd=beside, dst_dir_fd=folder, follow_symlinks=False)
@@ -223,33 +216,68 @@ class _Unpacker:
         os.utime(name, ns=_times(member), dir_fd=folder, follow_symlinks=False)
 
     def _folder(self, path: str, *, make: bool = False) -> int:
-        flags = os.O_RDONLY | os.O_DIRECTORY
-        resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+        """Open a directory of the layer; with ``make`` what is missing on the way is made."""
+        if not make:
+            return self._open(path)
         try:
-            return openat2(self._root, path or ".", flags, resolve)
+            return self._open(path)
         except FileNotFoundError:
-            if not make:
-                raise
-        above, _, name = path.rpartition("/")
-        parent = self._folder(above, make=True)
-        try:
-            os.mkdir(name, 0o755, dir_fd=parent)
-        except FileExistsError:
-            # A link whose target does not exist: the name is taken, and leads nowhere.
-            os.unlink(name, dir_fd=parent)
-            os.mkdir(name, 0o755, dir_fd=parent)
-        finally:
-            os.close(parent)
-        return openat2(self._root, path, flags, resolve)
+            pass
+        found = self._open(".")
+        walked = ""
+        for name in path.split("/"):
+            walked = f"{walked}/{name}" if walked else name
+            try:
+                deeper = self._open(walked)
+            except FileNotFoundError:
+                try:
+                    _mkdir(found, name, 0o755)
+                except FileExistsError:
+                    # A link whose target does not exist: the name is taken, and leads nowhere.
+                    os.unlink(name, dir_fd=found)
+                    _mkdir(found, name, 0o755)
+                finally:
+                    os.close(found)
+                deeper = self._open(walked)
+            else:
+                os.close(found)
+            found = deeper
+        return found
+
+    def _open(self, path: str) -> int:
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        return openat2(self._root, path or ".", flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+def _mkdir(folder: int, name: str, mode: int) -> None:
+    # Links make a short name of a deep place: only the kernel knows how deep it is.
+    if os.readlink(f"/proc/self/fd/{folder}").count("/") > MAX_DEPTH:
+        raise InvalidError(
+            "unpack", shown(name), f"more than {MAX_DEPTH} directories deep", code="layer_path"
+        )
+    os.mkdir(name, mode, dir_fd=folder)
 
 
 def _parts(name: str) -> list[str]:
     if "\0" in name:
-        raise InvalidError("unpack", name[:200], "a name with a NUL in it")
+        raise InvalidError("unpack", shown(name), "a name with a NUL in it", code="layer_path")
     parts = [part for part in name.split("/") if part not in ("", ".")]
+    if len(parts) > MAX_DEPTH:
+        raise InvalidError(
+            "unpack", shown(name), f"more than {MAX_DEPTH} directories deep", code="layer_path"
+        )
     if ".." in parts:
-        raise InvalidError("unpack", name[:200], "a name that leads upwards")
+        raise InvalidError("unpack", shown(name), "a name that leads upwards", code="layer_path")
     return parts
+
+
+def shown(name: str) -> str:
+    """Return a member's name as it may be printed: short, and nothing a terminal obeys."""
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in name[:200])
+
+
+def _refused(member: tarfile.TarInfo, cause: str, code: str) -> InvalidError:
+    return InvalidError("unpack", shown(member.name), cause, code=code)
 
 
 def _clear(folder: int, name: str) -> None:
@@ -279,7 +307,7 @@ def _xattrs(fd: int, member: tarfile.TarInfo) -> None:
             continue  # overlayfs keeps its own marks as attributes: an image may not set them
         data = str(value).encode("utf-8", "surrogateescape")
         if len(data) > MAX_XATTR:
-            raise InvalidError("unpack", member.name[:200], f"attribute {name} is too large")
+            raise _refused(member, f"attribute {name} is too large", "layer_xattr")
         os.setxattr(fd, name, data)
 
 
@@ -290,5 +318,5 @@ def _times(member: tarfile.TarInfo) -> tuple[int, int]:
 
 def _id(number: int) -> int:
     if not 0 <= number < 2**31:
-        raise InvalidError("unpack", "layer", f"owner {number} is out of range")
+        raise InvalidError("unpack", "layer", f"owner {number} is out of range", code="layer_path")
     return number

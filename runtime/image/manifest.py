@@ -10,11 +10,35 @@ from runtime.errors import InvalidError
 from runtime.image.reference import parse_digest
 from runtime.types import Digest, ImageConfig, ImageHealthcheck
 
-MAX_DOCUMENT = 8 * 1024 * 1024
+MAX_MANIFEST = 4 * 1024 * 1024
+MAX_CONFIG = 8 * 1024 * 1024
+MAX_DOCUMENT = max(MAX_MANIFEST, MAX_CONFIG)
 MAX_LAYERS = 127
 """Overlay mounts take their lower directories in one page of options."""
 
-_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+_INDEXES = (OCI_INDEX, DOCKER_LIST)
+_FOREIGN = (
+    "application/vnd.oci.image.layer.nondistributable.",
+    "application/vnd.docker.image.rootfs.foreign.",
+)
+
+_ARCHES = {
+    "x86_64": ("amd64", ""),
+    "aarch64": ("arm64", "v8"),
+    "armv7l": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "riscv64": ("riscv64", ""),
+    "ppc64le": ("ppc64le", ""),
+    "s390x": ("s390x", ""),
+    "i686": ("386", ""),
+}
 
 
 def _digest(value: object) -> Digest:
@@ -38,6 +62,9 @@ class Platform(BaseModel):
     architecture: str = ""
     variant: str = ""
 
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
 
 class Descriptor(BaseModel):
     """A reference to content: what it is, its digest, its size."""
@@ -48,16 +75,23 @@ class Descriptor(BaseModel):
     platform: Platform | None = None
     annotations: dict[str, str] = {}
 
+    @property
+    def foreign(self) -> bool:
+        """Whether it is a layer whose content stands elsewhere: it is never fetched there."""
+        return self.mediaType.startswith(_FOREIGN)
+
 
 class Index(BaseModel):
     """Several images under one name, for several platforms."""
 
+    mediaType: str = ""  # noqa: N815 - image-spec's own name
     manifests: list[Descriptor] = Field(max_length=1000)
 
 
 class Manifest(BaseModel):
     """One image: its configuration and its layers, lowest first."""
 
+    mediaType: str = ""  # noqa: N815 - image-spec's own name
     config: Descriptor
     layers: list[Descriptor] = Field(max_length=MAX_LAYERS)
 
@@ -115,50 +149,140 @@ class Config(BaseModel):
 
 def parse_document(data: bytes, subject: str) -> Index | Manifest:
     """Return what ``data`` is; one that could be read as both is refused (CVE-2021-41190)."""
-    document = _load(data, subject)
-    if "manifests" in document and "layers" in document:
-        raise InvalidError("read manifest", subject, "it is an index and a manifest at once")
+    document = _load(data, subject, MAX_MANIFEST)
+    if "manifests" in document and ("layers" in document or "config" in document):
+        raise _refused(subject, "it is an index and a manifest at once")
+    if document.get("schemaVersion") == 1 or "fsLayers" in document:
+        raise _refused(subject, "it is of schema 1, which nobody can verify")
     try:
-        if "manifests" in document:
-            return Index.model_validate(document)
-        return Manifest.model_validate(document)
+        found = (Index if "manifests" in document else Manifest).model_validate(document)
     except ValidationError as error:
-        raise InvalidError("read manifest", subject, _first(error)) from error
+        first = error.errors()[0]
+        if first["type"] == "too_long" and "layers" in first["loc"]:
+            count = len(document.get("layers", ()))
+            raise InvalidError(
+                "read manifest",
+                subject,
+                f"it has {count} layers, and at most {MAX_LAYERS} can be mounted",
+                code="layer_count",
+            ) from None
+        raise _refused(subject, _first(error)) from error
+    if found.mediaType in ACCEPTED and isinstance(found, Index) != (found.mediaType in _INDEXES):
+        raise _refused(subject, f"it calls itself {found.mediaType}, which it is not")
+    return found
+
+
+def check_type(data: bytes, content_type: str, subject: str) -> None:
+    """Raise InvalidError when a document is not what the header around it says."""
+    told = content_type.partition(";")[0].strip().lower()
+    found = parse_document(data, subject)
+    if told in ACCEPTED:
+        agrees = isinstance(found, Index) == (told in _INDEXES)
+        if not agrees or (found.mediaType and found.mediaType != told):
+            raise _refused(subject, f"it is called {told} and is {found.mediaType or 'another'}")
+    elif told not in ("", "application/json", "text/plain", "application/octet-stream"):
+        raise _refused(subject, f"it is of the kind `{told[:80]}`")
+
+
+def check_layers(manifest: Manifest, config: "Config", subject: str) -> None:
+    """Raise InvalidError for layers that are not what the configuration says, or elsewhere."""
+    if len(config.rootfs.diff_ids) != len(manifest.layers):
+        raise _refused(
+            subject,
+            f"it has {len(manifest.layers)} layers and {len(config.rootfs.diff_ids)} diff ids",
+        )
+    foreign = next((one for one in manifest.layers if one.foreign), None)
+    if foreign is not None:
+        raise _refused(
+            subject, f"the layer {foreign.digest} is not in the registry but behind other addresses"
+        )
 
 
 def parse_config(data: bytes, subject: str) -> Config:
     """Return an image's configuration."""
     try:
-        return Config.model_validate(_load(data, subject))
+        return Config.model_validate(_load(data, subject, MAX_CONFIG))
     except ValidationError as error:
         raise InvalidError("read image configuration", subject, _first(error)) from error
 
 
-def choose_platform(index: Index, subject: str) -> Descriptor:
-    """Return the image of an index for this machine; the first of several."""
-    wanted = _ARCHES.get(os.uname().machine, os.uname().machine)
-    offered = []
+def parse_platform(text: str) -> Platform:
+    """Return ``os/architecture[/variant]``. Raises InvalidError for anything else."""
+    parts = text.split("/")
+    if len(parts) not in (2, 3) or not all(part.isalnum() for part in parts):
+        raise InvalidError("read platform", text[:80], "it is not `os/architecture[/variant]`")
+    return Platform(os=parts[0], architecture=parts[1], variant="".join(parts[2:]))
+
+
+def this_platform() -> Platform:
+    """Return what this machine runs."""
+    machine = os.uname().machine
+    architecture, variant = _ARCHES.get(machine, (machine, ""))
+    return Platform(os="linux", architecture=architecture, variant=variant)
+
+
+def choose_platform(index: Index, subject: str, wanted: Platform | None = None) -> Descriptor:
+    """Return the image of an index for ``wanted``, else for this machine.
+
+    The highest variant that machine runs, then one that names none; the first of several
+    equal ones. Raises InvalidError naming what is offered.
+    """
+    wanted = wanted or this_platform()
+    best: tuple[int, Descriptor] | None = None
     for entry in index.manifests:
-        platform = entry.platform
-        if platform is None or (platform.os in ("", "linux") and platform.architecture == wanted):
-            return entry
-        offered.append(f"{platform.os}/{platform.architecture}")
+        if entry.mediaType in _INDEXES:
+            continue
+        rank = _rank(entry.platform, wanted)
+        if rank is not None and (best is None or rank > best[0]):
+            best = rank, entry
+    if best is not None:
+        return best[1]
+    offered = sorted({str(entry.platform or "") for entry in index.manifests} - {""})
+    listed = ", ".join(offered) or "nothing that says its platform"
     raise InvalidError(
-        "choose image of", subject, f"there is none for linux/{wanted}, only {', '.join(offered)}"
+        "choose image of",
+        subject,
+        f"there is none for {wanted}, only {listed}",
+        code="platform",
     )
 
 
-def _load(data: bytes, subject: str) -> Mapping[str, Any]:
+def _rank(platform: Platform | None, wanted: Platform) -> int | None:
+    """Return how well an image suits, the higher the better; None for not at all."""
+    if platform is None:
+        return 0
+    if platform.os not in ("", wanted.os) or platform.architecture != wanted.architecture:
+        return None
+    if platform.variant == wanted.variant:
+        return 100
+    if not platform.variant:
+        return 50
+    if not wanted.variant and wanted.architecture not in ("arm", "arm64"):
+        return None  # amd64/v3 and its like need more than every machine has
+    have, need = _version(wanted.variant), _version(platform.variant)
+    return 50 + need if need < have else None
+
+
+def _version(variant: str) -> int:
+    digits = variant.removeprefix("v")
+    return int(digits) if digits.isdigit() and len(digits) < 3 else 0
+
+
+def _refused(subject: str, cause: str) -> InvalidError:
+    return InvalidError("read manifest", subject, cause, code="manifest")
+
+
+def _load(data: bytes, subject: str, limit: int) -> Mapping[str, Any]:
     import json
 
-    if len(data) > MAX_DOCUMENT:
-        raise InvalidError("read document", subject, "it is larger than 8 MiB")
+    if len(data) > limit:
+        raise _refused(subject, f"it is larger than {limit // 1024**2} MiB")
     try:
         document = json.loads(data)
-    except ValueError as error:
-        raise InvalidError("read document", subject, f"not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise _refused(subject, f"not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise InvalidError("read document", subject, "it is no object")
+        raise _refused(subject, "it is no object")
     return document
 
 

@@ -26,6 +26,11 @@ from runtime.syscalls import (
 from runtime.types import ContainerConfig, Mount, MountKind, VolumeId
 from runtime.volumes import Volumes
 
+OPTIONS = 4000
+"""Bytes of options a mount may have, a little less than a page."""
+
+O_FOLDER = os.O_PATH | os.O_DIRECTORY
+
 
 def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
     """Mount the overlay of ``layers`` (lowest first) in ``folder`` and return where."""
@@ -34,9 +39,18 @@ def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
         directory.mkdir(exist_ok=True, mode=0o755)
     if merged.is_mount():
         return merged
-    lower = ":".join(str(layer).replace(":", "\\:") for layer in reversed(layers))
-    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    mount("overlay", merged, "overlay", MS_NODEV, options)
+    below = [str(layer).replace(":", "\\:") for layer in reversed(layers)]
+    above = f"upperdir={upper},workdir={work}"
+    with contextlib.ExitStack() as stack:
+        if len(":".join(below)) + len(above) > OPTIONS:
+            # All options share one page, and the names of many layers do not fit into it.
+            below = [
+                f"/proc/self/fd/{stack.enter_context(_opened(str(layer), O_FOLDER))}"
+                for layer in layers
+            ]
+            below.reverse()
+        options = f"lowerdir={':'.join(below)},{above}"
+        mount("overlay", merged, "overlay", MS_NODEV, options)
     return merged
 
 
@@ -188,7 +202,7 @@ def _copy_tree(source: int, target: int) -> None:
 
 
 @contextlib.contextmanager
-def _opened(name: str, flags: int, folder: int) -> Iterator[int]:
+def _opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
     fd = os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
     try:
         yield fd

@@ -2,18 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from typing_extensions import override
 
-from runtime.drivers import ImageDriver, OnProgress
+from runtime.drivers import ImageDriver, Needed, OnProgress
 from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.image.manifest import parse_config
 from runtime.image.reference import parse_reference
 from runtime.testing.faults import Faults
-from runtime.types import Digest, ImageConfig, ImageFacts, PullProgress
+from runtime.types import Digest, Freed, ImageConfig, ImageDamage, ImageFacts, PullProgress
 
 SHORTEST_ID = 6
 SIZE = 1000
@@ -28,16 +28,19 @@ class FakeImages(Faults, ImageDriver):
     """What files hold that can be loaded; any other file is broken."""
     registry: dict[str, ImageConfig] = field(default_factory=dict)
     """What can be pulled, by its settled reference."""
+    logins: dict[str, str] = field(default_factory=dict)
+    """Who is logged in where."""
     _images: dict[Digest, ImageFacts] = field(default_factory=dict)
     _names: dict[str, Digest] = field(default_factory=dict)
+    _needed: Needed = field(default_factory=lambda: _nobody)
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
 
     @override
     async def list(self) -> tuple[ImageFacts, ...]:
         await self.look("list")
-        found = [self._facts(image) for image in set(self._names.values())]
-        return tuple(sorted(found, key=lambda one: (one.references, one.id)))
+        found = [self._facts(image) for image in self._images]
+        return tuple(sorted(found, key=lambda one: (one.references or ("~",), one.id)))
 
     @override
     async def find(self, reference: str) -> ImageFacts | None:
@@ -55,7 +58,9 @@ class FakeImages(Faults, ImageDriver):
             raise InvalidError("load image from", str(source), "it is no image archive")
         if name is None:
             raise InvalidError("load image from", "archive", "it names no image")
-        return (self._put(name, config, origin=str(source)),)
+        made = self._put(name, config, origin=str(source))
+        await self._collect()
+        return (made,)
 
     @override
     async def import_rootfs(
@@ -72,10 +77,18 @@ class FakeImages(Faults, ImageDriver):
             "rootfs": {"type": "layers", "diff_ids": []},
         }
         settled = parse_config(json.dumps(document).encode(), name).settle()
-        return self._put(name, settled, origin=str(source))
+        made = self._put(name, settled, origin=str(source))
+        await self._collect()
+        return made
 
     @override
-    async def pull(self, reference: str, *, progress: OnProgress | None = None) -> ImageFacts:
+    async def pull(
+        self,
+        reference: str,
+        *,
+        platform: str | None = None,
+        progress: OnProgress | None = None,
+    ) -> ImageFacts:
         await self.change("pull", reference)
         settled = str(parse_reference(reference))
         config = self.registry.get(settled)
@@ -84,23 +97,96 @@ class FakeImages(Faults, ImageDriver):
         image = _digest(settled, config)
         if image not in self._images and progress is not None:
             progress(PullProgress(subject=image[7:19], done=SIZE, total=SIZE))
-        return self._put(reference, config, origin=settled)
+        made = self._put(reference, config, origin=settled)
+        await self._collect()
+        return made
 
     @override
-    async def remove(self, reference: str) -> None:
+    async def tag(self, reference: str, name: str) -> ImageFacts:
+        await self.change("tag", name)
+        image = self._find(reference)
+        if image is None:
+            raise NotFoundError("tag image", reference, "it is not in the store")
+        self._names[str(parse_reference(name))] = image
+        await self._collect()
+        return self._facts(image)
+
+    @override
+    async def remove(self, reference: str, *, force: bool = False) -> None:
         await self.change("remove", reference)
         image = self._find(reference)
         if image is None:
             raise NotFoundError("remove image", reference, "it is not in the store")
         key = _settled(reference)
         names = [name for name, found in self._names.items() if found == image]
-        if key not in names and len(names) > 1:
+        if key not in names and len(names) > 1 and not force:
             raise ConflictError(
                 "remove image", reference, f"it has several names: {', '.join(sorted(names))}"
             )
-        for name in [key] if key in names else names:
+        gone = [key] if key in names else names
+        users = (await self._needed()).get(image)
+        if users and len(gone) == len(names) and not force:
+            raise ConflictError("remove image", reference, f"{users} needs it")
+        for name in gone:
             del self._names[name]
-        self._images = {one: self._images[one] for one in set(self._names.values())}
+        await self._collect()
+
+    @override
+    async def prune(self, *, unused: bool = False) -> Freed:
+        await self.change("prune")
+        before = set(self._images)
+        if unused:
+            needed = await self._needed()
+            self._names = {k: image for k, image in self._names.items() if image in needed}
+        await self._collect()
+        gone = before - set(self._images)
+        return Freed(images=tuple(sorted(gone)), size=SIZE * len(gone))
+
+    @override
+    async def push(
+        self, reference: str, *, target: str | None = None, progress: OnProgress | None = None
+    ) -> None:
+        await self.change("push", reference)
+        image = self._find(reference)
+        if image is None:
+            raise NotFoundError("push image", reference, "it is not in the store")
+        self.registry[str(parse_reference(target or reference))] = self._images[image].config
+
+    @override
+    async def save(self, references: Sequence[str], target: Path) -> None:
+        await self.change("save", str(target))
+        for reference in references:
+            image = self._find(reference)
+            if image is None:
+                raise NotFoundError("save image", reference, "it is not in the store")
+            self.archives[target] = self._images[image].config
+
+    @override
+    async def inspect(self, reference: str) -> Mapping[str, object]:
+        await self.look("inspect", reference)
+        image = self._find(reference)
+        if image is None:
+            raise NotFoundError("inspect image", reference, "it is not in the store")
+        return {"Id": image, "References": list(self._facts(image).references)}
+
+    @override
+    async def check(self, *, deep: bool = False, repair: bool = False) -> tuple[ImageDamage, ...]:
+        await self.look("check")
+        return ()
+
+    @override
+    async def log_in(self, registry: str, user: str, password: str) -> None:
+        await self.change("log_in", registry)
+        self.logins[registry] = user
+
+    @override
+    async def log_out(self, registry: str) -> bool:
+        await self.change("log_out", registry)
+        return self.logins.pop(registry, None) is not None
+
+    @override
+    def keep_for(self, needed: Needed) -> None:
+        self._needed = needed
 
     @override
     async def close(self) -> None:
@@ -116,6 +202,10 @@ class FakeImages(Faults, ImageDriver):
         """Return what :meth:`find` does, without being held or refused."""
         found = self._find(reference)
         return self._facts(found) if found else None
+
+    async def _collect(self) -> None:
+        wanted = {*self._names.values(), *await self._needed()}
+        self._images = {one: facts for one, facts in self._images.items() if one in wanted}
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
 
@@ -133,7 +223,6 @@ class FakeImages(Faults, ImageDriver):
             ),
         )
         self._names[str(parse_reference(reference))] = image
-        self._images = {one: self._images[one] for one in set(self._names.values())}
         return self._facts(image)
 
     def _find(self, reference: str) -> Digest | None:
@@ -147,6 +236,10 @@ class FakeImages(Faults, ImageDriver):
     def _facts(self, image: Digest) -> ImageFacts:
         names = sorted(name for name, found in self._names.items() if found == image)
         return replace(self._images[image], references=tuple(names))
+
+
+async def _nobody() -> Mapping[Digest, str]:
+    return {}
 
 
 def _digest(origin: str, config: ImageConfig) -> Digest:

@@ -1,0 +1,45 @@
+"""What every part of the API uses: the orchestrator behind it, objects in, objects out."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from orchestrator.service import Orchestrator
+
+log = structlog.get_logger()
+
+KEY = web.AppKey("orchestrator", Orchestrator)
+
+
+async def send_stream(
+    request: web.Request, entries: AsyncGenerator[dict[str, Any], None]
+) -> web.StreamResponse:
+    """Send one JSON object a line until there are no more, or until nobody reads them.
+
+    The last line says that it is: a reader can tell an end from a daemon that went away.
+    """
+    stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await stream.prepare(request)
+    async with aclosing(entries):
+        try:
+            async for entry in entries:
+                await stream.write(json.dumps(entry).encode() + b"\n")
+            await stream.write(b'{"end": true}\n')
+        except ConnectionResetError:
+            log.debug("stream.left", path=request.path)
+    return stream
+
+
+async def read_body(request: web.Request) -> dict[str, Any]:
+    """Return the object a request carries. Raises ValueError for anything else."""
+    try:
+        found = await request.json()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("its body is no object")
+    return found
