@@ -191,9 +191,9 @@ def test_a_line_that_is_read_while_it_is_written_comes_whole(tmp_path):
     place = _Tailed("web.1", tmp_path, 0)
 
     file.write_text("2026-01-01T00:00:00Z stdout P one \n")
-    first = _read(place)
+    first = _read(place, ended=False)
     with file.open("a") as log:
         log.write("2026-01-01T00:00:00Z stderr F other\n2026-01-01T00:00:00Z stdout F line\n")
 
     assert first == []
-    assert [line["line"] for line in _read(place)] == ["other", "one line"]
+    assert [line["line"] for line in _read(place, ended=False)] == ["other", "one line"]
