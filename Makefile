@@ -2,6 +2,7 @@
 # make down    take it away, with its data     make test-pure  the tests that need no root, in seconds
 # make check   style, types, layers            make bench      how fast; DOCKER=1: beside docker
 # make test-vm the guestbook on a Debian 13 of its own: systemd, cgroup v2, reboots
+# make docs    what is generated of docs/: the reference of every key, the schema for editors
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
@@ -13,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 # Examples for each of the eleven tests of `make fuzz`.
 FUZZ := 20000
 
-.PHONY: demo down bench fuzz sweep test test-pure test-vm check install install-dev
+.PHONY: demo down bench docs fuzz sweep test test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -45,6 +46,10 @@ ifdef DOCKER
 	@$(SUDO) packaging/bench-docker "$${PYORCH_BENCH_CACHE:-/var/cache/pyorch-bench}"
 endif
 	$(SUDO) $(PYTHON) -m benchmarks
+
+docs:
+	@packaging/venv '[dev]'
+	$(PYTHON) packaging/docs
 
 fuzz:
 	@packaging/venv '[dev]'

@@ -35,6 +35,7 @@ class Publisher:
     _asked: int = 0
     _served: int = 0
     _soon: asyncio.Task[None] | None = None
+    _soon_again: bool = False
 
     async def publish(self) -> None:
         """Return once what runs now is reachable. Raises DriverError when that fails."""
@@ -63,10 +64,13 @@ class Publisher:
         while the containers that will ask them are still being made. What goes wrong here is
         told by the pass's own :meth:`publish`, which finds it undone.
         """
+        self._soon_again = True
         if self._soon is None or self._soon.done():
             self._soon = asyncio.create_task(self._publish_in_a_moment(), name="publish soon")
 
     async def _publish_in_a_moment(self) -> None:
-        await asyncio.sleep(MOMENT)
-        with contextlib.suppress(DriverError):
-            await self.publish()
+        while self._soon_again:
+            await asyncio.sleep(MOMENT)
+            self._soon_again = False
+            with contextlib.suppress(DriverError):
+                await self.publish()

@@ -31,6 +31,7 @@ from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
 from scheduler.actions import PullImage
 from scheduler.desired import DesiredStack, Intent
+from scheduler.ids import StackName
 from scheduler.observed import ObservedStack
 from scheduler.plan import Plan
 
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 FIRST_PAUSE = 0.5
 """Seconds before a stack with an error is looked at again; doubles up to LONGEST_PAUSE."""
 LONGEST_PAUSE = 30.0
+DOUBLINGS = 8
+"""After as many, the pause is the longest one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,7 @@ class Reconciler:
             ports=self.store.ports(),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
+            volumes_of_others=self._volumes_of_others(stored),
         )
         return desired, observed, images
 
@@ -214,6 +218,7 @@ class Reconciler:
             took=round(self.now() - started, 4),
         )
         if self._gone(desired, observed, plan):
+            self._tell_kept(desired, observed)
             self._forget(name)
             return None
         self.events.changed(name)
@@ -224,6 +229,27 @@ class Reconciler:
         return Reservation(
             cpus=sum(held.cpus for held in others), memory=sum(held.memory for held in others)
         )
+
+    def _volumes_of_others(self, stored: StoredStack) -> dict[str, tuple[StackName, ...]]:
+        """Return who else names which volume; asked only where a volume might be removed."""
+        found: dict[str, tuple[StackName, ...]] = {}
+        if not stored.remove_volumes:
+            return found
+        for other in self.store.stacks():
+            if other.name != stored.name and other.intent is not Intent.REMOVE:
+                for volume in self.model(other).volumes.values():
+                    found[volume.name] = (*found.get(volume.name, ()), other.name)
+        return found
+
+    def _tell_kept(self, desired: DesiredStack, observed: ObservedStack) -> None:
+        for volume in observed.volumes:
+            if desired.remove_volumes and volume.stack == desired.name and volume.others:
+                reason = f"stack `{volume.others[0]}` uses it"
+                log.info("volume.kept", subject=volume.name, reason=reason)
+                event = Event(
+                    stack=desired.name, name="volume.kept", subject=volume.name, reason=reason
+                )
+                self.events.publish(event)
 
     def _wants_machine(self, desired: DesiredStack) -> bool:
         if desired.intent is not Intent.RUN:
@@ -333,7 +359,8 @@ class Reconciler:
     def _back_off(self, name: str) -> float:
         count = self._errors.get(name, 0)
         self._errors[name] = count + 1
-        return float(min(FIRST_PAUSE * 2**count, LONGEST_PAUSE))
+        # A stack may fail for days; the power of a count that large is no float.
+        return float(min(FIRST_PAUSE * 2 ** min(count, DOUBLINGS), LONGEST_PAUSE))
 
     def _gone(self, desired: DesiredStack, observed: ObservedStack, plan: Plan) -> bool:
         return (

@@ -6,7 +6,7 @@ and a key in the queue; the answer is given before anything happens.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from orchestrator.events import Event, EventBus
 from orchestrator.observer import Drivers, find_images
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
+from orchestrator.spec.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import ReplicaHistory, Store, StoredStack
 from orchestrator.workqueue import WorkQueue
@@ -105,7 +106,9 @@ class Orchestrator:
         The same file with the same images keeps the present generation.
         """
         if options.scale:
-            model = _scaled(model, options.scale)
+            scaled = _scaled(model, options.scale).model_dump_json(warnings=False)
+            model = StackFile.model_validate_json(scaled)
+            check_settled(model)
         document: dict[str, Any] = json.loads(model.model_dump_json())
         if options.force_recreate:
             stored = self.store.stack(model.name)
@@ -191,6 +194,20 @@ class Orchestrator:
         stored = self._known(name)
         containers = await self.drivers.containers.list()
         return self._view(stored, containers, await self.drivers.networks.list_sandboxes())
+
+    async def need_services(self, name: str, services: Iterable[str]) -> None:
+        """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
+        stored = self._known(name)
+        document, _ = self.store.generation(stored.name, stored.generation)
+        known = set(StackFile.model_validate(document).services)
+        known |= {one.service for one in (await self.view(name)).replicas}
+        for service in services:
+            if service not in known:
+                raise PyorchError(
+                    f"no such service in stack `{name}`: `{service}`",
+                    hint=f"there are {', '.join(sorted(known))}",
+                    code="no_service",
+                )
 
     async def needed_images(self) -> dict[host.Digest, str]:
         """Return the images that must stay, and in a word who needs each.

@@ -129,10 +129,10 @@ def watch(settings: Settings) -> Callable[[], bool]:
 
 
 def last_words(settings: Settings, lines: int) -> list[str]:
-    """Return the end of what the daemon logged."""
-    line = ["journalctl", "--no-pager", "--output=cat", f"--lines={lines}"]
+    """Return the end of what the daemon logged, without what systemd says of it."""
+    line = ["journalctl", "--no-pager", "--boot", "--output=cat", f"--lines={lines}"]
     done = subprocess.run(
-        [*line, f"--unit={unit_of(settings)}"], capture_output=True, text=True, check=False
+        [*line, f"_SYSTEMD_UNIT={unit_of(settings)}"], capture_output=True, text=True, check=False
     )
     return done.stdout.splitlines()
 

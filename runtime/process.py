@@ -13,6 +13,9 @@ from runtime.errors import UnavailableError, UnsupportedError
 from runtime.files import in_thread
 from runtime.syscalls import posix_spawn
 
+MOMENT = 0.002
+"""Seconds until the event loop has surely noticed what the kernel tells."""
+
 _awaited: set[int] = set()
 
 
@@ -89,6 +92,23 @@ async def spawn(
     )
 
 
+async def wait_for(process: asyncio.subprocess.Process) -> int:
+    """Return the exit code of a program from :func:`spawn`, whoever still holds its output open.
+
+    Its own ``wait`` waits for the pipes as well before Python 3.12, and so for grandchildren.
+    """
+    while (code := process.returncode) is None:
+        try:
+            fd = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            pass
+        else:
+            await _readable(fd)
+        # The event loop collects it; it hears of its end in the same moment.
+        await asyncio.sleep(MOMENT)
+    return code
+
+
 def _find(program: str) -> str:
     found = shutil.which(program)
     if found is None:
@@ -131,17 +151,23 @@ def _start(
 
 async def _end(pid: int) -> int:
     """Wait for a child and collect it; return its exit code, negative for a signal."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    fd = os.pidfd_open(pid)
-    loop.add_reader(fd, ended.set)
     try:
-        await ended.wait()
-        found = os.waitid(os.P_PIDFD, fd, os.WEXITED)
+        await _readable(os.pidfd_open(pid))
+        found = os.waitid(os.P_PID, pid, os.WEXITED)
     finally:
         _awaited.discard(pid)
-        loop.remove_reader(fd)
-        os.close(fd)
     if found is None or found.si_code == os.CLD_EXITED:
         return found.si_status if found else 0
     return -found.si_status
+
+
+async def _readable(fd: int) -> None:
+    """Wait until a descriptor can be read from, and close it."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(fd, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)

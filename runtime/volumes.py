@@ -8,6 +8,7 @@ be reached only by those who have the volume mounted.
 """
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -19,6 +20,9 @@ from runtime.drivers import VolumeDriver
 from runtime.errors import ConflictError
 from runtime.files import in_thread, read_json, write_atomic
 from runtime.types import Instance, VolumeFacts, VolumeId
+
+LONGEST_NAME = 255
+"""Bytes a filesystem takes (NAME_MAX)."""
 
 
 class Volumes(VolumeDriver):
@@ -103,6 +107,7 @@ class Volumes(VolumeDriver):
         return place
 
     def _folder(self, volume: VolumeId) -> Path:
-        if "/" in volume or volume in {"", ".", ".."}:
+        sane = "/" not in volume and "\0" not in volume and volume not in {"", ".", ".."}
+        if not sane or len(os.fsencode(volume)) > LONGEST_NAME:
             raise ConflictError("use volume", volume, "not a volume name")
         return self._root / volume

@@ -90,10 +90,12 @@ class ObservedNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedVolume:
-    """A volume of this pyorch found on the host."""
+    """A volume of this pyorch found on the host; ``stack`` is who made it."""
 
     name: VolumeName
     stack: StackName
+    others: tuple[StackName, ...] = ()
+    """Other stacks whose files name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,9 @@ class _Shutdown:
             return
         external = {volume.name for volume in self.desired.volumes if volume.external}
         for found in sorted(self.observed.volumes, key=lambda volume: volume.name):
-            if found.stack == self.desired.name and found.name not in external:
+            # Whoever made it, its data is also that of every stack whose file names it.
+            mine = found.stack == self.desired.name and not found.others
+            if mine and found.name not in external:
                 self.plan.add(
                     RemoveVolume(found.name),
                     "its removal was asked for",

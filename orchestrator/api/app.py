@@ -2,6 +2,7 @@
 
 import asyncio
 import grp
+import math
 import os
 import socket
 import struct
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from orchestrator import __version__
 from orchestrator.api import images
 from orchestrator.api.containers import exec_in, stream_logs
-from orchestrator.api.streams import KEY, send_stream
+from orchestrator.api.streams import KEY, read_body, send_stream
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.consistency import check_settled
@@ -28,12 +29,19 @@ log = structlog.get_logger()
 
 MAX_BODY = 16 * 1024 * 1024
 STOPPING = web.AppKey("stopping", asyncio.Event)
-STATUS = {"not_found": 404, "conflict": 409, "already_exists": 409, "invalid": 422}
+STATUS = {
+    "not_found": 404,
+    "no_service": 404,
+    "conflict": 409,
+    "already_exists": 409,
+    "invalid": 422,
+}
 
 
 async def serve_api(orchestrator: Orchestrator, stopping: asyncio.Event) -> None:
     """Serve until cancelled. ``stopping`` is set when a request asks for the daemon's end."""
-    runner = web.AppRunner(create_app(orchestrator, stopping), access_log=None)
+    app = create_app(orchestrator, stopping)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     path = orchestrator.settings.socket
     path.unlink(missing_ok=True)
@@ -49,7 +57,7 @@ async def serve_api(orchestrator: Orchestrator, stopping: asyncio.Event) -> None
     except KeyError:
         pass  # without the group only root talks to the daemon
     try:
-        await web.SockSite(runner, listener, shutdown_timeout=0.2).start()
+        await web.SockSite(runner, listener).start()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
@@ -141,7 +149,7 @@ async def _version(request: web.Request) -> web.StreamResponse:
 
 
 async def _shutdown(request: web.Request) -> web.StreamResponse:
-    if (await request.json()).get("containers"):
+    if (await read_body(request)).get("containers"):
         await request.app[KEY].halt()
     request.app[STOPPING].set()
     return web.json_response({}, status=202)
@@ -152,7 +160,9 @@ async def _stacks(request: web.Request) -> web.StreamResponse:
 
 
 async def _stack(request: web.Request) -> web.StreamResponse:
-    view = await request.app[KEY].view(request.match_info["name"])
+    name, orchestrator = request.match_info["name"], request.app[KEY]
+    view = await orchestrator.view(name)
+    await orchestrator.need_services(name, request.query.getall("service", []))
     return web.json_response(view.as_json())
 
 
@@ -164,7 +174,7 @@ def _settled(document: Any) -> StackFile:
 
 
 async def _apply(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     model = _settled(body["model"])
     if model.name != request.match_info["name"]:
         raise PyorchError("the path and the stack file name different stacks", code="invalid")
@@ -176,7 +186,7 @@ async def _apply(request: web.Request) -> web.StreamResponse:
 
 
 async def _plan(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     model = _settled(body["model"]) if body.get("model") else None
     plan = await request.app[KEY].plan(model, request.match_info["name"])
     return web.json_response(
@@ -207,7 +217,12 @@ async def _remove(request: web.Request) -> web.StreamResponse:
 
 def _grace(request: web.Request) -> float | None:
     given = request.query.get("grace")
-    return None if given is None else max(float(given), 0.0)
+    if given is None:
+        return None
+    grace = float(given)
+    if not math.isfinite(grace):
+        raise ValueError(f"`{given}` is no number of seconds")
+    return max(grace, 0.0)
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
@@ -217,13 +232,14 @@ async def _events(request: web.Request) -> web.StreamResponse:
 async def _logs(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
     orchestrator = request.app[KEY]
-    await orchestrator.view(name)
     query = request.query
+    services = tuple(query.getall("service", []))
+    await orchestrator.need_services(name, services)
     tail = None if query.get("tail", "all") == "all" else int(query["tail"])
     lines = stream_logs(
         orchestrator,
         name,
-        services=tuple(query.getall("service", [])),
+        services=services,
         follow=query.get("follow") == "1",
         tail=tail,
         attached=query.get("attached") == "1",

@@ -4,23 +4,28 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
 from aiohttp import web
 
+from orchestrator.api.streams import read_body
 from orchestrator.errors import PyorchError
 from orchestrator.service import Orchestrator
 from runtime.drivers import ExecSession
 from runtime.errors import DriverError
-from runtime.types import ContainerId, ExecConfig
+from runtime.types import ContainerId, ExecConfig, Exited
 from scheduler.ids import parse_container_name
 
 PAUSE = 0.1
 """Seconds between two looks at a log that is followed."""
 STDIN, RESIZE, SIGNAL = 0, 1, 2
 STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
+LONGEST_FRAME = 1024 * 1024
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -29,6 +34,8 @@ class _Tailed:
     folder: Path
     run: int
     offset: int = 0
+    begun: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By stream, when and what of a line whose end is not written yet."""
 
 
 async def stream_logs(
@@ -57,7 +64,8 @@ async def stream_logs(
             if name != stack or (services and replica.service not in services):
                 continue
             place = tailed.setdefault(str(replica), _Tailed(str(replica), facts.log, 0))
-            lines = _read(place)
+            over = not follow or ended or isinstance(facts.phase, Exited)
+            lines = _read(place, ended=over)
             found += lines[-tail:] if first and tail is not None and tail else lines
             if first and tail == 0:
                 found = []
@@ -78,63 +86,72 @@ async def _has_ended(orchestrator: Orchestrator, stack: str) -> bool:
     return view.reported and view.settled and all(one.phase == "exited" for one in view.replicas)
 
 
-def _read(place: _Tailed) -> list[dict[str, Any]]:
+def _read(place: _Tailed, *, ended: bool) -> list[dict[str, Any]]:
+    """Return the lines that have come since; of a run that has ended, the unfinished one too."""
     found: list[dict[str, Any]] = []
     runs = sorted(int(path.stem) for path in place.folder.glob("*.log") if path.stem.isdigit())
     for run in runs:
         if run < place.run:
             continue
         if run > place.run:
+            found += _unfinished(place)
             place.run, place.offset = run, 0
         with (place.folder / f"{run}.log").open("rb") as file:
             file.seek(place.offset)
             data = file.read()
         whole, newline, _ = data.rpartition(b"\n")
         place.offset += len(whole) + len(newline)
-        partial = ""
         for raw in whole.decode(errors="replace").split("\n") if newline else ():
             parts = raw.split(" ", 3)
             if len(parts) < 4:
                 continue
             at, stream, kind, text = parts
+            text = place.begun.pop(stream, ("", ""))[1] + text
             if kind == "P":
-                partial += text
-                continue
-            found.append(
-                {"replica": place.replica, "stream": stream, "at": at, "line": partial + text}
-            )
-            partial = ""
-    return found
+                place.begun[stream] = at, text
+            else:
+                found.append(_line(place, stream, at, text))
+    return found + _unfinished(place) if ended else found
+
+
+def _unfinished(place: _Tailed) -> list[dict[str, Any]]:
+    begun, place.begun = place.begun, {}
+    return [_line(place, stream, at, text) for stream, (at, text) in begun.items()]
+
+
+def _line(place: _Tailed, stream: str, at: str, text: str) -> dict[str, Any]:
+    return {"replica": place.replica, "stream": stream, "at": at, "line": text}
 
 
 async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.StreamResponse:
     """Run a command in a replica and speak frames over the upgraded connection."""
     stack, service = request.match_info["name"], request.query["service"]
-    body = await request.json()
+    body = await read_body(request)
+    config = _exec_config(body)
     index = request.query.get("index")
+    await orchestrator.need_services(stack, [service])
     view = await orchestrator.view(stack)
     running = sorted(
         (one for one in view.replicas if one.service == service and one.phase == "running"),
         key=lambda one: one.slot,
     )
-    if index is not None:
-        running = [one for one in running if one.slot == int(index)]
+    of_service = f"service `{service}` of stack `{stack}`"
     if not running:
         raise PyorchError(
-            f"service `{service}` of stack `{stack}` has no running replica",
-            hint="see `pyorch ps -a`",
-            code="not_found",
+            f"{of_service} has no running replica", hint="see `pyorch ps -a`", code="not_found"
         )
+    if index is not None:
+        slots = ", ".join(str(one.slot) for one in running)
+        running = [one for one in running if one.slot == int(index)]
+        if not running:
+            raise PyorchError(
+                f"replica {index} of {of_service} does not run",
+                hint=f"what runs of it: {slots}",
+                code="not_found",
+            )
     session = await orchestrator.drivers.containers.exec(
         ContainerId(f"{stack}.{running[0].id}"),
-        ExecConfig(
-            argv=tuple(body["argv"]),
-            environment=body.get("env") or {},
-            user=body.get("user"),
-            working_dir=body.get("workdir"),
-            tty=bool(body.get("tty")),
-            privileged=bool(body.get("privileged")),
-        ),
+        config,
     )
     response = web.StreamResponse(
         status=101, headers={"Upgrade": "pyorch-exec", "Connection": "Upgrade"}
@@ -154,7 +171,7 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
                 if stream == 0:
                     break
                 transport.write(_frame(STDOUT if stream == 1 else STDERR, data))
-                await response.drain()
+                await request.writer.drain()
             code = await session.wait()
             transport.write(_frame(EXIT, json.dumps({"code": code}).encode()))
         except DriverError as error:
@@ -168,9 +185,31 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
     return response
 
 
+def _exec_config(body: dict[str, Any]) -> ExecConfig:
+    argv, environment = body["argv"], body.get("env") or {}
+    if not isinstance(argv, list) or not argv:
+        raise ValueError("`argv` is no list of words")
+    if not isinstance(environment, dict):
+        raise ValueError("`env` is no object")
+    for text in (*argv, *environment, *environment.values()):
+        if not isinstance(text, str) or "\0" in text:
+            raise ValueError(f"{text!r} is no text for a command")
+    return ExecConfig(
+        argv=tuple(argv),
+        environment=environment,
+        user=body.get("user"),
+        working_dir=body.get("workdir"),
+        tty=bool(body.get("tty")),
+        privileged=bool(body.get("privileged")),
+    )
+
+
 def _upgrade(request: web.Request) -> asyncio.StreamReader:
     """Take the connection's incoming bytes away from the HTTP parser."""
     reader = asyncio.StreamReader()
+    if request.transport is not None:
+        # What the command does not read is not read here either, but waits with the client.
+        reader.set_transport(request.transport)
     protocol = request.protocol
     # Only the three methods of _Sink are ever called on a parser (aiohttp, web_protocol).
     protocol.set_parser(_Sink(reader))  # type: ignore[arg-type]
@@ -198,17 +237,25 @@ async def _feed(reader: asyncio.StreamReader, session: ExecSession) -> None:
     try:
         while True:
             kind, length = struct.unpack(">BI", await reader.readexactly(5))
-            data = await reader.readexactly(length)
-            if kind == STDIN:
-                await session.write(data)
-            elif kind == RESIZE:
-                size = json.loads(data)
-                await session.resize(int(size["columns"]), int(size["rows"]))
-            elif kind == SIGNAL:
-                await session.signal(int(json.loads(data)["number"]))
+            if length > LONGEST_FRAME:
+                raise ValueError(f"a frame of {length} bytes")
+            await _obey(session, kind, await reader.readexactly(length))
     except asyncio.IncompleteReadError:
         # The client is gone: so is whoever the command was for.
         await session.close()
+    except Exception as error:
+        log.warning("exec.broken", error=repr(error))
+        await session.close()
+
+
+async def _obey(session: ExecSession, kind: int, data: bytes) -> None:
+    if kind == STDIN:
+        await session.write(data)
+    elif kind == RESIZE:
+        size = json.loads(data)
+        await session.resize(int(size["columns"]), int(size["rows"]))
+    elif kind == SIGNAL:
+        await session.signal(int(json.loads(data)["number"]))
 
 
 def _frame(kind: int, data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from orchestrator.api.streams import KEY, send_stream
+from orchestrator.api.streams import KEY, read_body, send_stream
 from runtime.drivers import ImageDriver, OnProgress
 from runtime.errors import DriverError
 from runtime.types import ImageFacts, PullProgress
@@ -46,13 +46,13 @@ async def _inspect(request: web.Request) -> web.StreamResponse:
 
 
 async def _load(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     found = await _images(request).load(Path(body["path"]), name=body.get("name"))
     return web.json_response([_image(facts) for facts in found])
 
 
 async def _import(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     facts = await _images(request).import_rootfs(
         Path(body["path"]), name=body["name"], config=body.get("config") or {}
     )
@@ -60,7 +60,7 @@ async def _import(request: web.Request) -> web.StreamResponse:
 
 
 async def _pull(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     images = _images(request)
 
     async def pull(progress: OnProgress) -> dict[str, Any]:
@@ -73,7 +73,7 @@ async def _pull(request: web.Request) -> web.StreamResponse:
 
 
 async def _push(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     images = _images(request)
 
     async def push(progress: OnProgress) -> dict[str, Any]:
@@ -118,24 +118,24 @@ async def _with_progress(
 
 
 async def _save(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     references = [str(one) for one in body["references"]]
     await _images(request).save(references, Path(body["path"]))
     return web.json_response({})
 
 
 async def _tag(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     return web.json_response(_image(await _images(request).tag(body["reference"], body["name"])))
 
 
 async def _prune(request: web.Request) -> web.StreamResponse:
-    freed = await _images(request).prune(unused=bool((await request.json()).get("unused")))
+    freed = await _images(request).prune(unused=bool((await read_body(request)).get("unused")))
     return web.json_response(asdict(freed))
 
 
 async def _check(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     found = await _images(request).check(
         deep=bool(body.get("deep")), repair=bool(body.get("repair"))
     )
@@ -149,13 +149,13 @@ async def _remove(request: web.Request) -> web.StreamResponse:
 
 
 async def _log_in(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     await _images(request).log_in(str(body["registry"]), str(body["user"]), str(body["password"]))
     return web.json_response({})
 
 
 async def _log_out(request: web.Request) -> web.StreamResponse:
-    was = await _images(request).log_out(str((await request.json())["registry"]))
+    was = await _images(request).log_out(str((await read_body(request))["registry"]))
     return web.json_response({"was_logged_in": was})
 
 

@@ -1,4 +1,4 @@
-"""What every part of the API uses: the orchestrator behind it, and streams of objects."""
+"""What every part of the API uses: the orchestrator behind it, objects in, objects out."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -32,3 +32,14 @@ async def send_stream(
         except ConnectionResetError:
             log.debug("stream.left", path=request.path)
     return stream
+
+
+async def read_body(request: web.Request) -> dict[str, Any]:
+    """Return the object a request carries. Raises ValueError for anything else."""
+    try:
+        found = await request.json()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("its body is no object")
+    return found

@@ -27,6 +27,12 @@ COMMANDS = {
     "daemon": "install, uninstall, run, stop the daemon, or tell its state",
     "version": "print the version",
 }
+EVERYWHERE = (
+    (("-f", "--file"), "FILE", "stack file, or -"),
+    (("--env-file",), "FILE", "file of variables"),
+    (("--profile",), "NAME", "services to include"),
+)
+"""Options that are understood before the command and after it."""
 INTERRUPTED = 130
 
 
@@ -71,30 +77,35 @@ class _Parser(argparse.ArgumentParser):
 
 def _run(given: list[str]) -> int:
     parser = _Parser(prog="pyorch", description="One Compose file, kept running.")
-    parser.add_argument("-f", "--file", action="append", default=[], help="stack file, or -")
     parser.add_argument("-p", "--project-name", help="name of the stack")
     parser.add_argument("--project-directory", help="where relative paths begin")
-    parser.add_argument("--env-file", action="append", default=[], help="file of variables")
-    parser.add_argument("--profile", action="append", default=[], help="services to include")
+    for flags, metavar, meaning in EVERYWHERE:
+        parser.add_argument(*flags, action="append", default=[], metavar=metavar, help=meaning)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     chosen = next((word for word in given if word in COMMANDS), None)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         if name == chosen:
-            for flags in (["-f", "--file"], ["--env-file"], ["--profile"]):
+            for flags, metavar, meaning in EVERYWHERE:
+                # `logs -f` follows, as everybody is used to.
                 if name != "logs" or "-f" not in flags:
+                    late = "late_" + flags[-1][2:].replace("-", "_")
                     command.add_argument(
-                        *flags, action="append", dest="late_" + flags[-1][2:].replace("-", "_")
+                        *flags, action="append", dest=late, metavar=metavar, help=meaning
                     )
             module = importlib.import_module(f"orchestrator.cli.{name}")
             module.add_arguments(command)
-    args = parser.parse_args(given)
+    args, unknown = parser.parse_known_args(given)
+    if unknown:
+        # Said by the command's own parser, whose help has the answer.
+        asked = commands.choices.get(args.command, parser)
+        asked.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command is None:
         parser.print_help()
         return 1
-    for name in ("file", "env_file", "profile"):
-        late = getattr(args, f"late_{name}", None) or []
-        setattr(args, name, [*getattr(args, name), *late])
+    for option in ("file", "env_file", "profile"):
+        after = getattr(args, f"late_{option}", None) or []
+        setattr(args, option, [*getattr(args, option), *after])
     module = importlib.import_module(f"orchestrator.cli.{args.command}")
     return int(module.run(args))
 

@@ -25,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variables", action="store_true", help="variables, and their defaults")
     parser.add_argument("--environment", action="store_true", help="variables that are set")
     parser.add_argument("--hash", metavar="SERVICES", help="hash of services, `*` for all")
+    parser.add_argument(
+        "--explain", metavar="PATH", help="why a value is what it is, as `services.web.image`"
+    )
+    parser.add_argument(
+        "--schema", action="store_true", help="JSON schema of stack files, for editors"
+    )
     parser.add_argument("--no-interpolate", action="store_true", help="leave variables")
     parser.add_argument("--no-normalize", action="store_true", help="leave things unsaid")
     parser.add_argument("--no-path-resolution", action="store_true", help="leave paths")
@@ -51,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _text(args: argparse.Namespace) -> str:
+    if args.schema:
+        return _schema()
+    if args.explain is not None:
+        return _explained(args)
     if args.variables:
         return _variables(args)
     listed = [kind for kind in LISTS if getattr(args, kind)]
@@ -104,6 +114,31 @@ def _as_it_is(args: argparse.Namespace, listed: list[str]) -> str:
     if listed:
         return _lines(tree.get("services", {}))
     return _ended(write(tree, as_json=args.format == "json"))
+
+
+def _schema() -> str:
+    import json
+
+    from orchestrator.spec.schema import schema
+
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def _explained(args: argparse.Namespace) -> str:
+    from orchestrator.cli.explaining import json_of, text_of
+    from orchestrator.spec.explain import explain
+    from orchestrator.spec.load import load_stack
+
+    if args.no_interpolate or args.no_normalize:
+        raise PyorchError(
+            "only what is settled can be explained",
+            hint="leave out --no-interpolate and --no-normalize",
+        )
+    request = request_of(args, services=tuple(args.services_named), trace=True)
+    loaded = load_stack(request)
+    warn(loaded.warnings)
+    found = explain(args.explain, loaded, request)
+    return json_of(found) if args.format == "json" else text_of(found)
 
 
 def _variables(args: argparse.Namespace) -> str:

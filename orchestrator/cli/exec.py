@@ -12,7 +12,6 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from orchestrator.cli.loading import stack_name
@@ -24,12 +23,21 @@ from orchestrator.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
-    parser.add_argument("-T", "--no-tty", action="store_true", help="no terminal")
-    parser.add_argument("-e", "--env", action="append", default=[], metavar="K=V")
-    parser.add_argument("-u", "--user")
-    parser.add_argument("-w", "--workdir")
-    parser.add_argument("--index", type=int, help="which replica; the first one by default")
-    parser.add_argument("--privileged", action="store_true")
+    parser.add_argument(
+        "-T", "--no-tty", action="store_true", help="no terminal, though there is one"
+    )
+    # Input is always passed on, and a terminal is made where there is one: hands type `-it`.
+    for flag in ("-i", "--interactive", "-t", "--tty"):
+        parser.add_argument(flag, action="store_true", dest="ignored", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-e", "--env", action="append", default=[], metavar="K=V", help="variable to set"
+    )
+    parser.add_argument("-u", "--user", help="name or number, and :group")
+    parser.add_argument("-w", "--workdir", metavar="DIR", help="where the command begins")
+    parser.add_argument(
+        "--index", type=int, metavar="N", help="which replica; the first one by default"
+    )
+    parser.add_argument("--privileged", action="store_true", help="with every capability")
     parser.add_argument("service", metavar="SERVICE")
     parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
 
@@ -57,20 +65,33 @@ def run(args: argparse.Namespace) -> int:
         query["index"] = str(args.index)
     channel = client.exec(name, query, body)
     with _raw_terminal(enabled=terminal):
-        if terminal:
-            signal.signal(signal.SIGWINCH, lambda *_: _resize(channel))
-        return _talk(channel)
+        return _talk(channel, resizes=terminal)
 
 
-def _talk(channel: socket.socket) -> int:
-    sources: list[Any] = [channel, sys.stdin]
+def _talk(channel: socket.socket, *, resizes: bool) -> int:
+    """Carry bytes both ways until the command ends; return its exit code.
+
+    The daemon takes no more than the command reads, which may wait for its own output to be
+    taken. So neither way is ever waited for alone.
+    """
+    outgoing = b""
+    hears = True
+    resized, tell = os.pipe()
+    if resizes:
+        signal.signal(signal.SIGWINCH, lambda *_: os.write(tell, b"\0"))
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        idle = [resized, *([sys.stdin] if hears else [])]
+        sources: list[Any] = [channel, *([] if outgoing else idle)]
+        ready, writable, _ = select.select(sources, [channel] if outgoing else [], [])
+        if resized in ready:
+            os.read(resized, 65536)
+            outgoing += _size()
         if sys.stdin in ready:
             data = os.read(sys.stdin.fileno(), 65536)
-            channel.sendall(frame(STDIN, data))
-            if not data:
-                sources.remove(sys.stdin)
+            outgoing += frame(STDIN, data)
+            hears = bool(data)
+        if writable:
+            outgoing = outgoing[channel.send(outgoing, socket.MSG_DONTWAIT) :]
         if channel in ready:
             found = read_frame(channel)
             if found is None:
@@ -92,10 +113,9 @@ def _talk(channel: socket.socket) -> int:
                     pass
 
 
-def _resize(channel: socket.socket, number: int = 0, at: FrameType | None = None) -> None:
-    del number, at
+def _size() -> bytes:
     columns, rows = shutil.get_terminal_size()
-    channel.sendall(frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode()))
+    return frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode())
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ TOLD = {
     "replica.removed": "Container {subject} Removed",
     "network.removed": "Network {subject} Removed",
     "volume.removed": "Volume {subject} Removed",
+    "volume.kept": "Volume {subject} Kept: {reason}",
 }
 
 
@@ -36,22 +37,22 @@ def follow_until_settled(
     waited for, except by services that depend on it.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    for state in _states(client, stack):
-        if state["generation"] == generation:
-            if state["failure"]:
-                raise _failure(client, stack, state)
-            if state["settled"] or (not wait and _started(state)):
-                return
-        if deadline is not None and time.monotonic() > deadline:
-            waiting = [f"{held['subject']}: {held['reason']}" for held in state["held"]]
-            waiting += [
-                f"{one['id']}: {one['health']}"
-                for one in state["replicas"]
-                if one["health"] not in ("none", "healthy")
-            ]
-            raise PyorchError(
-                f"stack `{stack}` is not healthy after {timeout:g} s: {'; '.join(waiting)}"
-            )
+    last: dict[str, Any] = {}
+    try:
+        for state in _states(client, stack, deadline):
+            last = state
+            if state["generation"] == generation:
+                if state["failure"]:
+                    raise _failure(client, stack, state)
+                if state["settled"] or (not wait and _started(state)):
+                    return
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError
+    except TimeoutError:
+        raise PyorchError(
+            f"stack `{stack}` is not healthy after {timeout:g} s: {'; '.join(_missing(last))}",
+            hint=f"it is kept as its file says; see `pyorch -p {stack} ps -a` and `logs`",
+        ) from None
     raise PyorchError(f"stack `{stack}` was removed meanwhile")
 
 
@@ -74,7 +75,27 @@ def follow_until_gone(client: Client, stack: str) -> None:
             raise _failure(client, stack, state)
 
 
-def _entries(client: Client, stack: str) -> Iterator[dict[str, Any]]:
+def _missing(state: dict[str, Any]) -> list[str]:
+    """Return what a stack that is not settled is waiting for."""
+    if not state:
+        return ["the daemon has said nothing"]
+    missing = [f"{held['subject']}: {held['reason']}" for held in state["held"]]
+    missing += [error["message"] for error in state["errors"]]
+    told = {held["subject"] for held in state["held"]}
+    for one in state["replicas"]:
+        if one["id"] in told:
+            continue
+        if one["phase"] != "running":
+            code = f" with {one['exit_code']}" if one["phase"] == "exited" else ""
+            missing.append(f"{one['id']}: {one['phase']}{code}")
+        elif one["health"] not in ("none", "healthy"):
+            missing.append(f"{one['id']}: {one['health']}")
+        elif one["restarts"]:
+            missing.append(f"{one['id']}: restarted {one['restarts']} times")
+    return missing or ["it has not settled yet"]
+
+
+def _entries(client: Client, stack: str, deadline: float | None) -> Iterator[dict[str, Any]]:
     """Yield what the daemon tells about a stack; one that goes away is started again.
 
     What was asked for is written down before anything is done, so that the next daemon goes
@@ -83,7 +104,7 @@ def _entries(client: Client, stack: str) -> Iterator[dict[str, Any]]:
     lost = 0
     while True:
         try:
-            yield from client.stream("GET", f"/v1/stacks/{stack}/events")
+            yield from client.stream("GET", f"/v1/stacks/{stack}/events", deadline=deadline)
             return
         except DaemonUnreachableError:
             lost += 1
@@ -93,9 +114,9 @@ def _entries(client: Client, stack: str) -> Iterator[dict[str, Any]]:
             client = connect(Settings.from_environ())
 
 
-def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
+def _states(client: Client, stack: str, deadline: float | None = None) -> Iterator[dict[str, Any]]:
     told_before: set[str] = set()
-    for entry in _entries(client, stack):
+    for entry in _entries(client, stack, deadline):
         match entry["type"]:
             case "state":
                 for change in entry.get("host", ()):
@@ -120,7 +141,7 @@ def _states(client: Client, stack: str) -> Iterator[dict[str, Any]]:
                     subject = entry["subject"]
                     if entry["name"].startswith("replica."):
                         subject = f"{stack}-{subject.replace('.', '-')}"
-                    say(" " + told.format(subject=subject))
+                    say(" " + told.format(subject=subject, reason=entry["reason"]))
             case _:
                 return
 
@@ -137,8 +158,10 @@ def _started(state: dict[str, Any]) -> bool:
 
 def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
     lines = [f"stack `{stack}`: {state['failure']}"]
+    ended = False
     for replica in state["replicas"]:
         failed = replica["phase"] == "exited" and replica["exit_code"]
+        ended = ended or bool(failed)
         if failed or replica["health"] == "unhealthy":
             query = {"service": replica["service"], "tail": "10"}
             lines += [
@@ -147,4 +170,6 @@ def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
                 if line["replica"] == replica["id"]
             ]
     hints = [one["hint"] for one in state["errors"] if one.get("hint")]
+    if ended and not hints:
+        hints.append("what has ended stays ended; `pyorch up --force-recreate` runs it again")
     return PyorchError("\n".join(lines), hint="; ".join(dict.fromkeys(hints)) or None)

@@ -28,6 +28,7 @@ def request_of(
     interpolate: bool = True,
     to_run: bool = False,
     plain: bool = False,
+    trace: bool = False,
 ) -> "LoadRequest":
     """Return what was typed as a request; ``plain`` leaves files of variables unread."""
     from orchestrator.spec.load import LoadRequest
@@ -48,6 +49,7 @@ def request_of(
         check_consistency=not getattr(args, "no_consistency", False),
         resolve_env=not plain and not getattr(args, "no_env_resolution", False),
         to_run=to_run,
+        trace=trace,
     )
 
 

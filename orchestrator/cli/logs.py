@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("services", nargs="*", metavar="SERVICE")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     parser.add_argument("-n", "--tail", default="all", metavar="N", help="only the last N lines")
-    parser.add_argument("-t", "--timestamps", action="store_true")
-    parser.add_argument("--no-color", action="store_true")
-    parser.add_argument("--no-log-prefix", action="store_true")
+    parser.add_argument("-t", "--timestamps", action="store_true", help="when, too")
+    parser.add_argument("--no-color", action="store_true", help="no colours")
+    parser.add_argument("--no-log-prefix", action="store_true", help="lines as they were written")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -26,6 +26,9 @@ def run(args: argparse.Namespace) -> int:
         document = json.loads(stack.model_dump_json())
         found = client.post(f"/v1/stacks/{stack.name}/plan", {"model": document})
     else:
+        sys.stderr.write(
+            "note: no daemon runs; this is the plan for a machine with nothing on it\n"
+        )
         found = _alone(stack, settings)
     if args.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     name = stack_name(args)
     client = connect(Settings.from_environ())
     try:
-        replicas = client.get(f"/v1/stacks/{name}")["replicas"]
+        replicas = client.get(f"/v1/stacks/{name}", {"service": args.services})["replicas"]
     except PyorchError as error:
         if error.code != "not_found":
             raise

@@ -26,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", "--detach", action="store_true", help="leave it running and return")
     parser.add_argument("--wait", action="store_true", help="return when everything is healthy")
     parser.add_argument("--wait-timeout", type=float, metavar="S", help="give up after S seconds")
-    parser.add_argument("--scale", action="append", default=[], metavar="SERVICE=N")
+    parser.add_argument(
+        "--scale", action="append", default=[], metavar="SERVICE=N", help="so many replicas"
+    )
     parser.add_argument("--force-recreate", action="store_true", help="new containers in any case")
     parser.add_argument("--pull", choices=["always", "missing"], help="overrides the file")
-    parser.add_argument("--no-color", action="store_true")
-    parser.add_argument("--no-log-prefix", action="store_true")
+    parser.add_argument("--no-color", action="store_true", help="no colours in logs")
+    parser.add_argument("--no-log-prefix", action="store_true", help="lines as they were written")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,17 @@ class Client:
         path: str,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        *,
+        deadline: float | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield the objects of a stream as they come, to its end.
 
-        Raises DaemonUnreachableError when the daemon goes away in the middle of it.
+        Raises DaemonUnreachableError when the daemon goes away in the middle of it, and
+        TimeoutError when the monotonic clock comes to ``deadline`` and nothing has come.
         """
         answer = self._open(method, path, query=query, body=body)
         try:
-            while line := answer.readline():
+            while line := answer.readline(within=_left(deadline)):
                 entry = json.loads(line)
                 if entry == END:
                     return
@@ -157,6 +161,11 @@ class Client:
             raise DaemonUnreachableError(
                 f"no daemon answers on `{self._path}`", hint="`pyorch daemon status` tells more"
             ) from None
+
+
+def _left(deadline: float | None) -> float | None:
+    # Nothing at all would mean not to wait even for what is there.
+    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
 
 
 def _refusal(data: bytes) -> PyorchError:

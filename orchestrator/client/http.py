@@ -52,8 +52,12 @@ class Answer:
             raise BadAnswerError(f"{len(data)} bytes of {length} came")
         return data
 
-    def readline(self) -> bytes:
-        """Return the next line of the body; nothing at its end."""
+    def readline(self, *, within: float | None = None) -> bytes:
+        """Return the next line of the body; nothing at its end.
+
+        Raises TimeoutError when nothing comes for ``within`` seconds; only closing is left then.
+        """
+        self._channel.settimeout(within)
         return self._file.readline()
 
     def close(self) -> None:

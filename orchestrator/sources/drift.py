@@ -34,3 +34,6 @@ async def mend(networks: NetworkDriver, *, everything: bool) -> None:
             log.warning("network.mended", subject=subject)
     except DriverError as error:
         log.error("mend.failed", error=str(error), hint=error.hint)
+    except Exception:
+        # A full disk, or a bug: whatever it is, it must not end the daemon.
+        log.exception("mend.crashed")

@@ -102,6 +102,10 @@ class Prober:
                 # It ended under the probe; its exit wakes the stack by another way.
                 log.debug("probe.failed", container=name, error=str(error))
                 passed = False
+            except Exception:
+                # A full disk, or a bug: it must not take the other probes down.
+                log.exception("probe.crashed", container=name)
+                passed = False
             before = watched.state.health
             watched.state = judge_probe(
                 check, watched.state, passed=passed, since=watched.since, now=self.now()

@@ -25,6 +25,9 @@ async def run_sweeps(drivers: Drivers, store: Store, queue: WorkQueue) -> None:
                 log.warning("leftover.removed", subject=subject)
         except DriverError as error:
             log.error("sweep.failed", error=str(error), hint=error.hint)
+        except Exception:
+            # A full disk, or a bug: whatever it is, the next sweep may do better.
+            log.exception("sweep.crashed")
         await mend(drivers.networks, everything=True)
         for known in store.stacks():
             queue.add(known.name)

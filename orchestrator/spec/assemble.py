@@ -32,6 +32,7 @@ class Assembler:
         self.notes = notes
         self.place = place
         self.home = request.environ.get("HOME")
+        self.traced = request.trace
         self._parsed: dict[str, list[Document]] = {}
         self.filler = Filler(
             place.variables, troubles, missing=notes.missing, odd_truth=self._odd_truth

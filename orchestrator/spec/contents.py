@@ -2,27 +2,46 @@
 
 from collections.abc import Callable, Container, Mapping
 from pathlib import Path as FilePath
+from typing import Any
 
 from orchestrator.spec.dotenv import DotenvError, parse_dotenv, parse_raw
 from orchestrator.spec.interpolate import InterpolationError
 from orchestrator.spec.models.base import labels_of, pairs_of
 from orchestrator.spec.place import Notes
-from orchestrator.spec.problems import Mark, SpecError, refuse
+from orchestrator.spec.problems import Mark, Source, SpecError, refuse
 from orchestrator.spec.reading import read_bytes, read_file
-from orchestrator.spec.tree import Map, Origin, Path, Troubles
+from orchestrator.spec.tree import Map, Origin, Path, Seq, Troubles, overlaid
 
 
 def read_variables(
-    path: FilePath, lookup: Mapping[str, str], warn: Callable[[str], None], *, raw: bool = False
-) -> dict[str, str]:
-    """Return the variables of a file. Raises SpecError with file and line."""
+    path: FilePath,
+    lookup: Mapping[str, str],
+    warn: Callable[[str], None],
+    *,
+    step: str | None = None,
+    raw: bool = False,
+) -> Map:
+    """Return the variables of a file; with ``step``, why it is read, they know their places.
+
+    Raises SpecError with file and line.
+    """
 
     def missing(name: str) -> None:
         warn(f"{path}: the variable `{name}` is not set, a blank string is used")
 
+    def placed(name: str, at: int) -> None:
+        if step:
+            found.marks[name] = Origin(source, at, way=(step,))
+
+    found = Map()
     text = read_file(path)
+    source = Source(str(path), text if raw else text.replace("\r\n", "\n"))
     try:
-        return parse_raw(text, lookup) if raw else parse_dotenv(text, lookup, missing=missing)
+        if raw:
+            found.update(parse_raw(text, lookup, placed=placed))
+        else:
+            found.update(parse_dotenv(text, lookup, missing=missing, placed=placed))
+        return found
     except DotenvError as error:
         raise refuse(str(error), Mark(file=str(path), line=error.line, column=1)) from None
     except InterpolationError as error:
@@ -39,12 +58,15 @@ class Contents:
         directory: FilePath,
         troubles: Troubles,
         notes: Notes,
+        *,
+        trace: bool = False,
     ) -> None:
         self._tree = tree
         self._variables = variables
         self._directory = directory
         self._troubles = troubles
         self._notes = notes
+        self._trace = trace
 
     def resolve_services(self, names: Container[str]) -> None:
         """Put variables and labels of files among the services' own, in place."""
@@ -59,25 +81,27 @@ class Contents:
         return [(name, entry) for name, entry in found if isinstance(entry, Map)]
 
     def _environment(self, service: Map, path: Path) -> None:
-        own: dict[str, str | None] = pairs_of(service.get("environment")) or {}
-        for key, value in own.items():
+        own = _marked(service.get("environment"), pairs_of)
+        for key, value, mark in own.entries():
             if value is None and key in self._variables:
-                own[key] = self._variables[key]
+                now = mark.filled(key, self._variables) if mark else None
+                own.put(key, self._variables[key], now)
         files = service.pop("env_file", None) or ()
         if not files and not own:
             return
         given = {key: value for key, value in own.items() if value is not None}
-        found: dict[str, str] = {}
+        found = Map()
         for number, entry in enumerate(files):
             lookup = {**found, **given, **self._variables}
             where = (*path, "env_file", str(number))
             mark = entry.marks.get("path") or service.marks.get("env_file")
-            found |= self._variables_of(entry, lookup, where, mark)
-        service.put("environment", {**found, **given, **own}, service.marks.get("environment"))
+            found = overlaid(found, self._variables_of(entry, lookup, where, mark), "env_file")
+        merged = overlaid(found, own, "environment over env_file")
+        service.put("environment", merged, service.marks.get("environment"))
 
     def _variables_of(
         self, entry: Map, lookup: Mapping[str, str], path: Path, mark: Origin | None
-    ) -> dict[str, str]:
+    ) -> Map:
         file = self._directory / str(entry.get("path", ""))
         self._notes.read.append(file)
         if not file.exists():
@@ -85,21 +109,23 @@ class Contents:
                 hint = "make it, or write `required: false`"
                 cause = f"env file `{file}` does not exist"
                 self._troubles.add(self._tree, path, cause, hint=hint, mark=mark)
-            return {}
+            return Map()
         form = entry.get("format")
         if form not in (None, "", "raw"):
             cause = f"`{form}` is no format of env files; there is only `raw`"
             self._troubles.add(self._tree, path, cause, mark=mark)
-            return {}
+            return Map()
         try:
-            return read_variables(file, lookup, self._notes.warnings.append, raw=form == "raw")
+            warn = self._notes.warnings.append
+            step = "env_file" if self._trace else None
+            return read_variables(file, lookup, warn, step=step, raw=form == "raw")
         except SpecError as error:
             self._troubles.problems += error.problems
-            return {}
+            return Map()
 
     def _labels(self, service: Map, path: Path) -> None:
         files = service.get("label_file") or ()
-        found: dict[str, str] = {}
+        found = Map()
         for number, entry in enumerate(files):
             file = self._directory / str(entry)
             self._notes.read.append(file)
@@ -110,12 +136,16 @@ class Contents:
                 self._troubles.add(self._tree, where, cause, mark=mark)
                 continue
             try:
-                found |= read_variables(file, {**found}, self._notes.warnings.append)
+                warn = self._notes.warnings.append
+                step = "label_file" if self._trace else None
+                read = read_variables(file, {**found}, warn, step=step)
+                found = overlaid(found, read, "label_file")
             except SpecError as error:
                 self._troubles.problems += error.problems
         if found:
-            own = labels_of(service.get("labels")) or {}
-            service.put("labels", {**found, **own}, service.marks.get("labels"))
+            own = _marked(service.get("labels"), labels_of)
+            merged = overlaid(found, own, "labels over label_file")
+            service.put("labels", merged, service.marks.get("labels"))
 
     def carry(self, names: Container[str]) -> None:
         """Put what configs and secrets of the services hold into them, in place."""
@@ -151,3 +181,15 @@ class Contents:
             cause = f"`{file}`: {error.problems[0].cause}"
             self._troubles.add(self._tree, (*path, "file"), cause, hint=error.hint)
         return None
+
+
+def _marked(given: Any, pairs: Callable[[Any], Any]) -> Map:
+    """Return what ``pairs`` reads in a list of ``K=V`` or a mapping, each with its place."""
+    found = Map(pairs(given) or {})
+    if isinstance(given, Map):
+        found.marks = dict(given.marks)
+    elif isinstance(given, Seq):
+        for entry, mark in given.entries():
+            if mark is not None:
+                found.marks[str(entry).partition("=")[0]] = mark
+    return found

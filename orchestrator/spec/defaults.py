@@ -36,12 +36,11 @@ def resolve_passed(tree: Map, variables: Mapping[str, str]) -> None:
     for service in _maps(tree.get("services")).values():
         environment = service.get("environment")
         if isinstance(environment, Seq):
-            environment[:] = [
-                f"{entry}={variables[entry]}"
-                if isinstance(entry, str) and entry in variables
-                else entry
-                for entry in environment
-            ]
+            for number, (entry, mark) in enumerate(list(environment.entries())):
+                if isinstance(entry, str) and entry in variables:
+                    environment[number] = f"{entry}={variables[entry]}"
+                    if mark is not None:
+                        environment.marks[number] = mark.filled(entry, variables)
 
 
 def validate(tree: Map, troubles: Troubles) -> None:

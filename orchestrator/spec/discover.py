@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.spec.contents import read_variables
 from orchestrator.spec.problems import Mark, refuse
+from orchestrator.spec.tree import Map, overlaid
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = (
@@ -18,6 +19,7 @@ OVERRIDES = (
 )
 OWN_FILES = ("stack.yml", "stack.yaml")
 STDIN = "-"
+BESIDE = ".env"
 _TRUE = ("1", "t", "true")
 
 
@@ -41,6 +43,8 @@ class LoadRequest:
     resolve_env: bool = True
     to_run: bool = True
     """Carry what configs and secrets hold, and refuse what cannot be run."""
+    trace: bool = False
+    """Have values remember every step that brought them where they are."""
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Found:
 
     files: list[str]
     directory: Path
-    variables: dict[str, str]
+    variables: Map
     profiles: tuple[str, ...]
     name: str | None = None
     """The stack's name where it was given outside its files."""
@@ -64,7 +68,7 @@ class Discovery:
         self._request = request
         self._read = read
         self._warn = warn
-        self._variables = dict(request.environ)
+        self._variables = Map(request.environ)
 
     def find(self) -> Found:
         """Return what was found. Raises SpecError."""
@@ -99,10 +103,13 @@ class Discovery:
 
     def _add_variables(self, directory: Path) -> None:
         """Add the variables of env files that are not set already."""
-        found: dict[str, str] = {}
+        found = Map()
+        step = "--env-file" if self._request.env_files else "COMPOSE_ENV_FILES"
         for path in self._env_files(directory):
-            found |= read_variables(path, {**found, **self._variables}, self._warn)
-        self._variables = {**found, **self._variables}
+            step = f"{BESIDE} file" if path == directory / BESIDE else step
+            lookup = {**found, **self._variables}
+            found = overlaid(found, read_variables(path, lookup, self._warn, step=step), step)
+        self._variables = overlaid(found, self._variables)
 
     def _env_files(self, directory: Path) -> list[Path]:
         request = self._request
@@ -119,12 +126,12 @@ class Discovery:
             return paths
         if request.environ.get("COMPOSE_DISABLE_ENV_FILE", "").lower() in _TRUE:
             return []
-        beside = directory / ".env"
+        beside = directory / BESIDE
         self._read(beside)
         return [beside] if beside.exists() and not beside.is_dir() else []
 
     def _from_variable(self) -> list[str]:
-        given = self._variables.get("COMPOSE_FILE")
+        given: str | None = self._variables.get("COMPOSE_FILE")
         if not given:
             return []
         separator = self._variables.get("COMPOSE_PATH_SEPARATOR") or ":"

@@ -41,11 +41,13 @@ def parse_dotenv(
     lookup: Mapping[str, str],
     *,
     missing: Callable[[str], None] = lambda name: None,
+    placed: Callable[[str, int], None] = lambda name, at: None,
 ) -> dict[str, str]:
     """Return the variables of ``text``; ``lookup`` is asked before those already read.
 
     A name alone takes its value from ``lookup`` and is left out where there is none.
-    ``missing`` is told what a value mentions and nobody knows. Raises DotenvError.
+    ``missing`` is told what a value mentions and nobody knows, ``placed`` where in the text
+    (its line ends being ``\\n``) a variable is set. Raises DotenvError.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     found: dict[str, str] = {}
@@ -57,6 +59,7 @@ def parse_dotenv(
         if alone:
             if name in lookup:
                 found[name] = lookup[name]
+                placed(name, begun)
         else:
             value, expands, at = _value(text, at, name)
             try:
@@ -66,17 +69,26 @@ def parse_dotenv(
             if "\0" in value:
                 raise DotenvError(_line(text, begun), f"{name}: the value holds a NUL character")
             found[name] = value
+            placed(name, begun)
         at = _skip(text, at)
     return found
 
 
-def parse_raw(text: str, lookup: Mapping[str, str]) -> dict[str, str]:
+def parse_raw(
+    text: str,
+    lookup: Mapping[str, str],
+    *,
+    placed: Callable[[str, int], None] = lambda name, at: None,
+) -> dict[str, str]:
     """Return variables as ``docker run --env-file`` reads them: nothing is special.
 
-    Raises DotenvError for a line without a name.
+    ``placed`` is told where in the text a variable is set. Raises DotenvError for a line
+    without a name.
     """
     found = {}
+    following = 0
     for number, ended in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        at, following = following, following + len(ended) + 1
         line = ended.removesuffix("\r").lstrip()
         if not line or line.startswith("#"):
             continue
@@ -91,6 +103,8 @@ def parse_raw(text: str, lookup: Mapping[str, str]) -> dict[str, str]:
             found[name] = value
         elif name in lookup:
             found[name] = lookup[name]
+        if name in found:
+            placed(name, at)
     return found
 
 

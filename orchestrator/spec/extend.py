@@ -9,7 +9,7 @@ from orchestrator.spec.paths import Resolver, is_remote
 from orchestrator.spec.place import Assembly
 from orchestrator.spec.problems import suggest
 from orchestrator.spec.reset import clear
-from orchestrator.spec.tree import Map, Path, copy
+from orchestrator.spec.tree import Map, Path, bring, copy
 
 LONGEST_CHAIN = 100
 
@@ -75,9 +75,12 @@ class Extender:
             return None
         base = self._extend(wanted, base_services, origin, below_resets, (*chain, link))
         del service["extends"]
+        said = service.marks.pop("extends", None)
         if not isinstance(base, Map):
             return service
         below = Map({"services": Map({name: copy(base)})})
+        if self._assembler.traced:
+            bring(below, f"extends `{wanted}` ({said.mark})" if said else f"extends `{wanted}`")
         for paths in resets:
             clear(below, paths)
         merged = Merger(self._assembler.troubles, "extends").merge(

@@ -154,7 +154,7 @@ class Filler:
                 self._troubles.add(None, path, str(error), mark=mark)
                 return value, mark
             if mark is not None:
-                mark = mark.filled(value)
+                mark = mark.filled(value, self._variables)
         cast = casts.get("") if isinstance(casts, dict) else casts
         if cast is not None:
             try:

@@ -11,7 +11,7 @@ from orchestrator.spec.paths import is_remote
 from orchestrator.spec.place import Assembly, Place
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reset import clear
-from orchestrator.spec.tree import Map, Origin, Path, Seq
+from orchestrator.spec.tree import Map, Origin, Path, Seq, bring, overlaid
 
 SHARED = ("services", "volumes", "networks", "secrets", "configs", "models")
 DEEPEST = 50
@@ -72,6 +72,8 @@ class Includer:
             raise refuse(cause, where, "include", "a file included twice is read twice")
         inner = self._place(entry, paths[0], where)
         included = self._assembler.at(inner).assemble([str(path) for path in paths], self._chain)
+        if self._assembler.traced:
+            bring(included, f"include ({where})")
         self._import(included, tree)
 
     def _place(self, entry: Map, main: FilePath, mark: Mark) -> Place:
@@ -83,12 +85,14 @@ class Includer:
         base = str(directory)
         if not (given and os.path.isabs(given)):
             base = os.path.relpath(directory, place.directory)
-        found: dict[str, str] = {}
+        found = Map()
         for path in self._env_files(entry, directory, mark):
             notes = self._assembler.notes
             notes.read.append(path)
-            found |= read_variables(path, {**found, **place.variables}, notes.warnings.append)
-        return Place(directory, base, {**found, **place.variables})
+            lookup, warn = {**found, **place.variables}, notes.warnings.append
+            step = "env file of an include"
+            found = overlaid(found, read_variables(path, lookup, warn, step=step), step)
+        return Place(directory, base, overlaid(found, place.variables))
 
     def _env_files(self, entry: Map, directory: FilePath, mark: Mark) -> list[FilePath]:
         named = _listed(entry.get("env_file"))

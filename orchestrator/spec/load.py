@@ -30,12 +30,14 @@ from orchestrator.spec.place import Notes, Place
 from orchestrator.spec.problems import Mark, refuse, suggest
 from orchestrator.spec.runnable import refusals
 from orchestrator.spec.select import by_profiles, restrict, with_dependencies
-from orchestrator.spec.support import lost_words, unsupported
+from orchestrator.spec.support import REFUSED, lost_words, unsupported
 from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+REFRESH = "pull_refresh_after"
+"""A key the grammar of the specification has and its loaders refuse."""
 MOST_ATTEMPTS = 8
 """How often a document is looked at again with what is wrong taken out."""
 
@@ -52,6 +54,9 @@ class Loaded:
     variables: Mapping[str, str] = field(default_factory=dict)
     disabled: Mapping[str, Any] = field(default_factory=dict)
     """Services no profile activates, as they stand in the document."""
+    tree: Map = field(default_factory=Map)
+    """The document the stack was settled from, whose values know where they come from."""
+    found: Found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +77,10 @@ def load_stack(request: LoadRequest) -> Loaded:
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
     tree["services"] = selection.enabled
     names = with_dependencies(selection.enabled, request.services)
-    contents = Contents(tree, document.found.variables, document.found.directory, troubles, notes)
+    found = document.found
+    contents = Contents(
+        tree, found.variables, found.directory, troubles, notes, trace=request.trace
+    )
     if request.resolve_env:
         # What is only shown is read for every service, as the reference does.
         contents.resolve_services(names if request.to_run else tuple(selection.enabled))
@@ -98,6 +106,8 @@ def load_stack(request: LoadRequest) -> Loaded:
         files_read=tuple(dict.fromkeys(notes.read)),
         variables={**document.found.variables, "COMPOSE_PROJECT_NAME": document.name},
         disabled=selection.disabled,
+        tree=tree,
+        found=document.found,
     )
 
 
@@ -205,6 +215,8 @@ def _note(found: "ErrorDetails", tree: Map, troubles: Troubles) -> None:
         if found["type"] == "extra_forbidden":
             known = ServiceExtension if path[0] == "services" else StackExtension
             cause, hint = "unknown key", suggest(path[-1], known.model_fields)
+        elif path[-1:] == (REFRESH,):
+            cause = REFUSED[f"services.*.{REFRESH}"]
         troubles.add(tree, path, cause[:1].lower() + cause[1:], hint=hint)
     take_out(tree, place)
 

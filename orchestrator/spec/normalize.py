@@ -44,7 +44,9 @@ def _resolved(given: Any, variables: Mapping[str, str], *, keep: bool) -> Any:
     if isinstance(given, Map):
         for key in list(given):
             if given[key] is None and key in variables:
-                given[key] = variables[key]
+                mark = given.marks.get(key)
+                now = mark.filled(key, variables) if mark else None
+                given.put(key, variables[key], now)
             elif given[key] is None and not keep:
                 del given[key]
         return given
@@ -54,7 +56,8 @@ def _resolved(given: Any, variables: Mapping[str, str], *, keep: bool) -> Any:
     for entry, mark in given.entries():
         if isinstance(entry, str) and "=" not in entry:
             if entry in variables:
-                found.add(f"{entry}={variables[entry]}", mark)
+                now = mark.filled(entry, variables) if mark else None
+                found.add(f"{entry}={variables[entry]}", now)
             elif keep:
                 found.add(entry, mark)
         else:
@@ -69,7 +72,9 @@ def _depend(service: Map) -> None:
     for name, restart, key in _shared(service):
         if name not in dependencies:
             dependency = {"condition": "service_started", "restart": restart, "required": True}
-            dependencies.put(name, Map(dependency), service.marks.get(key))
+            mark = service.marks.get(key)
+            implied = mark.brought(f"implied by `{key}`") if mark else None
+            dependencies.put(name, Map(dependency, implied), implied)
     if dependencies:
         service["depends_on"] = dependencies
 

@@ -48,6 +48,8 @@ class Assembly(Protocol):
     notes: Notes
     place: Place
     home: str | None
+    traced: bool
+    """Whether values remember every step that brought them where they are."""
 
     def at(self, place: Place) -> "Assembly":
         """Return one that works elsewhere, and reports to the same ears."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
-from orchestrator.spec.models import Mount, Network, Port, Service, StackFile
+from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.support import REFUSED
 from orchestrator.spec.tree import Path
@@ -20,6 +20,8 @@ USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 SIGNAL = re.compile(r"(SIG)?(RT(MIN|MAX)([+-][0-9]{1,2})?|[A-Z][A-Z0-9]{1,7})|[0-9]{1,2}")
 LONGEST_STACK = 63
 LONGEST_NAME = 128
+RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
+NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
 STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
 """Beginnings of annotations by which a container would command its own runtime."""
 CONDITIONS = ("", "none", "on-failure", "any")
@@ -44,10 +46,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
     """Yield everything about a stack that cannot be carried out."""
     if len(stack.name) > LONGEST_STACK:
         yield ("name",), f"a stack's name has at most {LONGEST_STACK} characters", "use -p"
-    for kind in ("services", "networks", "volumes"):
-        for name in getattr(stack, kind):
-            if len(name) > LONGEST_NAME:
-                yield (kind, name), f"a name has at most {LONGEST_NAME} characters", None
+    yield from _names(stack)
     if not stack.services:
         yield ("services",), "there is no service to run", "is a profile missing?"
     for name, service in stack.services.items():
@@ -75,6 +74,24 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         for name, resource in section.items():
             if resource.external or resource.payload is None:
                 yield (kind, name), REFUSED[f"{kind}.*.external"], "use `file`"
+            elif isinstance(resource, Secret):
+                for key in ("driver", "driver_opts"):
+                    if getattr(resource, key):
+                        yield (kind, name, key), REFUSED[f"secrets.*.{key}"], "leave it out"
+
+
+def _names(stack: StackFile) -> Iterator[Refusal]:
+    # They become parts of paths, of cgroups and of host names.
+    for name in stack.services:
+        if not RUNNABLE_NAME.fullmatch(name):
+            yield ("services", name), f"`{name}` cannot be run under this name", NAME_HINT
+    for kind in ("networks", "volumes"):
+        for key, resource in getattr(stack, kind).items():
+            if not RUNNABLE_NAME.fullmatch(resource.name or key):
+                cause = (
+                    f"`{(resource.name or key)[:LONGEST_NAME]}` is no name for one of the {kind}"
+                )
+                yield (kind, key, "name"), cause, NAME_HINT
 
 
 def _words(service: Service, path: Path) -> Iterator[Refusal]:

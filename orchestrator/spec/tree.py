@@ -16,11 +16,13 @@ Path = tuple[str, ...]
 class Origin:
     """Where a value comes from, found in its file only when somebody asks.
 
-    ``text`` is what the file says where variables were put in, ``step`` what laid the value
-    over another one, and ``over`` that other one with its own origin.
+    ``text`` is what the file says where variables were put in (a name alone stands for its
+    variable), ``variables`` those that were asked. ``step`` is what laid the value over another
+    one, ``over`` that other one with its own origin. ``way`` is how the value came from its
+    place in the file to where it is now.
     """
 
-    __slots__ = ("index", "over", "source", "step", "text")
+    __slots__ = ("index", "over", "source", "step", "text", "variables", "way")
 
     def __init__(
         self,
@@ -29,26 +31,37 @@ class Origin:
         text: str | None = None,
         step: str | None = None,
         over: "tuple[Origin, Any] | None" = None,
+        variables: Mapping[str, str] | None = None,
+        way: tuple[str, ...] = (),
     ) -> None:
         self.source = source
         self.index = index
         self.text = text
         self.step = step
         self.over = over
+        self.variables = variables
+        self.way = way
 
     @property
     def mark(self) -> Mark:
         """Return the place in the file."""
         return self.source.mark(self.index)
 
-    def filled(self, text: str) -> "Origin":
+    def filled(self, text: str, variables: Mapping[str, str]) -> "Origin":
         """Return the origin of a value that ``text`` came to once its variables were put in."""
-        return Origin(self.source, self.index, text, self.step, self.over)
+        return Origin(self.source, self.index, text, self.step, self.over, variables, self.way)
 
     def laid_over(self, below: "Origin | None", value: Any, step: str) -> "Origin":
         """Return the origin of a value that hides ``value``, because of ``step``."""
         over = (below, value) if below else None
-        return Origin(self.source, self.index, self.text, step, over)
+        return Origin(self.source, self.index, self.text, step, over, self.variables, self.way)
+
+    def brought(self, step: str) -> "Origin":
+        """Return the origin of a value that ``step`` brought to another place."""
+        return Origin(
+            self.source, self.index, self.text, self.step, self.over, self.variables,
+            (*self.way, step),
+        )  # fmt: skip
 
 
 class Map(dict[str, Any]):
@@ -108,6 +121,31 @@ def copy(value: Any) -> Any:
         seq.marks = list(value.marks)
         return seq
     return value
+
+
+def overlaid(below: Mapping[str, Any], above: Mapping[str, Any], step: str | None = None) -> Map:
+    """Return both mappings as one; ``above`` wins, and remembers what it hides with ``step``."""
+    found = Map({**below, **above})
+    found.marks = dict(above.marks) if isinstance(above, Map) else {}
+    for key, stood in below.marks.items() if isinstance(below, Map) else ():
+        if key not in above:
+            found.marks[key] = stood
+        elif step and key in found.marks:
+            found.marks[key] = found.marks[key].laid_over(stood, below[key], step)
+    return found
+
+
+def bring(tree: Any, step: str) -> None:
+    """Note, in place, that ``step`` brought a whole tree to where it is."""
+    if isinstance(tree, Map):
+        for key, mark in tree.marks.items():
+            tree.marks[key] = mark.brought(step)
+        for value in tree.values():
+            bring(value, step)
+    elif isinstance(tree, Seq):
+        tree.marks[:] = [mark.brought(step) if mark else None for mark in tree.marks]
+        for value in tree:
+            bring(value, step)
 
 
 def take_out(tree: Any, path: Path) -> None:

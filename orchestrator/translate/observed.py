@@ -55,13 +55,15 @@ def build_observed(
     ports: tuple[PortLease, ...],
     size: host.HostFacts | None,
     reserved: Reservation,
+    volumes_of_others: Mapping[str, tuple[StackName, ...]],
 ) -> ObservedStack:
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
     probe has said something else. ``size`` is how large the machine is, as far as that is
-    known, and ``reserved`` what other stacks hold of it.
+    known, and ``reserved`` what other stacks hold of it. ``volumes_of_others`` says which
+    volumes the files of other stacks name.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -119,7 +121,9 @@ def build_observed(
         ),
         volumes=tuple(
             ObservedVolume(
-                name=VolumeName(found.id), stack=StackName(found.labels.get(labels.STACK, ""))
+                name=VolumeName(found.id),
+                stack=StackName(found.labels.get(labels.STACK, "")),
+                others=volumes_of_others.get(found.id, ()),
             )
             for found in view.volumes
         ),

@@ -124,10 +124,17 @@ class Links:
         return frozenset(found)
 
     async def add_bridge(
-        self, name: str, alias: str, gateway: IPv4Address, subnet: IPv4Network, *, mtu: int
+        self,
+        name: str,
+        alias: str,
+        gateway: IPv4Address,
+        subnet: IPv4Network,
+        mac: str,
+        *,
+        mtu: int,
     ) -> None:
         """Make a bridge with an address, or mend the one of that name; it is up afterwards."""
-        await in_thread(_add_bridge, name, alias, gateway, subnet.prefixlen, mtu)
+        await in_thread(_add_bridge, name, alias, gateway, subnet.prefixlen, mac, mtu)
 
     async def add_holder(self, name: str, alias: str) -> None:
         """Make a link that leads nowhere and only holds addresses.
@@ -179,10 +186,14 @@ class Links:
             return found
 
 
-def _add_bridge(name: str, alias: str, gateway: IPv4Address, prefix: int, mtu: int) -> None:
+def _add_bridge(
+    name: str, alias: str, gateway: IPv4Address, prefix: int, mac: str, mtu: int
+) -> None:
     with _refusal("make bridge", name), _one_at_a_time, Route() as route:
+        # An address of its own: a port's would go with the port, and what members have noted
+        # as their gateway's would lead nowhere until they ask again.
         route.ask(
-            netlink.add_bridge(name, mtu=mtu),
+            netlink.add_bridge(name, mac=mac, mtu=mtu),
             netlink.set_link(name, alias=alias),
             may_be=ALREADY_THERE,
         )

@@ -62,11 +62,12 @@ def open_notices() -> socket.socket:
     return found
 
 
-def add_bridge(name: str, *, mtu: int | None = None) -> bytes:
-    """Make a bridge."""
+def add_bridge(name: str, *, mac: str | None = None, mtu: int | None = None) -> bytes:
+    """Make a bridge. Without ``mac`` its address is that of one port or another, as they come."""
     size = _number(_MTU, mtu) if mtu is not None else b""
+    own = _attribute(_ADDRESS, _mac(mac)) if mac is not None else b""
     info = _attribute(_LINKINFO, _text(_INFO_KIND, "bridge"))
-    return _link(_NEWLINK, _text(_IFNAME, name), size, info, flags=_CREATE_NEW)
+    return _link(_NEWLINK, _text(_IFNAME, name), size, own, info, flags=_CREATE_NEW)
 
 
 def add_veth(name: str, peer: str, namespace: int, mac: str, *, mtu: int) -> bytes:
@@ -74,7 +75,7 @@ def add_veth(name: str, peer: str, namespace: int, mac: str, *, mtu: int) -> byt
     size = _number(_MTU, mtu)
     other = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
     other += _text(_IFNAME, peer) + size + _number(_NET_NS_FD, namespace)
-    other += _attribute(_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    other += _attribute(_ADDRESS, _mac(mac))
     data = _attribute(_INFO_DATA, _attribute(_VETH_PEER, other))
     info = _attribute(_LINKINFO, _text(_INFO_KIND, "veth") + data)
     return _link(_NEWLINK, _text(_IFNAME, name), size, info, flags=_CREATE_NEW)
@@ -142,3 +143,7 @@ def _text(kind: int, text: str) -> bytes:
 
 def _number(kind: int, number: int) -> bytes:
     return _attribute(kind, struct.pack("=I", number))
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))

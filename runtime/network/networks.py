@@ -175,7 +175,9 @@ class Networks(NetworkDriver):
         name = self._bridge(config.id)
         self._names.add(name)
         alias = f"{self._instance.alias}{config.id}"
-        await self._net.add_bridge(name, alias, config.gateway, config.subnet, mtu=config.mtu)
+        await self._net.add_bridge(
+            name, alias, config.gateway, config.subnet, _mac(config.gateway), mtu=config.mtu
+        )
 
     async def _close_host(self) -> None:
         async with self._locks["publish"]:

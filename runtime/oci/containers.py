@@ -401,28 +401,33 @@ class Containers(ContainerDriver):
         cgroups.remove_if_empty(self._instance.cgroup)
 
     def _sweep(self) -> Sequence[str]:
-        found: list[str] = []
+        # Listed before it is asked who they belong to: what is made meanwhile is not listed.
+        folders = list(self._root.iterdir())
+        running = [*self._run.iterdir(), *(self._instance.run / "oci").iterdir()]
+        stacks = [
+            f"{self._instance.cgroup}/{one}" for one in cgroups.children(self._instance.cgroup)
+        ]
+        groups = [f"{stack}/{name}" for stack in stacks for name in cgroups.children(stack)]
         busy = {name for name, lock in list(self._locks.items()) if lock.locked()}
         known = set(self._records) | busy
-        for folder in list(self._root.iterdir()):
+        wanted = {self._cgroup(name) for name in known}
+        wanted |= {self._guess_cgroup(name) for name in busy}
+        found: list[str] = []
+        for folder in folders:
             if folder.name not in known and not (folder / "record.json").exists():
                 unmount_root(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 found.append(f"half-made container {folder.name}")
-        for folder in (*self._run.iterdir(), *(self._instance.run / "oci").iterdir()):
+        for folder in running:
             if folder.name not in known:
                 unmount_below(folder)
                 shutil.rmtree(folder, ignore_errors=True)
-        wanted = {self._cgroup(name) for name in self._records}
-        wanted |= {self._guess_cgroup(ContainerId(name)) for name in busy}
-        for stack in cgroups.children(self._instance.cgroup):
-            above = f"{self._instance.cgroup}/{stack}"
-            for name in cgroups.children(above):
-                if f"{above}/{name}" not in wanted:
-                    cgroups.remove(f"{above}/{name}")
-                    found.append(f"cgroup {above}/{name}")
+        for group in groups:
+            if group not in wanted:
+                cgroups.remove(group)
+                found.append(f"cgroup {group}")
+        for above in (*stacks, self._instance.cgroup):
             cgroups.remove_if_empty(above)
-        cgroups.remove_if_empty(self._instance.cgroup)
         return found
 
     # ── knowing ──────────────────────────────────────────────────────────────────────────

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing_extensions import override
 
 from runtime.drivers import ExecSession
-from runtime.process import spawn
+from runtime.process import spawn, wait_for
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+LINGER = 1.0
+"""Seconds of silence after its end in which more may still be heard of a command."""
 
 
 class RuntimeExec(ExecSession):
@@ -32,6 +34,8 @@ class RuntimeExec(ExecSession):
         self._master = master
         self._chunks: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(64)
         self._heard_all = False
+        self._handing_over = 0
+        """How many pumps hold output that nobody has had the time to read."""
         self._stderr = b""
         self._readers = [
             asyncio.ensure_future(self._pump(1, process.stdout)),
@@ -71,8 +75,7 @@ class RuntimeExec(ExecSession):
     @override
     async def write(self, data: bytes) -> None:
         if self._master is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._master, data or b"\x04")
+            await _write_terminal(self._master, data or b"\x04")
             return
         stdin = self._process.stdin
         if stdin is None or stdin.is_closing():
@@ -102,7 +105,7 @@ class RuntimeExec(ExecSession):
 
     @override
     async def wait(self) -> int:
-        await asyncio.shield(self._end)
+        await asyncio.wait([self._end])
         code = self._process.returncode or 0
         if code < 0:
             return 128 - code
@@ -128,13 +131,19 @@ class RuntimeExec(ExecSession):
             _kill(inner)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
-                    await self._process.wait()
+                    await wait_for(self._process)
         if self._process.returncode is None:
             _kill(self._process.pid)
         for reader in self._readers:
             reader.cancel()
-        await self._process.wait()
+        await wait_for(self._process)
         self._end.cancel()
+        # A grandchild may hold the other ends; and there is no public way to these ones.
+        self._process._transport.close()  # type: ignore[attr-defined]
+        # Whoever still reads is told the end; what was not read yet is not wanted any more.
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
+        self._chunks.put_nowait((0, b""))
         if inner is not None:
             await _collect(inner)
         if self._master is not None:
@@ -158,18 +167,29 @@ class RuntimeExec(ExecSession):
             return None
 
     async def _finish(self) -> None:
-        await self._process.wait()
+        await wait_for(self._process)
         # Output may still be in the pipes; what a grandchild holds open is not waited for.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await asyncio.gather(*self._readers, return_exceptions=True)
+        silent: set[asyncio.Future[None]] = set(self._readers)
+        while silent:
+            _, silent = await asyncio.wait(silent, timeout=LINGER)
+            if not self._handing_over:
+                break
+        for reader in silent:
+            reader.cancel()
         await self._chunks.put((0, b""))
 
     async def _pump(self, stream: int, source: asyncio.StreamReader | None) -> None:
         while source is not None and (data := await source.read(65536)):
             if stream == 2:
                 self._stderr = (self._stderr + data)[-4096:]
+            await self._hand_over(stream, data)
+
+    async def _hand_over(self, stream: int, data: bytes) -> None:
+        self._handing_over += 1
+        try:
             await self._chunks.put((stream, data))
+        finally:
+            self._handing_over -= 1
 
     async def _pump_terminal(self, master: int) -> None:
         loop = asyncio.get_running_loop()
@@ -188,7 +208,24 @@ class RuntimeExec(ExecSession):
                 return
             if not data:
                 return
-            await self._chunks.put((1, data))
+            await self._hand_over(1, data)
+
+
+async def _write_terminal(master: int, data: bytes) -> None:
+    """Write it all, as fast as it is read there; nothing more once nobody can."""
+    loop = asyncio.get_running_loop()
+    while data:
+        try:
+            data = data[os.write(master, data) :]
+        except BlockingIOError:
+            ready: asyncio.Future[None] = loop.create_future()
+            loop.add_writer(master, _settle, ready)
+            try:
+                await ready
+            finally:
+                loop.remove_writer(master)
+        except OSError:
+            return
 
 
 def _settle(ready: "asyncio.Future[None]") -> None:

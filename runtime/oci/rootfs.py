@@ -26,36 +26,60 @@ from runtime.syscalls import (
 from runtime.types import ContainerConfig, Mount, MountKind, VolumeId
 from runtime.volumes import Volumes
 
+RUNTIMES_OWN = ("dev", "proc", "sys")
 OPTIONS = 4000
 """Bytes of options a mount may have, a little less than a page."""
 
+O_FOLDER = os.O_PATH | os.O_DIRECTORY
+
 
 def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
-    """Mount the overlay of ``layers`` (lowest first) in ``folder`` and return where."""
+    """Mount the overlay of ``layers`` (lowest first) in ``folder`` and return where.
+
+    Raises InvalidError for a root that leads what is mounted or made in it elsewhere.
+    """
     upper, work, merged = folder / "upper", folder / "work", folder / "merged"
     for directory in (upper, work, merged):
         directory.mkdir(exist_ok=True, mode=0o755)
     if merged.is_mount():
+        _check_root(merged, folder.name)
         return merged
     below = [str(layer).replace(":", "\\:") for layer in reversed(layers)]
     above = f"upperdir={upper},workdir={work}"
     with contextlib.ExitStack() as stack:
         if len(":".join(below)) + len(above) > OPTIONS:
             # All options share one page, and the names of many layers do not fit into it.
-            below = [f"/proc/self/fd/{stack.enter_context(_opened(layer))}" for layer in layers]
+            below = [
+                f"/proc/self/fd/{stack.enter_context(_opened(str(layer), O_FOLDER))}"
+                for layer in layers
+            ]
             below.reverse()
         options = f"lowerdir={':'.join(below)},{above}"
         mount("overlay", merged, "overlay", MS_NODEV, options)
+    _check_root(merged, folder.name)
     return merged
 
 
-@contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def _check_root(root: Path, container: str) -> None:
+    """Refuse links where runtimes make and mount things.
+
+    An image can bring them, and so can a container that ran: a runtime that follows one
+    writes on the host: runc 1.1 makes the links of /dev where it leads.
+    """
+    for name in RUNTIMES_OWN:
+        try:
+            mode = os.lstat(root / name).st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(mode):
+            raise InvalidError(
+                "start container",
+                container,
+                f"`/{name}` in it is no directory, but a way to elsewhere",
+                hint="the image is broken or hostile; a container that did this to itself is"
+                " made anew by `up --force-recreate`",
+                code="rootfs_symlink",
+            )
 
 
 def unmount_root(folder: Path) -> None:
@@ -150,7 +174,8 @@ def fill_volume(root: Path, target: str, content: Path) -> None:
     """Copy what the image has at ``target`` into a volume that is still empty.
 
     The path is looked up inside the root and links in what is copied stay links, so that
-    an image cannot name files of the host (CVE-2022-23648).
+    an image cannot name files of the host (CVE-2022-23648). A running container may have the
+    volume, too, and put links there meanwhile: nothing is reached by its path twice.
     """
     if any(content.iterdir()):
         return
@@ -168,37 +193,56 @@ def fill_volume(root: Path, target: str, content: Path) -> None:
         status = os.fstat(source)
         os.chown(content, status.st_uid, status.st_gid)
         content.chmod(stat.S_IMODE(status.st_mode))
-        _copy_tree(source, content)
+        target_top = os.open(content, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _copy_tree(source, target_top)
+        finally:
+            os.close(target_top)
     finally:
         os.close(source)
 
 
-def _copy_tree(source: int, target: Path) -> None:
+def _copy_tree(source: int, target: int) -> None:
+    """Copy what is in one open directory into another."""
     with os.scandir(source) as entries:
         for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            path = target / entry.name
+            name, status = entry.name, entry.stat(follow_symlinks=False)
             if entry.is_symlink():
-                path.symlink_to(os.readlink(entry.name, dir_fd=source))
+                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+                os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
             elif entry.is_dir(follow_symlinks=False):
-                path.mkdir()
-                below = os.open(
-                    entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=source
-                )
-                try:
-                    _copy_tree(below, path)
-                finally:
-                    os.close(below)
+                os.mkdir(name, 0o700, dir_fd=target)
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+                with _opened(name, flags, source) as below, _opened(name, flags, target) as copy:
+                    _copy_tree(below, copy)
+                    _copy_status(copy, status)
             elif entry.is_file(follow_symlinks=False):
-                handle = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source)
-                with os.fdopen(handle, "rb") as original, path.open("xb") as copy:
-                    shutil.copyfileobj(original, copy, 1024 * 1024)
-            else:
-                continue
-            os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
-            if not entry.is_symlink():
-                path.chmod(stat.S_IMODE(status.st_mode))
-                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+                with (
+                    _opened(name, os.O_RDONLY | os.O_NOFOLLOW, source) as original,
+                    _opened(name, flags, target) as copy,
+                    open(original, "rb", closefd=False) as reading,
+                    open(copy, "wb", closefd=False) as writing,
+                ):
+                    shutil.copyfileobj(reading, writing, 1024 * 1024)
+                    writing.flush()
+                    _copy_status(copy, status)
+
+
+@contextlib.contextmanager
+def _opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
+    fd = os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _copy_status(copy: int, status: os.stat_result) -> None:
+    # The owner first: changing it takes the setuid bit away.
+    os.fchown(copy, status.st_uid, status.st_gid)
+    os.fchmod(copy, stat.S_IMODE(status.st_mode))
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _bind_source(config: ContainerConfig, given: Mount) -> Path:

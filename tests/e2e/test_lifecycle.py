@@ -1,6 +1,7 @@
 """A stack comes up, stays up, changes and goes away, as somebody at a terminal sees it."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -103,6 +104,12 @@ def test_exec_carries_streams_and_the_exit_code(shop):
     assert (done.code, done.out, done.err) == (7, "yes", "no\n")
 
 
+def test_more_than_anything_between_can_hold_goes_through_a_command_and_back(shop):
+    text = "a line of text\n" * 1_000_000
+
+    assert shop.run("-p", "shop", "exec", "-T", "web", "cat", stdin=text) == text
+
+
 def test_names_resolve_on_shared_networks_only(shop):
     in_web = shop.run("-p", "shop", "exec", "-T", "web", "nslookup", "db")
     addresses = shop.ps("shop")["shop-db-1"]["Addresses"]
@@ -192,6 +199,50 @@ def test_logs_follow_and_tail(pyorch):
     assert "T" in pyorch.run("-p", "count", "logs", "-t", "--tail", "1")
 
 
+def test_a_last_line_without_an_end_is_shown_for_every_run(pyorch):
+    pyorch.write(
+        """
+        name: short
+        services:
+          a:
+            image: busybox
+            command: "sh -c 'printf %s no-end; exit 1'"
+            restart: on-failure:1
+        """
+    )
+    done = pyorch.try_("up")
+    assert done.code == 1, done.err
+
+    lines = pyorch.run("-p", "short", "logs", "--no-log-prefix").splitlines()
+    assert lines == ["no-end", "no-end"]
+
+
+def test_a_line_said_in_pieces_is_followed_as_one(pyorch):
+    pyorch.write(
+        """
+        name: pieces
+        services:
+          a:
+            image: busybox
+            command: >
+              sh -c 'mkfifo /pipe/x; echo begin; cat /pipe/x; printf one; echo other >&2;
+              cat /pipe/x; echo two'
+            volumes: ["pipe:/pipe"]
+        volumes: {pipe: {}}
+        """
+    )
+    process = pyorch.start("up", "--no-log-prefix")
+    assert process.stdout.readline() == "begin\n"
+    pyorch.run("-p", "pieces", "exec", "-T", "a", "sh", "-c", ": > /pipe/x")
+    # The other stream's line is there: the daemon has read beyond the beginning of the first.
+    assert process.stdout.readline() == "other\n"
+    pyorch.run("-p", "pieces", "exec", "-T", "a", "sh", "-c", ": > /pipe/x")
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 0, err
+    assert out == "onetwo\n"
+
+
 def test_published_ports_answer_on_the_host(pyorch, free_port):
     pyorch.write(SHOP.replace("127.0.0.1:0:80", f"{free_port}:80"))
     pyorch.run("up", "-d", "--wait")
@@ -206,3 +257,25 @@ def test_published_ports_answer_on_the_host(pyorch, free_port):
     }
 
     assert len(answers) == 2
+
+
+def test_a_volume_another_stack_uses_outlives_down_v_of_the_one_that_made_it(pyorch):
+    for name in ("one", "two"):
+        pyorch.write(
+            f"name: {name}\nservices:\n  a: {{image: busybox, command: sleep 1000,"
+            " volumes: ['data:/data'], stop_grace_period: 0s}\n"
+            "volumes: {data: {name: shared}}\n",
+            f"{name}.yml",
+        )
+        pyorch.run("-f", f"{name}.yml", "up", "-d", "--wait")
+    pyorch.run("-p", "one", "exec", "-T", "a", "touch", "/data/entry")
+
+    down = pyorch.try_("-p", "one", "down", "-v")
+
+    assert down.code == 0, down.err
+    assert "Volume shared Kept: stack `two` uses it" in down.err
+    assert pyorch.run("-p", "two", "exec", "-T", "a", "ls", "/data") == "entry\n"
+    (pyorch.settings.data / "volumes" / "shared" / "_data" / "entry").unlink()
+    pyorch.run("-p", "two", "down", "-v")
+    assert [path.name for path in (pyorch.settings.data / "volumes").iterdir()] == ["shared"]
+    shutil.rmtree(pyorch.settings.data / "volumes" / "shared")

@@ -127,3 +127,84 @@ def test_a_daemon_that_cannot_start_says_why(bare):
     assert "move it aside" in done.err
     assert "Traceback" not in done.err
     (bare.settings.data / "state.db").unlink()
+
+
+def test_waiting_ends_in_time_and_tells_what_is_missing(pyorch):
+    pyorch.write(
+        """
+        name: x
+        services:
+          sick:
+            image: busybox
+            command: sleep 99
+            stop_grace_period: 0s
+            healthcheck: {test: exit 1, interval: 1h, start_interval: 1h, start_period: 1h}
+          nowhere: {image: "localhost:1/nothing"}
+        """
+    )
+    done = pyorch.try_("up", "--wait", "--wait-timeout", "2")
+
+    assert done.code == 1
+    told = next(line for line in done.err.splitlines() if line.startswith("error: "))
+    assert told.startswith("error: stack `x` is not healthy after 2 s: ")
+    assert "cannot pull `localhost:1/nothing`" in told
+    assert "sick.1: starting" in told
+
+
+def test_a_job_that_failed_comes_with_the_way_to_run_it_again(pyorch):
+    pyorch.write("name: x\nservices: {a: {image: busybox, command: sh -c 'exit 3'}}\n")
+    done = pyorch.try_("up")
+
+    assert done.code == 1
+    assert done.err.splitlines()[-2:] == [
+        "error: stack `x`: a.1 exited with 3",
+        "hint: what has ended stays ended; `pyorch up --force-recreate` runs it again",
+    ]
+
+
+def test_a_service_nobody_named_is_said_to_be_none(pyorch):
+    assert up(pyorch, "name: x\nservices: {a: {image: busybox, command: sleep 9}}\n").code == 0
+
+    for words in (["logs", "b"], ["ps", "b"], ["exec", "-T", "b", "true"]):
+        done = pyorch.try_("-p", "x", *words)
+        assert done.code == 1
+        assert done.err.splitlines() == [
+            "error: no such service in stack `x`: `b`",
+            "hint: there are a",
+        ]
+
+
+def test_exec_in_a_replica_that_is_not_there_names_those_that_are(pyorch):
+    assert up(pyorch, "name: x\nservices: {a: {image: busybox, command: sleep 9}}\n").code == 0
+
+    done = pyorch.try_("-p", "x", "exec", "-T", "--index", "4", "a", "true")
+
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "error: replica 4 of service `a` of stack `x` does not run",
+        "hint: what runs of it: 1",
+    ]
+
+
+def test_a_plan_without_a_daemon_says_what_it_is_for(bare):
+    bare.write("name: x\nservices: {a: {image: busybox}}\n")
+    done = bare.try_("plan")
+
+    assert done.code == 2
+    assert done.err == "note: no daemon runs; this is the plan for a machine with nothing on it\n"
+
+
+def test_exec_takes_the_flags_hands_are_used_to(pyorch):
+    assert up(pyorch, "name: x\nservices: {a: {image: busybox, command: sleep 9}}\n").code == 0
+
+    assert pyorch.run("-p", "x", "exec", "-it", "a", "echo", "-it") == "-it\n"
+
+
+def test_an_unknown_option_leads_to_the_help_of_its_command(bare):
+    done = bare.try_("up", "--detached")
+
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "error: unrecognized arguments: --detached",
+        "hint: `pyorch up --help` lists what there is",
+    ]

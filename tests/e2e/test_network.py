@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.network.names import bridge_name
 from runtime.network.netns import run_inside
 from tests.lab import HOST, STRANGER, WITH_PYTHON, accept, eventually
 
@@ -330,3 +331,17 @@ def test_two_stacks_that_want_one_port_are_told_of_each_other(web):
 
     assert done.code == 1
     assert "port 8080 is in use by service `web` of stack `net`" in done.err
+
+
+def test_the_gateway_keeps_its_hardware_address_while_replicas_come_and_go(pyorch):
+    pyorch.write(
+        "name: net\nservices:\n  a: {image: busybox, command: sleep 1000, stop_grace_period: 0s}\n"
+    )
+    place = Path("/sys/class/net", bridge_name(pyorch.settings.instance(), "net_default"))
+
+    seen = set()
+    for replicas in (1, 8, 2):
+        pyorch.run("up", "-d", "--wait", "--scale", f"a={replicas}")
+        seen.add((place / "address").read_text())
+
+    assert len(seen) == 1

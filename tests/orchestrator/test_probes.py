@@ -197,3 +197,15 @@ async def test_a_check_that_cannot_be_run_is_a_failed_one(world):
         last = daemon.reconciler.prober.last_output(DB)
 
     assert last.code == 127
+
+
+async def test_a_probe_that_cannot_even_be_begun_counts_as_failed_and_takes_nobody_down(world):
+    async with world.daemon():
+        answer(world, code=0)
+        await world.up(CHECKED)
+        world.containers.failures["probe", DB] = OSError(24, "Too many open files")
+        await unhealthy(world)
+        world.containers.failures.clear()
+        after = await world.settled()
+
+    assert after["replicas"][0]["health"] == "healthy"

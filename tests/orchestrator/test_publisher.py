@@ -59,3 +59,19 @@ async def test_a_failed_round_is_told_to_who_asked_and_does_not_count(world, pub
     await publisher.publish()
 
     assert world.host.networks.exposure is not None
+
+
+async def test_what_starts_during_a_round_is_published_by_another_one_in_a_moment(world, publisher):
+    first = world.host.networks.gates["publish", ""] = Gate()
+    publisher.publish_soon()
+    await first.arrived.wait()
+
+    publisher.publish_soon()
+    second = world.host.networks.gates["publish", ""] = Gate()
+    first.open()
+    async with asyncio.timeout(10):
+        await second.arrived.wait()
+    second.open()
+    await publisher.publish()
+
+    assert rounds(world) >= 2

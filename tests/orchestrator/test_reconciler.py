@@ -8,7 +8,9 @@ from ipaddress import IPv4Network
 
 import pytest
 import structlog
+from pydantic import ValidationError
 
+from orchestrator.errors import PyorchError
 from runtime.errors import ConflictError, InvalidError, UnavailableError
 from runtime.testing import Gate, Program
 from runtime.types import ContainerId, ImageConfig, Listener
@@ -680,3 +682,46 @@ async def test_a_crash_does_not_cost_a_replica_its_place(world):
             await asyncio.sleep(20)
 
     assert world.phases() == {WEB: "running", "shop.web.2": "running"}
+
+
+async def test_a_stack_that_has_failed_all_day_is_still_tried_and_takes_nobody_down(world):
+    world.containers.failures["create", WEB] = UnavailableError("create container", WEB, "no room")
+
+    async with world.daemon():
+        await world.apply(ONE)
+        await asyncio.sleep(24 * 3600)
+        world.containers.failures.clear()
+        settled = await world.settled()
+
+    assert settled["replicas"][0]["phase"] == "running"
+
+
+@pytest.mark.parametrize("method", ["sweep", "mend"])
+async def test_a_sweep_that_meets_a_full_disk_is_made_again_later(world, method):
+    driver = world.containers if method == "sweep" else world.host.networks
+    async with world.daemon():
+        await world.up(ONE)
+        driver.failures[method, ""] = OSError(28, "No space left on device")
+        await asyncio.sleep(60)
+        driver.failures.clear()
+        await asyncio.sleep(60)
+        after = await world.settled()
+
+    assert after["settled"]
+
+
+@pytest.mark.parametrize("replicas", [1_000_000, -3, "many", 1.5])
+async def test_a_scale_no_file_may_ask_for_is_refused_and_nothing_is_accepted(world, replicas):
+    async with world.daemon():
+        with pytest.raises((PyorchError, ValidationError)):
+            await world.apply(ONE, scale={"web": replicas})
+
+    assert world.store.stacks() == ()
+
+
+async def test_a_container_name_forbids_a_scale_given_beside_the_file(world):
+    async with world.daemon():
+        with pytest.raises(PyorchError, match="container_name"):
+            await world.apply(
+                ONE.replace("image: app", "image: app, container_name: w"), scale={"web": 2}
+            )

@@ -1,9 +1,12 @@
 """Named volumes: whole or not at all, and never deleted but by name."""
 
 import os
+import sys
 
 import pytest
 
+from runtime.errors import ConflictError
+from runtime.oci.rootfs import fill_volume
 from runtime.types import Instance, VolumeId
 from runtime.volumes import Volumes
 
@@ -79,3 +82,55 @@ async def test_a_volume_that_became_a_link_is_not_followed(volumes, tmp_path):
         await volumes.remove(DATA)
 
     assert (outside / "_data").is_dir()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../x", "a/b", "a\0b", "a" * 256])
+async def test_a_name_that_no_directory_can_have_is_refused(volumes, name):
+    with pytest.raises(ConflictError, match="not a volume name"):
+        await volumes.create(VolumeId(name), {})
+
+
+def test_a_link_put_into_a_volume_while_it_is_filled_is_not_followed(tmp_path):
+    root, content, victim = tmp_path / "root", tmp_path / "content", tmp_path / "victim"
+    (root / "data").mkdir(parents=True)
+    (root / "data" / "file").write_text("of the image")
+    (root / "data" / "file").chmod(0o666)
+    content.mkdir()
+    victim.write_text("of the host")
+    victim.chmod(0o600)
+    swaps = ["file"]
+
+    def swap(event, args):
+        # Somebody else has the volume: they are as quick as can be.
+        if event == "os.chown" and swaps and (content / swaps[-1]).exists():
+            copy = content / swaps.pop()
+            copy.unlink()
+            copy.symlink_to(victim)
+
+    sys.addaudithook(swap)
+    fill_volume(root, "/data", content)
+
+    assert swaps == []
+    assert victim.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_volume_is_filled_with_what_the_image_has_there(tmp_path):
+    root, content = tmp_path / "root", tmp_path / "content"
+    below = root / "data" / "below"
+    below.mkdir(parents=True)
+    (below / "file").write_text("text")
+    (below / "file").chmod(0o4755)
+    below.chmod(0o750)
+    os.utime(below, (1000, 2000))
+    (root / "data" / "link").symlink_to("/etc/passwd")
+    os.mkfifo(root / "data" / "pipe")
+    content.mkdir()
+
+    fill_volume(root, "/data", content)
+
+    assert sorted(path.name for path in content.iterdir()) == ["below", "link"]
+    assert os.readlink(content / "link") == "/etc/passwd"
+    assert (content / "below" / "file").read_text() == "text"
+    assert (content / "below" / "file").stat().st_mode & 0o7777 == 0o4755
+    assert (content / "below").stat().st_mode & 0o7777 == 0o750
+    assert (content / "below").stat().st_mtime == 2000

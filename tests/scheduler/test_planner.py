@@ -194,3 +194,12 @@ def test_after_a_reboot_dependents_wait_until_what_they_need_is_healthy():
         f"#3 prepare web.1: {GONE}\n"
         "held web.1: db is not healthy yet"
     )
+
+
+def test_a_volume_that_others_name_is_kept_whoever_asks():
+    wanted = stack(service(), intent=Intent.REMOVE, remove_volumes=True)
+    shared = ObservedVolume(
+        name=VolumeName("shop_data"), stack=StackName("shop"), others=(StackName("blog"),)
+    )
+
+    assert plan(wanted, host(volumes=(shared,))) == ""

@@ -66,7 +66,7 @@ class Mount(SpecModel):
     source: str = Field(default="", description="A path of the host, a volume's name, or an image.")
     target: str = Field(default="", description="Where it is in the container.")
     read_only: Truth = Field(default=False, description="Nothing can be written to it.")
-    consistency: str = Field(default="", description="Accepted and ignored.")
+    consistency: str = Field(default="", description="How soon either side sees changes.")
     bind: BindOptions = Field(default=BindOptions(), description="Only of a path of the host.")
     volume: VolumeOptions = Field(default=VolumeOptions(), description="Only of a volume.")
     tmpfs: TmpfsOptions = Field(default=TmpfsOptions(), description="Only of memory.")

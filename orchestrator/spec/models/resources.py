@@ -33,7 +33,7 @@ class Network(SpecModel):
     ipam: Ipam = Field(default=Ipam(), description="Its addresses.")
     external: Truth = Field(default=False, description="Somebody else makes it.")
     internal: Truth = Field(default=False, description="Nothing outside is reachable.")
-    attachable: Truth = Field(default=False, description="Accepted and ignored.")
+    attachable: Truth = Field(default=False, description="Other containers may join it.")
     labels: Labels = Field(default={}, description="Labels.")
     enable_ipv4: Truth | None = Field(default=None, description="Whether it has IPv4 addresses.")
     enable_ipv6: Truth | None = Field(default=None, description="Whether it has IPv6 addresses.")

@@ -1,6 +1,7 @@
 """Make checks one after the other and say of each whether it held."""
 
 import sys
+import termios
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -47,6 +48,8 @@ def make(checks: Sequence[Check]) -> bool:
 
 
 def say(text: str) -> None:
-    """Print at once."""
+    """Print, and return once the line has left the machine: its power may be cut next."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+    if sys.stdout.isatty():
+        termios.tcdrain(sys.stdout.fileno())

@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.spec.load import LoadRequest, load_stack
 from orchestrator.spec.problems import SpecError
+from tests.orchestrator.spec.schemas import mistakes
 
 
 @pytest.fixture
@@ -29,7 +30,11 @@ def load(tmp_path, write):
         named = {f"f{number}.yml": text for number, text in enumerate(texts)}
         write(named)
         more.setdefault("files", tuple(named))
-        return load_stack(LoadRequest(cwd=tmp_path, environ=environ or {}, to_run=to_run, **more))
+        request = LoadRequest(cwd=tmp_path, environ=environ or {}, to_run=to_run, **more)
+        loaded = load_stack(request)
+        if len(texts) == 1 and more["files"] == tuple(named):
+            assert mistakes(texts[0]) == [], "an editor would underline what loads"
+        return loaded
 
     return load
 

@@ -40,12 +40,17 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("networks: [net]\n#DRIVER=overlay", "there is no driver `overlay`"),
         ("volumes: ['vol:/v']\n#VDRIVER=nfs", "there is no driver `nfs`"),
         ("provider: {type: x}", "a service without a container"),
+        ("secrets: [key]\n#SECRET=driver: x", "secrets.key.driver: nobody but this machine"),
+        ("secrets: [key]\n#SECRET=driver_opts: {a: b}", "secrets.key.driver_opts: nobody but"),
     ],
 )
 def test_what_cannot_be_run_is_refused_where_it_stands(load, complain, text, expected):
     driver = "overlay" if "#DRIVER" in text else "bridge"
     kept = "nfs" if "#VDRIVER" in text else "local"
-    text = f"{HEAD}    {text}\n" + REST.replace("VDRIVER", kept).replace("DRIVER", driver)
+    secret = f"secrets: {{key: {{file: ./f0.yml, {text.partition('SECRET=')[2]}}}}}\n"
+    text = f"{HEAD}    {text}\n{secret if 'SECRET' in text else ''}" + REST.replace(
+        "VDRIVER", kept
+    ).replace("DRIVER", driver)
 
     assert load(text).stack.services["a"], "`config` prints it"
     if expected is None:
@@ -62,7 +67,17 @@ def test_names_the_host_could_not_hold_are_refused(load, complain):
 
     assert len(load(text).stack.name) == 70
     assert "at most 63 characters" in said
-    assert "at most 128 characters" in said
+    assert "at most 128 letters" in said
+
+
+@pytest.mark.parametrize("name", [".", "..", ".hidden", "-flag"])
+def test_names_that_would_be_somewhere_else_on_the_host_are_refused(load, complain, name):
+    service = f"name: s\nservices: {{'{name}': {{image: i}}}}\n"
+    volume = HEAD + f"    volumes: ['data:/v']\nvolumes: {{data: {{name: '{name}'}}}}\n"
+
+    assert f"services.{name}" in complain(service, to_run=True)
+    assert "volumes.data.name" in complain(volume, to_run=True)
+    assert load(service).stack.services, "`config` prints it"
 
 
 def test_a_stack_without_services_is_printed_and_not_run(load, complain):
@@ -77,7 +92,8 @@ EXAMPLES = {
     "cgroup": "host", "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
     "cpu_period": "1", "cpu_quota": "1", "cpu_rt_period": "1", "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}", "deploy.endpoint_mode": "{endpoint_mode: vip}",
-    "deploy.mode": "{mode: global}", "deploy.placement": "{placement: {constraints: [a]}}",
+    "deploy.labels": "{labels: {a: b}}", "deploy.mode": "{mode: global}",
+    "deploy.placement": "{placement: {constraints: [a]}}",
     "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
     "deploy.update_config": "{update_config: {order: start-first}}",
     "deploy.restart_policy.window": "{restart_policy: {window: 5s}}",
@@ -101,11 +117,15 @@ EXAMPLES = {
     "volumes.*.bind.recursive":
         "[{type: bind, source: /x, target: /x, bind: {recursive: disabled}}]",
     "volumes.*.bind.selinux": "['/x:/x:z']",
+    "volumes.*.consistency":
+        "[{type: bind, source: /x, target: /x, consistency: cached}]",
     "volumes.*.volume.labels": "[{type: volume, target: /x, volume: {labels: {a: b}}}]",
     "volumes.*.volume.subpath":
         "[{type: volume, source: vol, target: /x, volume: {subpath: y}}]",
     "volumes_from": "[b]",
-    "networks.driver_opts": "{driver_opts: {a: b}}", "networks.enable_ipv4": "{enable_ipv4: true}",
+    "networks.attachable": "{attachable: true}", "networks.labels": "{labels: {a: b}}",
+    "labels": "{labels: {a: b}, file: ./x}", "networks.driver_opts": "{driver_opts: {a: b}}",
+    "networks.enable_ipv4": "{enable_ipv4: true}",
     "networks.enable_ipv6": "{enable_ipv6: true}", "networks.ipam.driver": "{ipam: {driver: x}}",
     "networks.ipam.options": "{ipam: {options: {a: b}}}",
     "networks.ipam.config.*.ip_range": "{ipam: {config: [{ip_range: 10.1.0.0/24}]}}",
@@ -120,7 +140,11 @@ def test_a_key_that_is_not_carried_out_yet_loads_and_is_named_once(load, key):
     top = rest.partition(".")[0]
     used = f"    {top}: {EXAMPLES[rest]}\n" if kind == "services" else ""
     twice = "" if top in ("links", "volumes_from") else used
-    text = f"{HEAD}{used}  b:\n    image: i\n{twice}volumes: {{vol: }}\n"
+    text = f"{HEAD}{used}  b:\n    image: i\n{twice}"
+    if kind == "volumes":
+        text += "    volumes: ['vol:/x']\nvolumes: {vol: {labels: {a: b}}}\n"
+    else:
+        text += "volumes: {vol: }\n"
     if top == "models":
         text += "models: {m: {model: x}}\n"
     if kind == "networks":
@@ -141,6 +165,30 @@ def test_a_pull_policy_that_is_not_carried_out_yet_is_named(load, policy):
     warnings = load(f"{HEAD}    pull_policy: {policy}\n").warnings
 
     assert [one.split(":")[0] for one in warnings] == ["services.a.pull_policy"]
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("apparmor=mine", True),
+        ("label:type:web", True),
+        ("apparmor=unconfined", False),
+        ("label=disable", False),
+        ("no-new-privileges", False),
+        ("seccomp=./profile.json", False),
+    ],
+)
+def test_a_security_option_that_confines_nothing_yet_is_named(load, option, told):
+    warnings = load(f"{HEAD}    security_opt: ['{option}']\n").warnings
+
+    assert [one.split(":")[0] for one in warnings] == ["services.a.security_opt"] * told
+
+
+def test_a_second_subnet_is_named(load):
+    pools = "networks: {default: {ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: 10.2.0.0/24}]}}}"
+    warnings = load(f"{HEAD}{pools}\n").warnings
+
+    assert [one.split(": ")[0] for one in warnings] == ["networks.default.ipam.config.1"]
 
 
 def test_what_is_carried_out_is_not_warned_about(load):
