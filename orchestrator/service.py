@@ -6,8 +6,10 @@ and a key in the queue; the answer is given before anything happens.
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import PyorchError
@@ -208,6 +210,38 @@ class Orchestrator:
                     hint=f"there are {', '.join(sorted(known))}",
                     code="no_service",
                 )
+
+    async def pack(self, stack: str, service: str, slot: int | None, target: Path) -> None:
+        """Write a replica's files to a tarball; the lowest slot where none is given."""
+        facts = await self._container_of(stack, service, slot)
+        await self.drivers.containers.pack(facts.id, target, changes=False)
+
+    async def commit(
+        self, stack: str, service: str, slot: int | None, *, name: str, comment: str
+    ) -> host.ImageFacts:
+        """Make an image of what a replica is now."""
+        facts = await self._container_of(stack, service, slot)
+        with tempfile.TemporaryDirectory(dir=self.settings.data) as folder:
+            changes = Path(folder, "changes.tar")
+            await self.drivers.containers.pack(facts.id, changes, changes=True)
+            return await self.drivers.images.commit(
+                facts.image, changes, name=name, comment=comment
+            )
+
+    async def _container_of(
+        self, stack: str, service: str, slot: int | None
+    ) -> host.ContainerFacts:
+        self._known(stack)
+        for facts in await self.drivers.containers.list():
+            owner, replica = parse_container_name(facts.id)
+            if (owner, replica.service) == (stack, service) and slot in (None, replica.slot):
+                return facts
+        which = service if slot is None else f"{service}.{slot}"
+        raise PyorchError(
+            f"stack `{stack}` has no container of `{which}`",
+            hint=f"`pyorch -p {stack} ps -a` lists what there is",
+            code="not_found",
+        )
 
     async def needed_images(self) -> dict[host.Digest, str]:
         """Return the images that must stay, and in a word who needs each.

@@ -111,6 +111,13 @@ class ContainerDriver(Protocol):
         One that does not exist is removed. Refuses one that runs with ConflictError.
         """
 
+    async def pack(self, container: ContainerId, target: Path, *, changes: bool) -> None:
+        """Write its files to the tarball ``target``; with ``changes`` what differs from its image.
+
+        Volumes and what is mounted are left out. It may run meanwhile. Raises NotFoundError
+        for one that does not exist.
+        """
+
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
         """Start a process in a running container. Raises NotFoundError when it does not run."""
 
@@ -218,6 +225,9 @@ class ImageDriver(Protocol):
 
     async def log_out(self, registry: str) -> bool:
         """Forget a login; return whether there was one of ours."""
+
+    async def commit(self, image: str, changes: Path, *, name: str, comment: str) -> ImageFacts:
+        """Make an image of another one and a layer of ``changes``, a tarball, on top of it."""
 
     def keep_for(self, needed: Needed) -> None:
         """Have ``needed`` asked before anything is removed."""

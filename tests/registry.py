@@ -42,11 +42,14 @@ def _wait_until_it_listens(process, port):
             time.sleep(0.01)
 
 
-def make_certificate(folder):
+def make_certificate(folder, *, expired=False):
     """Write a certificate for this machine that nobody has heard of; return it and its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     line = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     line += ["-nodes", "-days", "2", "-keyout", key, "-out", certificate]
     line += ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run(line, check=True, capture_output=True)
+    if expired:
+        line = ["openssl", "x509", "-in", certificate, "-signkey", key, "-days", "-1"]
+        subprocess.run([*line, "-out", certificate], check=True, capture_output=True)
     return certificate, key

@@ -28,6 +28,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/images/prune", _prune),
         web.post("/v1/images/check", _check),
         web.delete("/v1/images", _remove),
+        web.post("/v1/stacks/{name}/export", _export),
+        web.post("/v1/stacks/{name}/commit", _commit),
         web.post("/v1/registries/login", _log_in),
         web.post("/v1/registries/logout", _log_out),
     ]
@@ -146,6 +148,26 @@ async def _remove(request: web.Request) -> web.StreamResponse:
     force = request.query.get("force") == "1"
     await _images(request).remove(request.query["reference"], force=force)
     return web.json_response({})
+
+
+async def _export(request: web.Request) -> web.StreamResponse:
+    body = await request.json()
+    await request.app[KEY].pack(
+        request.match_info["name"], body["service"], body.get("index"), Path(body["path"])
+    )
+    return web.json_response({})
+
+
+async def _commit(request: web.Request) -> web.StreamResponse:
+    body = await request.json()
+    facts = await request.app[KEY].commit(
+        request.match_info["name"],
+        body["service"],
+        body.get("index"),
+        name=str(body["image"]),
+        comment=str(body.get("comment") or ""),
+    )
+    return web.json_response(_image(facts))
 
 
 async def _log_in(request: web.Request) -> web.StreamResponse:

@@ -21,6 +21,8 @@ COMMANDS = {
     "config": "check the stack file and print it settled",
     "ls": "list stacks",
     "image": "list, pull, push, load, save, import, tag and remove images",
+    "export": "write a container's files to a tarball",
+    "commit": "make an image of what a container is now",
     "login": "log in to a registry",
     "logout": "forget the login of a registry",
     "doctor": "say what this machine can and cannot do",

@@ -107,8 +107,9 @@ def tree_digest(root: Path) -> str:
         path = pending.pop()
         status = os.lstat(path)
         parts = [os.path.relpath(path, os.fsencode(root))]
-        # A folder no member is about is as old as its unpacking.
-        moment = 0 if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
+        # A whiteout, and a folder no member is about, are as old as their unpacking.
+        timeless = stat.S_ISDIR(status.st_mode) or stat.S_ISCHR(status.st_mode)
+        moment = 0 if timeless else status.st_mtime_ns
         parts += [
             str(number).encode()
             for number in (status.st_mode, status.st_uid, status.st_gid, moment)

@@ -116,6 +116,15 @@ class Images(ImageDriver):
         return await self._facts(image)
 
     @override
+    async def commit(self, image: str, changes: Path, *, name: str, comment: str) -> ImageFacts:
+        reference = _tagged(parse_reference(name), "commit image as")
+        async with self._changing("commit image", str(reference)):
+            base = self._known("commit image", image)
+            made = await in_thread(intake.add_layer, self.store, base, changes, reference, comment)
+            await self._collect()
+        return await self._facts(made)
+
+    @override
     async def pull(
         self,
         reference: str,

@@ -19,6 +19,7 @@ from runtime.errors import InvalidError, NotFoundError
 from runtime.image.layers import largest, unpack_layer
 from runtime.image.manifest import (
     MAX_CONFIG,
+    MAX_LAYERS,
     MAX_MANIFEST,
     OCI_CONFIG,
     OCI_LAYER,
@@ -115,6 +116,33 @@ def commit_layers(
     ).encode()
     parse_config(config_data, str(reference))
     return commit(store, reference, manifest_for(config_data, layers), config_data)
+
+
+def add_layer(
+    store: Store, base: Digest, changes: Path, reference: Reference, comment: str
+) -> Digest:
+    """Name an image made of another one and one layer more, a plain tarball."""
+    manifest, config = store.read(base)
+    document = json.loads(store.document(manifest.config.digest))
+    layers = [
+        Layer(diff=diff, digest=one.digest, size=one.size, suffix=_suffix(one.mediaType))
+        for one, diff in zip(manifest.layers, config.rootfs.diff_ids, strict=True)
+    ]
+    if len(layers) >= MAX_LAYERS:
+        raise InvalidError("commit", str(reference), f"it would have more than {MAX_LAYERS} layers")
+    with changes.open("rb") as stream:
+        layers.append(take_layer(store, stream, size=os.fstat(stream.fileno()).st_size))
+    step = {"created_by": "pyorch commit", **({"comment": comment} if comment else {})}
+    document["history"] = [*(document.get("history") or []), step]
+    return commit_layers(store, reference, document, layers)
+
+
+def _suffix(kind: str) -> str:
+    """Return how a layer is compressed, from either family's name of its kind."""
+    for word in ("gzip", "zstd", "xz"):
+        if kind.endswith((f"+{word}", f".{word}")):
+            return f"+{word}"
+    return ""
 
 
 def commit(store: Store, reference: Reference, manifest: bytes, config: bytes) -> Digest:

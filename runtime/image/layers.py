@@ -157,6 +157,9 @@ class _Unpacker:
         else:
             raise _refused(member, "an unknown kind of member", "layer_tar")
         self._own(folder, name, member)
+        if member.isfifo():
+            # Made a moment ago, and nobody else is here: it is no link.
+            os.chmod(name, member.mode & 0o7777, dir_fd=folder)
 
     def _directory(self, folder: int, name: str, member: tarfile.TarInfo, path: str) -> None:
         try:

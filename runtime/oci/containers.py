@@ -35,6 +35,7 @@ from runtime.oci.bundle import build_bundle, build_process, display_command
 from runtime.oci.conmon import Monitor
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.filters import ANNOTATION, Filters
+from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record, RunState
 from runtime.oci.rootfs import (
     build_mounts,
@@ -245,6 +246,20 @@ class Containers(ContainerDriver):
             self._records.pop(container, None)
             self._states.pop(container, None)
         self._locks.pop(container, None)
+
+    @override
+    async def pack(self, container: ContainerId, target: Path, *, changes: bool) -> None:
+        async with self._locks[container]:
+            record = self._known(container, "pack container")
+            image = await self._images.find(record.config.image)
+            if image is None:
+                raise NotFoundError("pack container", container, "its image is gone")
+            folder = self._root / container
+            root = await in_thread(mount_root, folder, image.layers)
+        # It may be stopped meanwhile, and even removed: then what is left is packed.
+        with target.open("xb") as file:
+            source = root.with_name("upper") if changes else root
+            await in_thread(pack_tree, source, file, changes=changes)
 
     @override
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:

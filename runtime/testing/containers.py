@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import signal
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from typing_extensions import override
 
@@ -170,6 +172,14 @@ class FakeContainers(Faults, ContainerDriver):
         if box is not None and isinstance(box.phase, Running):
             raise ConflictError("remove container", container, "it runs")
         self._boxes.pop(container, None)
+
+    @override
+    async def pack(self, container: ContainerId, target: Path, *, changes: bool) -> None:
+        await self.look("pack", container)
+        box = self._known(container, "pack container")
+        with tarfile.open(target, "x") as archive:
+            for name in sorted(box.files):
+                archive.addfile(tarfile.TarInfo(name))
 
     @override
     async def exec(self, container: ContainerId, config: ExecConfig) -> "FakeSession":

@@ -170,6 +170,16 @@ class FakeImages(Faults, ImageDriver):
         return {"Id": image, "References": list(self._facts(image).references)}
 
     @override
+    async def commit(self, image: str, changes: Path, *, name: str, comment: str) -> ImageFacts:
+        await self.change("commit", name)
+        found = self._find(image)
+        if found is None:
+            raise NotFoundError("commit image", image, "it is not in the store")
+        made = self._put(name, self._images[found].config, origin=f"{found} {changes} {comment}")
+        await self._collect()
+        return made
+
+    @override
     async def check(self, *, deep: bool = False, repair: bool = False) -> tuple[ImageDamage, ...]:
         await self.look("check")
         return ()

@@ -290,3 +290,35 @@ def test_an_archive_with_traps_is_refused_and_leaves_nothing(bare, tmp_path, bus
     assert done.code == 1
     assert "Traceback" not in done.err
     assert bare.run("image", "ls", "-q") == ""
+
+
+# ── containers become images ─────────────────────────────────────────────────────────────
+
+
+def test_what_a_container_wrote_is_committed_and_exported(tiny):
+    tiny.write(STACK.format("tiny"))
+    tiny.run("up", "-d", "--wait")
+    write = "echo mine > /etc/mine; rm /bin/false; mkdir /new; touch /new/x"
+    tiny.run("-p", "x", "exec", "-T", "a", "sh", "-c", write)
+
+    tiny.run("-p", "x", "commit", "a", "changed:1", "-m", "by hand")
+    tiny.run("-p", "x", "export", "a", "-o", "root.tar")
+    tiny.run("image", "import", "root.tar", "whole", "--cmd", "sleep 1000")
+
+    ask = "cat /etc/mine; ls /new; test -e /bin/false || echo gone"
+    for name in ("changed:1", "whole"):
+        tiny.write(STACK.format(name))
+        tiny.run("up", "-d", "--wait")
+        assert tiny.run("-p", "x", "exec", "-T", "a", "sh", "-c", ask) == "mine\nx\ngone\n"
+    assert "by hand" in tiny.run("image", "history", "changed:1", "--format", "json")
+    assert "every byte" in tiny.try_("doctor", "--deep").out
+
+
+def test_a_service_that_has_no_container_is_said_so(tiny):
+    tiny.write(STACK.format("tiny"))
+    tiny.run("up", "-d", "--wait")
+
+    done = tiny.try_("-p", "x", "commit", "other", "changed")
+
+    assert done.code == 1
+    assert "no container of `other`" in done.err

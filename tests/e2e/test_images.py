@@ -138,6 +138,35 @@ def test_an_image_is_pulled_over_tls_from_a_registry_that_is_trusted(bare, layou
     assert colour(bare, f"{address}/tiny:1") == "green"
 
 
+@pytest.mark.parametrize("how", ["authority", "skip_verify"])
+def test_a_registry_is_trusted_by_its_settings_alone(bare, layout, tls_registry, how):
+    address, certificate = tls_registry
+    push(layout, f"{address}/tiny:1")
+    folder = bare.work / "certs.d" / address
+    folder.mkdir(parents=True)
+    text = f'certificates = ["{bare.work}/certs.d"]\n'
+    if how == "authority":
+        shutil.copy(certificate, folder / "ca.crt")
+    else:
+        text += f'[registry."{address}"]\nskip_verify = true\n'
+    bare.environment["PYORCH_REGISTRIES"] = str(bare.write(text, "registries.toml"))
+
+    assert colour(bare, f"{address}/tiny:1") == "green"
+
+
+def test_a_certificate_that_ran_out_is_refused(bare, layout, tmp_path, free_port):
+    certificate, key = make_certificate(tmp_path, expired=True)
+    tls = f", tls: {{certificate: {certificate}, key: {key}}}"
+    bare.environment["SSL_CERT_FILE"] = str(certificate)
+    with serve_registry(tmp_path, free_port, tls) as address:
+        push(layout, f"{address}/tiny:1")
+
+        done = bare.try_("image", "pull", f"{address}/tiny:1")
+
+    assert done.code == 1
+    assert "expired" in done.err
+
+
 def test_a_certificate_nobody_trusts_is_refused_and_http_is_not_tried_instead(
     bare, layout, tls_registry
 ):
