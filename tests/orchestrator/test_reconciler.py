@@ -680,3 +680,15 @@ async def test_a_crash_does_not_cost_a_replica_its_place(world):
             await asyncio.sleep(20)
 
     assert world.phases() == {WEB: "running", "shop.web.2": "running"}
+
+
+async def test_a_stack_is_not_settled_between_an_exit_and_the_pass_that_judges_it(world):
+    text = "name: shop\nservices: {web: {image: app}}\n"
+    async with world.daemon():
+        await world.up(text)
+        world.containers.end(WEB, 3)
+        between = await world.orchestrator.view("shop")
+        after = await world.until(lambda state: state["failure"])
+
+    assert not between.settled
+    assert after["failure"] == "web.1 exited with 3"
