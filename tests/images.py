@@ -6,16 +6,21 @@ import json
 KIND = "application/vnd.oci.image."
 
 
-def write_layout(folder, layer):
-    """Write the layout of an image with one ``layer``, a tarball, and return ``folder``."""
-    diff = _blob(folder, layer)
+def write_layout(folder, *layers_and_more):
+    """Write the layout of an image of these layers, tarballs, and return ``folder``.
+
+    What comes last may be an object: what its configuration says besides.
+    """
+    layers = [one for one in layers_and_more if isinstance(one, bytes)]
+    more = next((one for one in layers_and_more if isinstance(one, dict)), {})
+    diffs = [_blob(folder, layer) for layer in layers]
     config = _document(
         folder,
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Cmd": ["sleep", "1000"], "Env": ["COLOUR=green"]},
-            "rootfs": {"type": "layers", "diff_ids": [diff["digest"]]},
+            "config": {"Cmd": ["sleep", "1000"], "Env": ["COLOUR=green"], **more},
+            "rootfs": {"type": "layers", "diff_ids": [one["digest"] for one in diffs]},
         },
     )
     manifest = _document(
@@ -24,7 +29,7 @@ def write_layout(folder, layer):
             "schemaVersion": 2,
             "mediaType": KIND + "manifest.v1+json",
             "config": {**config, "mediaType": KIND + "config.v1+json"},
-            "layers": [{**diff, "mediaType": KIND + "layer.v1.tar"}],
+            "layers": [{**one, "mediaType": KIND + "layer.v1.tar"} for one in diffs],
         },
     )
     index = {

@@ -1,0 +1,230 @@
+"""The store on disks that are full, beside collections, and on what must not go."""
+
+import asyncio
+import gzip
+import os
+import subprocess
+from contextlib import AsyncExitStack
+
+import pytest
+
+from runtime.errors import ConflictError, UnavailableError
+from runtime.image import Images
+from runtime.types import Instance
+from tests.faulty_registry import FaultyRegistry, digest_of, ranged, tarball
+from tests.images import write_layout
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+async def stack():
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def registry(stack):
+    return await stack.enter_async_context(FaultyRegistry().serve())
+
+
+@pytest.fixture
+def make(stack, tmp_path):
+    def make(data):
+        images = Images(
+            Instance(name="t", data=data, run=data), settings=tmp_path / "registries.toml"
+        )
+        images.open()
+        stack.push_async_callback(images.close)
+        return images
+
+    return make
+
+
+@pytest.fixture
+def images(make, tmp_path):
+    return make(tmp_path / "data")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Makes small filesystems of their own, gone afterwards."""
+    mounted = []
+
+    def disk(*flags, size="8M"):
+        image, place = tmp_path / "disk.img", tmp_path / "disk"
+        place.mkdir()
+        with image.open("wb") as file:
+            file.truncate(int(size.removesuffix("M")) * 2**20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", *flags, image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, place], check=True)
+        mounted.append(place)
+        return place
+
+    yield disk
+    for place in mounted:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def staged(place):
+    staging = place / "images/staging"
+    return list(staging.iterdir()) if staging.exists() else []
+
+
+# ── full disks ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_pull_that_cannot_fit_is_refused_before_it_begins(registry, make, disk):
+    place = disk()
+    images = make(place)
+    big = tarball(f=os.urandom(9_000_000))
+    registry.put_image("big", big)
+
+    with pytest.raises(UnavailableError, match=r"more than 90\d{5} bytes, and \d+ are free"):
+        await images.pull(f"{registry.address}/big:1")
+
+    assert registry.asked(digest_of(big)) == []
+
+
+@pytest.mark.parametrize("way", ["pull", "load", "import"])
+async def test_a_disk_that_fills_up_leaves_what_was_there(registry, make, disk, tmp_path, way):
+    place = disk()
+    images = make(place)
+    small = tmp_path / "small.tar"
+    small.write_bytes(tarball(f=b"small"))
+    kept = await images.import_rootfs(small, name="kept")
+    big = tarball(f=bytes(9_000_000))
+
+    match way:
+        case "pull":
+            registry.put_image("big", gzip.compress(big), diffs=[digest_of(big)])
+            taking_in = images.pull(f"{registry.address}/big:1")
+        case "load":
+            taking_in = images.load(write_layout(tmp_path / "layout", big), name="big")
+        case _:
+            (tmp_path / "big.tar").write_bytes(big)
+            taking_in = images.import_rootfs(tmp_path / "big.tar", name="big")
+    with pytest.raises(UnavailableError, match="no space") as caught:
+        await taking_in
+
+    assert caught.value.code == "no_space"
+    assert "prune" in caught.value.hint
+    assert staged(place) == []
+    assert await images.list() == (kept,)
+    assert await images.check(deep=True) == ()
+
+
+async def test_a_disk_without_inodes_is_told_as_a_full_one(make, disk, tmp_path):
+    place = disk("-N", "64")
+    images = make(place)
+    many = tmp_path / "many.tar"
+    many.write_bytes(tarball(**{f"f{number}": b"" for number in range(200)}))
+
+    with pytest.raises(UnavailableError, match="inode"):
+        await images.import_rootfs(many, name="many")
+
+    assert staged(place) == []
+    assert await images.list() == ()
+
+
+async def test_what_is_removed_makes_room(make, disk, tmp_path):
+    images = make(disk())
+    for number in range(6):
+        source = tmp_path / f"{number}.tar"
+        source.write_bytes(tarball(f=os.urandom(2_000_000)))
+        await images.import_rootfs(source, name=f"tiny:{number}")
+        await images.remove(f"tiny:{number}")
+        await images.prune()
+
+    assert await images.list() == ()
+
+
+# ── what must not go ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def rootfs(tmp_path):
+    def rootfs(text):
+        path = tmp_path / f"{text}.tar"
+        path.write_bytes(tarball(f=text.encode()))
+        return path
+
+    return rootfs
+
+
+async def test_a_needed_image_outlives_its_name(images, rootfs):
+    old = await images.import_rootfs(rootfs("old"), name="app")
+
+    async def needed():
+        return {old.id: "container `x/a.1`"}
+
+    images.keep_for(needed)
+    await images.import_rootfs(rootfs("new"), name="app")
+    await images.prune(unused=True)
+
+    assert await images.find(old.id) is not None
+    assert (old.layers[0] / "f").read_text() == "old"
+    with pytest.raises(ConflictError, match=r"container `x/a\.1` needs it"):
+        await images.remove(old.id)
+
+
+async def test_pruning_beside_pulls_takes_nothing_of_them(registry, images):
+    shared = tarball(f=os.urandom(100_000))
+    for number in range(8):
+        registry.put_image(f"app{number}", shared, tarball(own=str(number).encode()))
+    done = asyncio.Event()
+
+    async def prune():
+        count = 0
+        while not done.is_set():
+            await images.prune()
+            count += 1
+        return count
+
+    pruning = asyncio.create_task(prune())
+    names = [f"{registry.address}/app{number}:1" for number in range(8)]
+    pulled = await asyncio.gather(*(images.pull(name) for name in names))
+    done.set()
+
+    assert await pruning > 0
+    assert all(layer.is_dir() for facts in pulled for layer in facts.layers)
+    assert await images.check(deep=True) == ()
+
+
+async def test_what_a_pull_has_already_is_not_collected_under_it(registry, images):
+    shared = tarball(f=os.urandom(100_000))
+    other = tarball(own=b"x")
+    registry.put_image("old", shared)
+    registry.put_image("new", shared, other)
+    await images.pull(f"{registry.address}/old:1")
+    arrived, go = asyncio.Event(), asyncio.Event()
+
+    async def waits(request, data):
+        arrived.set()
+        await go.wait()
+        return ranged(request, data)
+
+    registry.fail(digest_of(other), waits)
+    pull = asyncio.create_task(images.pull(f"{registry.address}/new:1"))
+    await arrived.wait()
+    await images.remove(f"{registry.address}/old:1")
+    await images.prune(unused=True)
+    go.set()
+
+    facts = await pull
+    assert all(layer.is_dir() for layer in facts.layers)
+    assert len(registry.asked(digest_of(shared))) == 1
+
+
+async def test_an_unreadable_image_is_no_reason_to_delete(images, rootfs):
+    kept = await images.import_rootfs(rootfs("kept"), name="kept")
+    broken = await images.import_rootfs(rootfs("broken"), name="broken")
+    (images.store._blobs / broken.id[7:]).write_text("damaged")
+    await images.import_rootfs(rootfs("third"), name="kept")
+
+    freed = await images.prune()
+
+    assert freed.size == 0
+    assert (kept.layers[0] / "f").exists()
+    assert (broken.layers[0] / "f").exists()
+    assert [one.subject for one in await images.check()] == [f"document {broken.id}"]
