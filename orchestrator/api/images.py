@@ -23,6 +23,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/images/import", _import),
         web.post("/v1/images/pull", _pull),
         web.post("/v1/images/push", _push),
+        web.post("/v1/images/resolve", _resolve),
         web.post("/v1/images/save", _save),
         web.post("/v1/images/tag", _tag),
         web.post("/v1/images/prune", _prune),
@@ -122,6 +123,11 @@ async def _save(request: web.Request) -> web.StreamResponse:
     references = [str(one) for one in body["references"]]
     await _images(request).save(references, Path(body["path"]))
     return web.json_response({})
+
+
+async def _resolve(request: web.Request) -> web.StreamResponse:
+    reference = (await read_body(request))["reference"]
+    return web.json_response({"digest": await _images(request).resolve(reference)})
 
 
 async def _tag(request: web.Request) -> web.StreamResponse:
