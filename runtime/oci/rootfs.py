@@ -26,6 +26,7 @@ from runtime.syscalls import (
 from runtime.types import ContainerConfig, Mount, MountKind, VolumeId
 from runtime.volumes import Volumes
 
+RUNTIMES_OWN = ("dev", "proc", "sys")
 OPTIONS = 4000
 """Bytes of options a mount may have, a little less than a page."""
 
@@ -33,11 +34,15 @@ O_FOLDER = os.O_PATH | os.O_DIRECTORY
 
 
 def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
-    """Mount the overlay of ``layers`` (lowest first) in ``folder`` and return where."""
+    """Mount the overlay of ``layers`` (lowest first) in ``folder`` and return where.
+
+    Raises InvalidError for a root that leads what is mounted or made in it elsewhere.
+    """
     upper, work, merged = folder / "upper", folder / "work", folder / "merged"
     for directory in (upper, work, merged):
         directory.mkdir(exist_ok=True, mode=0o755)
     if merged.is_mount():
+        _check_root(merged, folder.name)
         return merged
     below = [str(layer).replace(":", "\\:") for layer in reversed(layers)]
     above = f"upperdir={upper},workdir={work}"
@@ -51,7 +56,30 @@ def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
             below.reverse()
         options = f"lowerdir={':'.join(below)},{above}"
         mount("overlay", merged, "overlay", MS_NODEV, options)
+    _check_root(merged, folder.name)
     return merged
+
+
+def _check_root(root: Path, container: str) -> None:
+    """Refuse links where runtimes make and mount things.
+
+    An image can bring them, and so can a container that ran: a runtime that follows one
+    writes on the host: runc 1.1 makes the links of /dev where it leads.
+    """
+    for name in RUNTIMES_OWN:
+        try:
+            mode = os.lstat(root / name).st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(mode):
+            raise InvalidError(
+                "start container",
+                container,
+                f"`/{name}` in it is no directory, but a way to elsewhere",
+                hint="the image is broken or hostile; a container that did this to itself is"
+                " made anew by `up --force-recreate`",
+                code="rootfs_symlink",
+            )
 
 
 def unmount_root(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from runtime.errors import InvalidError
 from runtime.image.manifest import MAX_LAYERS
 from runtime.oci.rootfs import mount_root, unmount_root
 
@@ -26,3 +27,21 @@ def test_as_many_layers_as_an_image_may_have_are_mounted_in_their_order(tmp_path
         assert len(list(root.glob("own*"))) == count
     finally:
         unmount_root(folder)
+
+
+@pytest.mark.parametrize("by", ["image", "container"])
+@pytest.mark.parametrize("name", ["dev", "proc", "sys"])
+def test_a_root_that_leads_a_runtime_elsewhere_is_refused(tmp_path, name, by):
+    layer, folder = tmp_path / "layer", tmp_path / "container"
+    layer.mkdir()
+    folder.mkdir()
+    if by == "image":
+        (layer / name).symlink_to(tmp_path)
+    try:
+        if by == "container":
+            (mount_root(folder, [layer]) / name).symlink_to(tmp_path)
+        with pytest.raises(InvalidError, match=f"`/{name}`") as caught:
+            mount_root(folder, [layer])
+    finally:
+        unmount_root(folder)
+    assert caught.value.code == "rootfs_symlink"
