@@ -31,8 +31,8 @@ from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
 from scheduler.actions import PullImage
 from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import StackName
-from scheduler.observed import ObservedStack
+from scheduler.ids import ReplicaId, StackName
+from scheduler.observed import ObservedStack, Running
 from scheduler.plan import Plan
 
 log = structlog.get_logger()
@@ -64,6 +64,8 @@ class PassReport:
     settled: bool
     failure: str = ""
     """Why the stack will not settle by itself; empty while it may."""
+    running: frozenset[ReplicaId] = frozenset()
+    """What ran when the pass looked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -330,6 +332,9 @@ class Reconciler:
             problems=problems,
             settled=isinstance(verdict, Settled) and not problems,
             failure=failure,
+            running=frozenset(
+                replica.id for replica in observed.replicas if isinstance(replica.phase, Running)
+            ),
         )
 
     def _refused(self, name: str, error: PyorchError | PlanError | DriverError) -> float:

@@ -79,6 +79,7 @@ class StackView:
     reported: bool
     """A pass of this generation has ended."""
     settled: bool
+    """Everything is as wanted, and nothing has ended since a pass said so."""
     failure: str
     held: tuple[Mapping[str, object], ...]
     errors: tuple[Mapping[str, object], ...]
@@ -323,6 +324,7 @@ class Orchestrator:
         report = self.reconciler.reports.get(stored.name)
         if report is not None and report.generation != stored.generation:
             report = None
+        mine = [one for one in containers if parse_container_name(one.id)[0] == stored.name]
         desired = self.reconciler.desired.get(stored.name)
         histories = self.store.histories(stored.name)
         places = {facts.config.id: facts.config.attachments for facts in sandboxes}
@@ -331,7 +333,13 @@ class Orchestrator:
             intent=stored.intent.value,
             generation=stored.generation,
             reported=report is not None,
-            settled=report is not None and report.settled,
+            settled=report is not None
+            and report.settled
+            and not any(
+                isinstance(facts.phase, host.Exited)
+                and parse_container_name(facts.id)[1] in report.running
+                for facts in mine
+            ),
             failure=report.failure if report else "",
             held=tuple(
                 {"subject": h.subject, "reason": h.reason, "hint": h.hint, "stuck": h.stuck}
@@ -342,9 +350,7 @@ class Orchestrator:
                 for problem in (report.problems if report else ())
             ),
             replicas=tuple(
-                self._replica(facts, places.get(facts.id, ()), desired, histories)
-                for facts in containers
-                if parse_container_name(facts.id)[0] == stored.name
+                self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
             ),
             host=tuple(self.drivers.networks.changes()),
         )

@@ -184,6 +184,12 @@ class ImageDriver(Protocol):
         NotFoundError when the registry has no such image.
         """
 
+    async def resolve(self, reference: str) -> Digest:
+        """Ask the registry which digest a reference stands for now; nothing is fetched.
+
+        Raises NotFoundError when the registry has no such image.
+        """
+
     async def tag(self, reference: str, name: str) -> ImageFacts:
         """Give an image one more name, taking it from another. Raises NotFoundError."""
 

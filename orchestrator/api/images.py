@@ -23,6 +23,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/images/import", _import),
         web.post("/v1/images/pull", _pull),
         web.post("/v1/images/push", _push),
+        web.post("/v1/images/resolve", _resolve),
         web.post("/v1/images/save", _save),
         web.post("/v1/images/tag", _tag),
         web.post("/v1/images/prune", _prune),
@@ -126,6 +127,11 @@ async def _save(request: web.Request) -> web.StreamResponse:
     return web.json_response({})
 
 
+async def _resolve(request: web.Request) -> web.StreamResponse:
+    reference = (await read_body(request))["reference"]
+    return web.json_response({"digest": await _images(request).resolve(reference)})
+
+
 async def _tag(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     return web.json_response(_image(await _images(request).tag(body["reference"], body["name"])))
@@ -151,7 +157,7 @@ async def _remove(request: web.Request) -> web.StreamResponse:
 
 
 async def _export(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     await request.app[KEY].pack(
         request.match_info["name"], body["service"], body.get("index"), Path(body["path"])
     )
@@ -159,7 +165,7 @@ async def _export(request: web.Request) -> web.StreamResponse:
 
 
 async def _commit(request: web.Request) -> web.StreamResponse:
-    body = await request.json()
+    body = await read_body(request)
     facts = await request.app[KEY].commit(
         request.match_info["name"],
         body["service"],

@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
     parser.add_argument("services", nargs="*", metavar="SERVICE")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
-    parser.add_argument("-n", "--tail", default="all", metavar="N", help="only the last N lines")
+    parser.add_argument(
+        "-n", "--tail", default="all", type=_count, metavar="N", help="only the last N lines"
+    )
     parser.add_argument("-t", "--timestamps", action="store_true", help="when, too")
     parser.add_argument("--no-color", action="store_true", help="no colours")
     parser.add_argument("--no-log-prefix", action="store_true", help="lines as they were written")
@@ -35,6 +37,12 @@ def run(args: argparse.Namespace) -> int:
         timestamps=args.timestamps,
     )
     return 0
+
+
+def _count(given: str) -> str:
+    if given != "all" and not (given.isascii() and given.isdigit()):
+        raise argparse.ArgumentTypeError(f"`{given}` is no number of lines, and not `all`")
+    return given
 
 
 def print_logs(

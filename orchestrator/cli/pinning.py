@@ -1,4 +1,4 @@
-"""Images by digest: what a tag stands for on this machine, written down."""
+"""Images by digest: what a tag stands for, written down."""
 
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
@@ -10,11 +10,13 @@ from runtime.image.reference import parse_reference
 def pin_images(stack: StackFile) -> StackFile:
     """Return the stack with the digest of every image in its reference.
 
-    Raises PyorchError for an image that is not here: a tag means nothing before it is pulled.
+    An image that is here is pinned to itself, one that is not to what its registry has now.
+    Raises PyorchError for one that is neither here nor there.
     """
+    client = connect(Settings.from_environ())
     digests = {
         reference: image["id"]
-        for image in connect(Settings.from_environ()).get("/v1/images")
+        for image in client.get("/v1/images")
         for reference in image["references"]
     }
     services = dict(stack.services)
@@ -24,10 +26,11 @@ def pin_images(stack: StackFile) -> StackFile:
         image = stack.image_of(name)
         digest = digests.get(str(parse_reference(image)))
         if digest is None:
-            raise PyorchError(
-                f"services.{name}.image: `{image}` is not here, so its digest is unknown",
-                hint=f"`pyorch image pull {image}`",
-                code="not_found",
-            )
+            try:
+                digest = client.post("/v1/images/resolve", {"reference": image})["digest"]
+            except PyorchError as error:
+                raise PyorchError(
+                    f"services.{name}.image: {error}", hint=error.hint, code=error.code
+                ) from None
         services[name] = service.model_copy(update={"image": f"{image}@{digest}"})
     return stack.model_copy(update={"services": services})

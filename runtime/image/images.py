@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from typing_extensions import override
 
@@ -38,6 +39,9 @@ from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
 SHORTEST_ID = 6
 UNPACKERS = 4
 """Threads that unpack: each may wait for its download, so they are not everybody's threads."""
+
+
+T = TypeVar("T")
 
 
 class Images(ImageDriver):
@@ -136,6 +140,13 @@ class Images(ImageDriver):
         chosen = parse_platform(platform) if platform else None
         return await self._pulls.share(
             f"{settled} {platform}", lambda tell: self._pull(settled, chosen, tell), progress
+        )
+
+    @override
+    async def resolve(self, reference: str) -> Digest:
+        settled = parse_reference(reference)
+        return await self._at_registry(
+            "resolve image", settled, lambda endpoint: self._digest_at(endpoint, settled)
         )
 
     @override
@@ -317,13 +328,28 @@ class Images(ImageDriver):
     async def _pull(
         self, reference: Reference, platform: Platform | None, progress: OnProgress
     ) -> ImageFacts:
-        verb, subject = "pull image", str(reference)
+        return await self._at_registry(
+            "pull image",
+            reference,
+            lambda endpoint: self._pull_from(endpoint, reference, platform, progress),
+        )
+
+    async def _digest_at(self, endpoint: Endpoint, reference: Reference) -> Digest:
+        async with Registry.open(endpoint, self._credentials, self._limits) as registry:
+            data = await registry.manifest(reference.digest or reference.tag)
+        return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+    async def _at_registry(
+        self, verb: str, reference: Reference, ask: Callable[[Endpoint], Awaitable[T]]
+    ) -> T:
+        """Ask the mirrors of a registry one after the other, and at last the registry itself."""
+        subject = str(reference)
         endpoints = Registries.read(self._settings).endpoints(reference)
         earlier: list[str] = []
         for endpoint in endpoints:
             try:
                 async with asyncio.timeout(self._limits.total), trouble(verb, subject):
-                    return await self._pull_from(endpoint, reference, platform, progress)
+                    return await ask(endpoint)
             except DriverError as error:
                 if endpoint.mirror and error.code != "no_space":
                     earlier.append(f"mirror `{endpoint.name}`: {error.cause}")

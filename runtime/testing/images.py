@@ -102,6 +102,15 @@ class FakeImages(Faults, ImageDriver):
         return made
 
     @override
+    async def resolve(self, reference: str) -> Digest:
+        await self.look("resolve", reference)
+        settled = str(parse_reference(reference))
+        config = self.registry.get(settled)
+        if config is None:
+            raise NotFoundError("resolve image", settled, "the registry has no such image")
+        return _digest(settled, config)
+
+    @override
     async def tag(self, reference: str, name: str) -> ImageFacts:
         await self.change("tag", name)
         image = self._find(reference)

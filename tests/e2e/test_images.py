@@ -1,5 +1,6 @@
 """Images come from archives, layouts, root filesystems and a real registry."""
 
+import json
 import shutil
 import subprocess
 import tarfile
@@ -179,3 +180,35 @@ def test_a_certificate_nobody_trusts_is_refused_and_http_is_not_tried_instead(
     assert "certificate" in done.err
     assert "SSL_CERT_FILE" in done.err
     assert bare.run("image", "ls", "-q") == ""
+
+
+def test_images_are_pinned_to_what_is_here_or_to_what_their_registry_has(bare, layout, registry):
+    for tag in ("here", "there"):
+        push(layout, f"{registry}/tiny:{tag}")
+    bare.run("image", "pull", f"{registry}/tiny:here")
+    names = {tag: f"{registry}/tiny:{tag}" for tag in ("here", "there")}
+    services = ", ".join(f"{tag}: {{image: '{name}'}}" for tag, name in names.items())
+    bare.write(f"name: x\nservices: {{{services}}}\n")
+
+    pinned = json.loads(bare.run("config", "--resolve-image-digests", "--format", "json"))
+    lock = bare.run("config", "--lock-image-digests")
+    bare.write(lock, "lock.yml")
+    locked = json.loads(bare.run("-f", "stack.yml", "-f", "lock.yml", "config", "--format", "json"))
+
+    images = {tag: one["image"] for tag, one in pinned["services"].items()}
+    digests = {image.partition("@")[2] for image in images.values()}
+    assert {tag: image.partition("@")[0] for tag, image in images.items()} == names
+    assert len(digests) == 1
+    assert digests.pop().startswith("sha256:")
+    assert {tag: one["image"] for tag, one in locked["services"].items()} == images
+
+
+def test_an_image_that_is_nowhere_cannot_be_pinned(bare, layout, registry):
+    push(layout, f"{registry}/tiny:1")
+    bare.write(f"name: x\nservices: {{a: {{image: '{registry}/other:1'}}}}\n")
+
+    done = bare.try_("config", "--resolve-image-digests")
+
+    assert done.code == 1
+    assert "services.a.image" in done.err
+    assert f"{registry}/other:1" in done.err

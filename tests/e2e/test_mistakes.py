@@ -129,6 +129,16 @@ def test_a_daemon_that_cannot_start_says_why(bare):
     (bare.settings.data / "state.db").unlink()
 
 
+def test_a_number_of_lines_that_is_none_is_refused_by_name(bare):
+    done = bare.try_("-p", "x", "logs", "-n", "many")
+
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "error: argument -n/--tail: `many` is no number of lines, and not `all`",
+        "hint: `pyorch logs --help` lists what there is",
+    ]
+
+
 def test_waiting_ends_in_time_and_tells_what_is_missing(pyorch):
     pyorch.write(
         """
@@ -147,7 +157,7 @@ def test_waiting_ends_in_time_and_tells_what_is_missing(pyorch):
     assert done.code == 1
     told = next(line for line in done.err.splitlines() if line.startswith("error: "))
     assert told.startswith("error: stack `x` is not healthy after 2 s: ")
-    assert "cannot pull `localhost:1/nothing`" in told
+    assert "cannot pull `localhost:1/nothing:latest`" in told
     assert "sick.1: starting" in told
 
 

@@ -725,3 +725,15 @@ async def test_a_container_name_forbids_a_scale_given_beside_the_file(world):
             await world.apply(
                 ONE.replace("image: app", "image: app, container_name: w"), scale={"web": 2}
             )
+
+
+async def test_a_stack_is_not_settled_between_an_exit_and_the_pass_that_judges_it(world):
+    text = "name: shop\nservices: {web: {image: app}}\n"
+    async with world.daemon():
+        await world.up(text)
+        world.containers.end(WEB, 3)
+        between = await world.orchestrator.view("shop")
+        after = await world.until(lambda state: state["failure"])
+
+    assert not between.settled
+    assert after["failure"] == "web.1 exited with 3"
