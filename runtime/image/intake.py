@@ -187,17 +187,20 @@ def take_layer(
     with store.stage() as folder, (folder / "blob").open("wb") as blob:
         content = folder / "content"
         content.mkdir(mode=0o755)
-        head = Tee(source)
-        suffix = compression(head.peek(6))
+        raw = Tee(source)
+        suffix = compression(raw.peek(6))
         with ExitStack() as stack:
             if suffix:
-                raw = Tee(head, blob)  # type: ignore[arg-type]
+                raw.follow(blob, hashed=True)
             else:
-                packer = zstandard.ZstdCompressor(level=PACKING_LEVEL)
-                writer = stack.enter_context(packer.stream_writer(blob, closefd=False))
-                raw = Tee(head, writer)  # type: ignore[arg-type]
+                # Packed beside the unpacking, by a thread of the compressor's own.
+                packer = zstandard.ZstdCompressor(level=PACKING_LEVEL, threads=1)
+                raw.follow(
+                    stack.enter_context(packer.stream_writer(blob, closefd=False)), hashed=False
+                )
             found = unpack_layer(cast("IO[bytes]", raw), content, limit=largest(size))
-            whole = raw.finish()
+            # Of a plain layer every byte is in the one digest already.
+            whole = raw.finish() or found
         blob.flush()
         if digest is not None and whole != digest:
             raise InvalidError(

@@ -41,17 +41,22 @@ class Writer(Protocol):
 class Tee(io.RawIOBase):
     """A stream that is hashed, counted and copied while it is read, from its very beginning."""
 
-    def __init__(self, source: IO[bytes], copy: Writer | None = None) -> None:
-        """Read from ``source``; write what was read to ``copy``."""
+    def __init__(self, source: IO[bytes]) -> None:
+        """Read from ``source``."""
         self._source = source
-        self._copy = copy
-        self._hash = hashlib.sha256()
+        self._copy: Writer | None = None
+        self._hash: hashlib._Hash | None = None
         self._head = b""
         self.count = 0
 
     @override
     def readable(self) -> bool:
         return True
+
+    def follow(self, copy: Writer, *, hashed: bool) -> None:
+        """Write to ``copy`` whatever is read; only before anything was."""
+        self._copy = copy
+        self._hash = hashlib.sha256() if hashed else None
 
     def peek(self, size: int) -> bytes:
         """Return the first bytes without taking them; only before anything was read."""
@@ -67,7 +72,8 @@ class Tee(io.RawIOBase):
             data, self._head = self._head[:size], self._head[size:]
         else:
             data = self._source.read(size)
-        self._hash.update(data)
+        if self._hash is not None:
+            self._hash.update(data)
         self.count += len(data)
         if self._copy is not None and data:
             self._copy.write(data)
@@ -80,10 +86,10 @@ class Tee(io.RawIOBase):
         return len(data)
 
     def finish(self) -> str:
-        """Read what is left and return the digest of everything."""
+        """Read what is left and return the digest of everything; empty where none was wanted."""
         while self.read(CHUNK):
             pass
-        return f"sha256:{self._hash.hexdigest()}"
+        return f"sha256:{self._hash.hexdigest()}" if self._hash is not None else ""
 
 
 def compression(head: bytes) -> str:
