@@ -157,7 +157,7 @@ def test_waiting_ends_in_time_and_tells_what_is_missing(pyorch):
     assert done.code == 1
     told = next(line for line in done.err.splitlines() if line.startswith("error: "))
     assert told.startswith("error: stack `x` is not healthy after 2 s: ")
-    assert "cannot pull `localhost:1/nothing:latest`" in told
+    assert "cannot pull image `localhost:1/nothing:latest`" in told
     assert "sick.1: starting" in told
 
 
