@@ -242,6 +242,9 @@ def test_a_missing_layer_is_unpacked_again_when_it_is_needed(tiny):
     tiny.write(STACK.format("tiny"))
     tiny.run("up", "-d", "--wait")
 
+    assert path.is_file()
+    assert [one["State"] for one in tiny.ps("x").values()] == ["running"]
+
 
 @pytest.mark.parametrize("what", ["blob", "layer and blob", "config", "manifest", "missing blob"])
 def test_what_was_pulled_is_mended_from_its_registry(tiny, registry, what):
