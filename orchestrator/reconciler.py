@@ -9,6 +9,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -24,12 +25,14 @@ from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
+from orchestrator.translate.network import build_network
 from orchestrator.translate.observed import build_observed, reserved_by_running
+from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
-from runtime.types import HostFacts, ImageFacts
+from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
-from scheduler.actions import PullImage
+from scheduler.actions import Addresses, PullImage
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, StackName
 from scheduler.observed import ObservedStack, Running
@@ -189,7 +192,7 @@ class Reconciler:
             model=model,
             desired=desired,
             images=images,
-            nameserver=self.drivers.networks.nameserver,
+            nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
         )
         actions = StackActions(
@@ -200,7 +203,8 @@ class Reconciler:
             publisher=self.publisher,
             configure=factory.build,
             own_sandbox=factory.own_sandbox,
-            sandbox_sysctls={},
+            sandbox=partial(_sandbox, model, desired),
+            network=lambda action: build_network(model, action, stored.name),
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
@@ -390,6 +394,13 @@ class Reconciler:
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _sandbox(
+    model: StackFile, desired: DesiredStack, replica: ReplicaId, addresses: Addresses
+) -> SandboxConfig:
+    service = next(one for one in desired.services if one.name == replica.service)
+    return build_sandbox(model, service, desired.name, replica, addresses)
 
 
 def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:

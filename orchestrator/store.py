@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 
 from orchestrator.errors import PyorchError
+from scheduler.actions import Addresses
 from scheduler.desired import Intent
 from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
 from scheduler.observed import AddressLease, PortLease
@@ -271,7 +272,7 @@ class Store:
                 stack=StackName(stack),
                 replica=ReplicaId(ServiceName(service), slot),
                 network=NetworkName(network),
-                address=IPv4Address(address),
+                address=ip_address(address),
             )
             for network, address, stack, service, slot in rows
         )
@@ -280,7 +281,7 @@ class Store:
         self,
         stack: str,
         replica: ReplicaId,
-        addresses: tuple[tuple[NetworkName, IPv4Address], ...],
+        addresses: Addresses,
     ) -> None:
         """Let ``replica`` hold exactly these addresses."""
         with self._brief_transaction() as db:

@@ -275,10 +275,11 @@ class NetworkDriver(Protocol):
     async def publish(self, exposure: Exposure) -> None:
         """Make exactly this reachable: one firewall transaction, resolvers told. Idempotent."""
 
-    def nameserver(self, zone: Zone) -> str:
-        """Return the address at which a zone's members find their resolver.
+    def nameservers(self, zone: Zone) -> Sequence[str]:
+        """Return whom a zone's members ask: their resolver, where they reach the host.
 
-        In whatever order its networks are named; the same one as long as they live.
+        In whatever order its networks are named; the same one as long as they live. Others
+        ask the zone's servers, or the host's, themselves.
         """
 
     def gateway(self, network: NetworkId) -> str:

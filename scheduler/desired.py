@@ -8,9 +8,16 @@ container when it changes.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 
-from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
 
 
 class Intent(StrEnum):
@@ -84,11 +91,13 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """A service's place in a network: its names there, and an address if it insists on one."""
+    """A service's place in a network: its names there, and the addresses it insists on."""
 
     network: NetworkName
     aliases: tuple[str, ...] = ()
-    address: IPv4Address | None = None
+    addresses: tuple[Address, ...] = ()
+    gateway_priority: int = 0
+    """The highest of those that lead outside has the default route; the first by name of many."""
     nameless: bool = False
     """Nobody there knows it by a name."""
 
@@ -97,12 +106,14 @@ class Membership:
 class Port:
     """A published port. ``host_ports`` are candidates in order; empty means any free one.
 
-    Every replica of a service serves the same published port; connections are spread.
+    ``host_ip`` is an address of the host, all of a family (``0.0.0.0``, ``::``), or empty for
+    all there are. Every replica of a service serves the same published port; connections are
+    spread.
     """
 
     target: int
     protocol: str = "tcp"
-    host_ip: str = "0.0.0.0"
+    host_ip: str = ""
     host_ports: tuple[int, ...] = ()
 
 
@@ -130,7 +141,7 @@ class DesiredService:
     healthcheck: Healthcheck | None = None
     dependencies: tuple[Dependency, ...] = ()
     networks: tuple[Membership, ...] = ()
-    """In order of priority: the first one carries the default route."""
+    """In order of priority, the highest first."""
     volumes: tuple[VolumeName, ...] = ()
     ports: tuple[Port, ...] = ()
     stop_grace: float = 10.0
@@ -145,14 +156,29 @@ class DesiredService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRange:
+    """What a network's addresses of one family are taken from; what is not said is chosen."""
+
+    version: int = 4
+    subnet: Net | None = None
+    gateway: Address | None = None
+    within: Net | None = None
+    """The part of the subnet replicas get addresses from."""
+    reserved: tuple[Address, ...] = ()
+    """Addresses nobody gets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredNetwork:
     """One network. ``external`` ones must exist and are never made or removed."""
 
     name: NetworkName
-    subnet: IPv4Network | None = None
-    gateway: IPv4Address | None = None
+    ranges: tuple[AddressRange, ...] = (AddressRange(),)
+    """One of each family at most."""
     internal: bool = False
     external: bool = False
+    revision: str = ""
+    """A hash of everything else it is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +201,8 @@ class DesiredStack:
     remove_volumes: bool = False
     stop_grace: float | None = None
     """Overrides every service's own grace, as ``down -t`` does."""
-    pools: tuple[IPv4Network, ...] = ()
-    """Where subnets are chosen from."""
+    pools: tuple[Net, ...] = ()
+    """Where subnets are chosen from, in both families."""
     subnet_prefix: int = 26
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → pinned image id, for the references this generation has resolved."""

@@ -7,9 +7,16 @@ there is no exit code to misread on a running replica. Moments are seconds on th
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    StackName,
+    VolumeName,
+)
 
 
 class Health(StrEnum):
@@ -81,7 +88,9 @@ class ObservedNetwork:
 
     name: NetworkName
     stack: StackName
-    subnet: IPv4Network
+    subnets: tuple[tuple[Net, Address], ...]
+    """Each with the address of its gateway."""
+    revision: str = ""
     internal: bool = False
     intact: bool = True
     members: int = 0
@@ -117,7 +126,7 @@ class AddressLease:
     stack: StackName
     replica: ReplicaId
     network: NetworkName
-    address: IPv4Address
+    address: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +157,10 @@ class ObservedStack:
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()
     addresses: tuple[AddressLease, ...] = ()
-    routes: tuple[IPv4Network, ...] = ()
+    routes: tuple[Net, ...] = ()
     listeners: tuple[HostListener, ...] = ()
+    protocols: frozenset[str] = frozenset({"tcp", "udp", "sctp"})
+    """What this machine has ports of."""
     cpus: float = 0.0
     memory: int = 0
     reserved_cpus: float = 0.0

@@ -6,10 +6,10 @@ replaced one at a time, the next one only when the last one is ready.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import assert_never
 
 from scheduler.actions import (
+    Addresses,
     CreateReplica,
     KillReplica,
     MendSandbox,
@@ -21,12 +21,10 @@ from scheduler.actions import (
 from scheduler.capacity import HINT, Refusal
 from scheduler.desired import DesiredService
 from scheduler.gates import Gatekeeper
-from scheduler.ids import NetworkName, ReplicaId
+from scheduler.ids import ReplicaId
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running, Stopping
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
-
-Addresses = tuple[tuple[NetworkName, IPv4Address], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

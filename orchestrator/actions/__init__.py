@@ -6,7 +6,6 @@ made anew where it differs.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import assert_never
 
@@ -19,7 +18,6 @@ from orchestrator.store import Store
 from orchestrator.translate import labels
 from runtime.errors import AlreadyExistsError, ConflictError
 from runtime.types import (
-    Attachment,
     ContainerConfig,
     ContainerId,
     NetworkConfig,
@@ -28,7 +26,7 @@ from runtime.types import (
     VolumeId,
 )
 from scheduler import actions
-from scheduler.ids import NetworkName, ReplicaId, StackName, container_name
+from scheduler.ids import ReplicaId, StackName, container_name
 from scheduler.observed import PortLease
 from scheduler.plan import Step
 
@@ -36,6 +34,8 @@ log = structlog.get_logger()
 
 Configure = Callable[[actions.Filling, Path | None], ContainerConfig]
 """Build the container's configuration; the path is that of its sandbox, if it has its own."""
+Sandbox = Callable[[ReplicaId, actions.Addresses], SandboxConfig]
+Network = Callable[[actions.CreateNetwork], NetworkConfig]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,8 @@ class StackActions:
     publisher: Publisher
     configure: Configure
     own_sandbox: Callable[[ReplicaId], bool]
-    sandbox_sysctls: Mapping[str, str]
+    sandbox: Sandbox
+    network: Network
 
     async def perform(self, step: Step) -> None:
         """Carry out one step and tell what became of it."""
@@ -111,15 +112,7 @@ class StackActions:
     async def _create_network(self, action: actions.CreateNetwork) -> None:
         networks = self.drivers.networks
         before = networks.changes()
-        await networks.create(
-            NetworkConfig(
-                id=NetworkId(action.network),
-                subnet=action.subnet,
-                gateway=action.gateway,
-                internal=action.internal,
-                labels={labels.STACK: self.stack},
-            )
-        )
+        await networks.create(self.network(action))
         for change in networks.changes():
             if change not in before:
                 self.publish("host.changed", "", change)
@@ -141,21 +134,8 @@ class StackActions:
             await self.drivers.containers.remove(config.id)
             await self.drivers.containers.create(config)
 
-    async def _sandbox(
-        self, replica: ReplicaId, addresses: tuple[tuple[NetworkName, IPv4Address], ...]
-    ) -> Path:
-        return await self.drivers.networks.create_sandbox(
-            SandboxConfig(
-                id=self._container(replica),
-                attachments=tuple(
-                    Attachment(
-                        network=NetworkId(network), address=address, interface=f"eth{number}"
-                    )
-                    for number, (network, address) in enumerate(addresses)
-                ),
-                sysctls=self.sandbox_sysctls,
-            )
-        )
+    async def _sandbox(self, replica: ReplicaId, addresses: actions.Addresses) -> Path:
+        return await self.drivers.networks.create_sandbox(self.sandbox(replica, addresses))
 
     def _container(self, replica: ReplicaId) -> ContainerId:
         return ContainerId(container_name(self.stack, replica))

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from orchestrator.spec.models import StackFile
+from orchestrator.spec.models import Network, StackFile
 from orchestrator.spec.shellwords import split
 from orchestrator.spec.tree import Map, Path
 
@@ -41,7 +41,6 @@ ACCEPTED = {
     "services.*.ipc": "every container has an IPC namespace of its own",
     "services.*.isolation": "it is of Windows only",
     "services.*.logging": "output always goes to pyorch's own log",
-    "services.*.mac_address": "addresses are chosen by the kernel",
     "services.*.mem_swappiness": "it is of cgroup v1 only",
     "services.*.models": "AI models are not run yet",
     "services.*.oom_kill_disable": "it is of cgroup v1 only",
@@ -53,12 +52,6 @@ ACCEPTED = {
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "there is no engine's socket to see",
     "services.*.userns_mode": "there are no user namespaces yet",
-    "services.*.networks.*.driver_opts": "they are not passed on yet",
-    "services.*.networks.*.gw_priority": "the first network has the default route",
-    "services.*.networks.*.interface_name": "interfaces are called eth0, eth1 and so on",
-    "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
-    "services.*.networks.*.link_local_ips": "they are not set yet",
-    "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
     "services.*.volumes.*.bind.recursive": "mounts below always come along",
     "services.*.volumes.*.bind.selinux": "files are not labelled",
     "services.*.volumes.*.consistency": "mounts are always consistent",
@@ -69,15 +62,7 @@ ACCEPTED = {
     "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
     "services.*.uts": "every container has a host name of its own",
     "services.*.volumes_from": "mounts of others are not taken over yet",
-    "networks.*.attachable": "only containers of stacks join networks",
-    "networks.*.driver_opts": "they are not passed on yet",
-    "networks.*.labels": "networks have no labels yet",
-    "networks.*.ipam.driver": "addresses are chosen by pyorch itself",
     "networks.*.ipam.options": "addresses are chosen by pyorch itself",
-    "networks.*.ipam.config.*.ip_range": "addresses are taken from the whole subnet",
-    "networks.*.ipam.config.*.aux_addresses": "no address is left alone yet",
-    "networks.*.enable_ipv4": "networks always have IPv4 addresses",
-    "networks.*.enable_ipv6": "networks have no IPv6 addresses yet",
     "volumes.*.labels": "volumes have no labels yet",
     "configs.*.labels": "configs have no labels yet",
     "configs.*.template_driver": "placeholders are not filled",
@@ -85,6 +70,29 @@ ACCEPTED = {
     "secrets.*.template_driver": "placeholders are not filled",
 }
 """What becomes of a key that is accepted and not carried out."""
+
+NETWORK_OPTIONS = {
+    *(f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)),
+    *(f"com.docker.network.host_ipv{version}" for version in (4, 6)),
+    "com.docker.network.bridge.enable_icc",
+    "com.docker.network.bridge.enable_ip_masquerade",
+    "com.docker.network.bridge.host_binding_ipv4",
+    "com.docker.network.bridge.name",
+    "com.docker.network.bridge.trusted_host_interfaces",
+    "com.docker.network.container_iface_prefix",
+    "com.docker.network.driver.mtu",
+    "ipvlan_mode",
+    "macvlan_mode",
+    "parent",
+}
+"""Options of networks that are carried out."""
+ENDPOINT_OPTIONS = {
+    "com.docker.network.endpoint.ifname",
+    "com.docker.network.endpoint.sysctls",
+}
+"""Options of a service's place in a network that are carried out."""
+SHARED = ("macvlan", "ipvlan")
+"""Drivers of networks whose members are on a link of the host's themselves."""
 
 PULLED = ("", "always", "never", "missing", "if_not_present")
 """Pull policies that are carried out."""
@@ -119,10 +127,10 @@ CARRIED_OUT = {
         cap_add cap_drop command configs container_name cpu_shares cpus cpuset depends_on deploy
         devices dns dns_opt dns_search entrypoint env_file environment expose extends
         external_links extra_hosts group_add healthcheck hostname image init label_file labels
-        links mem_limit mem_reservation memswap_limit network_mode networks oom_score_adj
-        pids_limit ports privileged profiles pull_policy read_only restart runtime scale secrets
-        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
-        user volumes working_dir x-pyorch
+        links mac_address mem_limit mem_reservation memswap_limit network_mode networks
+        oom_score_adj pids_limit ports privileged profiles pull_policy read_only restart runtime
+        scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs
+        tty ulimits user volumes working_dir x-pyorch
     """,
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
@@ -137,7 +145,10 @@ CARRIED_OUT = {
     "services.*.healthcheck": """
         disable interval retries start_interval start_period test timeout
     """,
-    "services.*.networks.*": "aliases ipv4_address priority",
+    "services.*.networks.*": """
+        aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips
+        mac_address priority
+    """,
     "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
     "services.*.secrets.*": "gid mode source target uid",
     "services.*.ulimits.*": "hard soft",
@@ -146,10 +157,12 @@ CARRIED_OUT = {
     "services.*.volumes.*.tmpfs": "mode size",
     "services.*.volumes.*.volume": "nocopy",
     "services.*.x-pyorch": "dns",
-    "networks.*": "driver external internal ipam name",
+    "networks.*": """
+        attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name
+    """,
     "networks.*.external": "name",
-    "networks.*.ipam": "config",
-    "networks.*.ipam.config.*": "gateway subnet",
+    "networks.*.ipam": "config driver",
+    "networks.*.ipam.config.*": "aux_addresses gateway ip_range subnet",
     "volumes.*": "driver external name",
     "volumes.*.external": "name",
     "configs.*": "content environment file name",
@@ -162,13 +175,17 @@ REMARKS = {
     "services.*.ports.*.app_protocol": "it is for people and programs that read `config`",
     "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",
     "services.*.ports.*.name": "it is for people and programs that read `config`",
-    "services.*.ports.*.protocol": "`tcp` and `udp`; `sctp` is refused",
+    "services.*.ports.*.protocol": "`sctp` only where the kernel has it",
+    "services.*.networks.*.driver_opts": "`ifname` and `sysctls`; others are warned about",
     "services.*.network_mode": "`bridge`, `host` and `none`; others are refused",
     "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
     "services.*.security_opt": "`no-new-privileges` and `seccomp`; others are warned about",
     "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
-    "networks.*.driver": "`bridge`; others are refused",
-    "networks.*.ipam.config": "the first subnet; others are warned about",
+    "networks.*.attachable": "any stack can join a network with `external: true` anyway",
+    "networks.*.driver": "`bridge`, `macvlan`, `ipvlan`, `host`, `none`; others are refused",
+    "networks.*.driver_opts": "those in networks.md; others are warned about",
+    "networks.*.ipam.config": "one subnet of each family; others are refused",
+    "networks.*.ipam.driver": "`default`; others are refused",
     "volumes.*.driver": "`local`; others are refused",
     "configs.*.name": "it is for people: services use the key",
     "secrets.*.name": "it is for people: services use the key",
@@ -247,10 +264,35 @@ def unsupported(stack: StackFile) -> Iterator[str]:
             why = "only `no-new-privileges` and `seccomp` confine a container yet"
             yield f"services.{name}.security_opt: accepted, but {why}"
             break
+    yield from _unsupported_networking(stack)
+
+
+def _unsupported_networking(stack: StackFile) -> Iterator[str]:
     for name, network in stack.networks.items():
-        if len(network.ipam.config) > 1:
-            yield f"networks.{name}.ipam.config.1: accepted, but only the first subnet is used"
-            break
+        for key in sorted(set(network.driver_opts) - NETWORK_OPTIONS):
+            yield f"networks.{name}.driver_opts.{key}: accepted, but nothing is done about it"
+    for name, service in stack.services.items():
+        path = f"services.{name}"
+        for key, place in service.networks.items():
+            for option in sorted(set(place.driver_opts) - ENDPOINT_OPTIONS):
+                where = f"{path}.networks.{key}.driver_opts.{option}"
+                yield f"{where}: accepted, but nothing is done about it"
+        networks = [stack.networks[key] for key in service.networks if key in stack.networks]
+        if service.ports and networks and all(one.driver in SHARED for one in networks):
+            why = "who has an address of its own is reached there, at every port"
+            yield f"{path}.ports: accepted, but {why}"
+        for number, port in enumerate(service.ports):
+            if port.host_ip == "::1":
+                why = "nothing that is sent to ::1 leaves the host: it is refused at once"
+                yield f"{path}.ports.{number}.host_ip: accepted, but {why}"
+            elif ":" in port.host_ip and not any(map(_has_ipv6, networks)):
+                why = "the service is on no network with `enable_ipv6: true`"
+                yield f"{path}.ports.{number}.host_ip: accepted, but {why}"
+
+
+def _has_ipv6(network: Network) -> bool:
+    subnets = (pool.subnet for pool in network.ipam.config)
+    return bool(network.external or network.enable_ipv6 or any(":" in one for one in subnets))
 
 
 def _first(value: Any, parts: Sequence[str], path: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from orchestrator.settings import Settings
 from orchestrator.spec import models
 from orchestrator.translate import labels
 from orchestrator.translate.exposure import zone_of
+from orchestrator.translate.network import mode_of
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -39,12 +40,12 @@ class ContainerFactory:
     model: models.StackFile
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
-    nameserver: Callable[[Zone], str]
+    nameservers: Callable[[Zone], Sequence[str]]
     gateway: Callable[[NetworkId], str]
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
-        mode = self.model.services[replica.service].network_mode
+        mode = mode_of(self.model, self.model.services[replica.service])
         return mode in ("", "bridge", "none")
 
     def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
@@ -106,11 +107,9 @@ class ContainerFactory:
         )
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
-        return (
-            (self.nameserver(zone_of(self.desired.name, wanted)),)
-            if wanted.networks
-            else wanted.dns_servers
-        )
+        if not wanted.networks:
+            return wanted.dns_servers
+        return tuple(self.nameservers(zone_of(self.desired.name, wanted)))
 
     def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []

@@ -112,7 +112,8 @@ def build_observed(
             ObservedNetwork(
                 name=NetworkName(found.config.id),
                 stack=StackName(found.config.labels.get(labels.STACK, "")),
-                subnet=found.config.subnet,
+                subnets=tuple((one.net, one.gateway) for one in found.config.subnets),
+                revision=found.config.labels.get(labels.REVISION, ""),
                 internal=found.config.internal,
                 intact=found.intact,
                 members=members.get(found.config.id, 0),
@@ -131,6 +132,7 @@ def build_observed(
         ports=ports,
         addresses=addresses,
         routes=machine.routes if machine else (),
+        **({"protocols": machine.protocols} if machine else {}),
         listeners=tuple(
             HostListener(
                 protocol=found.protocol,

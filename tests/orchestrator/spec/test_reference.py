@@ -1,6 +1,7 @@
 """The reference of every key, and that what it says of each of them is so."""
 
 import dataclasses
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from orchestrator.spec.yaml import parse
 from orchestrator.store import StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
-from scheduler.actions import CreateReplica
+from orchestrator.translate.network import build_network
+from orchestrator.translate.sandbox import build_sandbox
+from scheduler.actions import CreateNetwork, CreateReplica
 from scheduler.desired import Intent
 from scheduler.ids import ReplicaId
 
@@ -205,8 +208,13 @@ def carried_out():
 
 SAME = {
     "x-pyorch": "it is empty",
+    "networks.*.attachable": "there is nothing to do",
     "networks.*.driver": "there is one",
+    "networks.*.enable_ipv4": "it has them anyway",
+    "networks.*.ipam.driver": "there is one",
     "volumes.*.driver": "there is one",
+    "services.*.mac_address": "that of its first network is the same",
+    "services.*.networks.*.mac_address": "that of the service is the same",
     "services.*.env_file.*.required": "its file is there",
     "services.*.depends_on.*.required": "what is needed is there",
     "services.*.profiles": "its profile is active",
@@ -222,6 +230,7 @@ SAME = {
 
 NEEDED = {
     "include.*.path",
+    "networks.*.ipam.config.*.subnet",
     "services.*.configs.*.source",
     "services.*.depends_on.*.condition",
     "services.*.devices.*.source",
@@ -252,6 +261,9 @@ def runnable():
     return used(tree)
 
 
+SUBNET = IPv4Network("10.5.0.0/16")
+
+
 def meaning(stack):
     """Return all that the runtime and the planner are told of a stack, but for its hash."""
     stored = StoredStack(
@@ -264,13 +276,26 @@ def meaning(stack):
     desired = dataclasses.replace(desired, services=plain)
     factory = ContainerFactory(
         settings=settings, model=stack, desired=desired, images={},
-        nameserver=str, gateway=lambda network: "10.0.0.1",
+        nameservers=lambda zone: (str(zone),), gateway=lambda network: "10.0.0.1",
     )  # fmt: skip
     containers = [
         factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None)
         for name in sorted(stack.services)
     ]
-    return desired, containers
+    networks = [
+        build_network(
+            stack, CreateNetwork(network=name, subnets=((SUBNET, SUBNET[1]),)), desired.name
+        )
+        for name in sorted({one.name for one in desired.networks})
+    ]
+    sandboxes = [
+        build_sandbox(
+            *(stack, service, desired.name, ReplicaId(service.name, 1)),
+            tuple((place.network, SUBNET[2]) for place in service.networks),
+        )
+        for service in desired.services
+    ]
+    return desired, containers, networks, sandboxes
 
 
 @pytest.mark.parametrize("key", [key for key in carried_out() if key not in SAME])
@@ -295,7 +320,7 @@ def test_what_leaving_a_key_out_means_is_what_it_comes_to(load):
         "name: s\nvolumes: {vol: }\nservices:\n  a: {image: i, healthcheck: {test: x}}\n"
         "  b: {build: ., volumes: ['vol:/v']}\n"
     ).stack
-    desired, (container, _) = meaning(stack)
+    desired, (container, _), *_ = meaning(stack)
     service, other = desired.services
     check = service.healthcheck
     said = {name.split(".", 2)[-1]: text for name, text in LEFT_OUT.items()}
