@@ -33,7 +33,7 @@ from typing import Any
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from runtime.errors import UnavailableError
+from runtime.errors import UnavailableError, UnsupportedError
 from runtime.files import in_thread
 from runtime.network import netlink, netns
 from runtime.network.ends import End, Interface
@@ -187,7 +187,7 @@ def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str,
         )
         ipv6 = any(address.version == 6 for address in addresses)
         if ipv6 and not IPV6.exists():
-            raise UnavailableError("make bridge", name, "this kernel has no IPv6")
+            raise UnsupportedError("make bridge", name, "this kernel has no IPv6")
         _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "0" if ipv6 else "1")
         _sysctl(f"net/ipv6/conf/{name}/accept_ra", "0")
         _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
@@ -292,7 +292,7 @@ def _share(end: End, pinned: int) -> None:
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
-            raise UnavailableError(
+            raise UnsupportedError(
                 "join namespace", end.inside, f"this kernel has no {end.kind.value} links"
             ) from None
 

@@ -117,7 +117,12 @@ def _guard(
             ]
     for family in ("ip", "ip6"):
         mine = [place for place in places if place.family == family]
-        shut = [str(one.subnet.net) for one in mine if one.subnet.mode is GatewayMode.NAT]
+        # Those that go out under their own addresses get answers there.
+        shut = [
+            str(one.subnet.net)
+            for one in mine
+            if one.subnet.mode is GatewayMode.NAT and one.subnet.masquerade
+        ]
         if shut:
             rules.append(f'iifname != {ours} iifname != "lo" {family} daddr {_set(shut)} drop')
         if mine:

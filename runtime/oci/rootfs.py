@@ -104,7 +104,7 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o711)
     hosts = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-    hosts += [f"{address}\t{config.hostname}" for address in config.addresses[:1]]
+    hosts += [f"{address}\t{config.hostname}" for address in config.addresses]
     hosts += [f"{address}\t{name}" for name, address in config.extra_hosts]
     texts = {
         "/etc/hosts": "\n".join(hosts) + "\n",
