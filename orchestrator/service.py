@@ -86,6 +86,8 @@ class StackView:
     replicas: tuple[ReplicaView, ...]
     host: tuple[str, ...] = ()
     """What of this host's own settings is changed as long as there are networks."""
+    notes: tuple[str, ...] = ()
+    """What of the file this machine does not give."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -353,6 +355,13 @@ class Orchestrator:
                 self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
             ),
             host=tuple(self.drivers.networks.changes()),
+            notes=tuple(
+                dict.fromkeys(
+                    f"services.{parse_container_name(facts.id)[1].service}.{note}"
+                    for facts in mine
+                    for note in facts.notes
+                )
+            ),
         )
 
     def _replica(

@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
+from orchestrator.spec import process
 from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
+from orchestrator.spec.process import Refusal
 from orchestrator.spec.support import REFUSED
 from orchestrator.spec.tree import Path
 
@@ -22,8 +24,6 @@ LONGEST_STACK = 63
 LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
-STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
-"""Beginnings of annotations by which a container would command its own runtime."""
 CONDITIONS = ("", "none", "on-failure", "any")
 MOUNTED = ("bind", "volume", "tmpfs")
 PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
@@ -38,9 +38,6 @@ WORDS = (
 )
 """Keys of a service with the pattern of their value, what that is, and what to write."""
 
-Refusal = tuple[Path, str, str | None]
-"""Where, why, and what to do instead."""
-
 
 def refusals(stack: StackFile) -> Iterator[Refusal]:
     """Yield everything about a stack that cannot be carried out."""
@@ -52,6 +49,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
     for name, service in stack.services.items():
         path = ("services", name)
         yield from _words(service, path)
+        yield from process.refusals(stack, service, path)
         yield from _amounts(service, path)
         for number, port in enumerate(service.ports):
             yield from _port(port, (*path, "ports", str(number)))
@@ -103,10 +101,6 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
         for entry in getattr(service, key):
             if any(mark.isspace() for mark in entry):
                 yield (*path, key), f"`{entry[:60]}` holds white space", "write a list of words"
-    for name in service.annotations:
-        if name.startswith(STEERING):
-            hint = "leave it out: what a container may do stands in the file's own keys"
-            yield (*path, "annotations", name), f"`{name}` would steer the runtime", hint
     if service.provider is not None:
         hint = "run what it provides beside this stack"
         yield (*path, "provider"), REFUSED["services.*.provider"], hint
@@ -114,10 +108,6 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
     if policy and policy.condition not in CONDITIONS:
         restart = (*path, "deploy", "restart_policy", "condition")
         yield restart, f"`{policy.condition}` is no condition", "one of none, on-failure, any"
-    place = (*path, "network_mode")
-    shares = service.network_mode
-    if shares and shares not in ("bridge", "host", "none"):
-        yield place, f"`{shares}` is not carried out yet", "put both on a network of their own"
 
 
 def _amounts(service: Service, path: Path) -> Iterator[Refusal]:

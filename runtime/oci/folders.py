@@ -15,20 +15,25 @@ from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
+from runtime.oci.namespaces import SHAREABLE, join_processes, pin_ipc
 from runtime.oci.records import Record
 from runtime.oci.rootfs import (
+    bind,
     build_mounts,
     mount_root,
     unmount_below,
     unmount_root,
     write_files,
 )
+from runtime.oci.shortfalls import shortfalls
 from runtime.oci.users import resolve_user
+from runtime.oci.workdir import make_working_dir
 from runtime.types import ContainerConfig, ContainerId, ImageFacts
 from runtime.volumes import Volumes
 
-INIT_PATHS = ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit", "/usr/bin/tini")
-INIT_TARGET = "/run/pyorch-init"
+INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit")
+"""Reapers that need no libraries, none of which an image has to have."""
+INIT_TARGET = "/sbin/pyorch-init"
 
 
 class Folders:
@@ -53,10 +58,13 @@ class Folders:
         root = mount_root(folder, image.layers)
         files = write_files(self._layout.scratch / config.id / "files", config)
         own = build_mounts(config, root, self._volumes, image.config.volumes)
-        init = None
+        init: tuple[str, ...] = ()
         if config.init:
-            init = INIT_TARGET
-            own.append(_init_mount(config.id))
+            program = _find_init(config.id)
+            own.append(bind(program, INIT_TARGET, ["ro", "nosuid", "nodev"]))
+            # A reaper that is not the first process has to ask for the orphans.
+            first = not config.pid
+            init = (INIT_TARGET, "--") if first else (INIT_TARGET, "-s", "--")
         user = resolve_user(
             root, image.config.user if config.user is None else config.user, config.group_add
         )
@@ -68,11 +76,14 @@ class Folders:
             user=user,
             mounts=[*files, *own],
             init=init,
+            scratch=self._layout.scratch,
         )
+        make_working_dir(root, bundle["process"]["cwd"], config.id)
         self.filters.add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
         labels = {"pyorch.command": display_command(config, image.config), **config.labels}
-        labelled = replace(record, config=replace(config, labels=labels))
+        notes = tuple(shortfalls(config))
+        labelled = replace(record, config=replace(config, labels=labels), notes=notes)
         records.save_record(folder / "record.json", labelled)
         return labelled
 
@@ -86,20 +97,29 @@ class Folders:
         records.save_record(self._layout.data / config.id / "record.json", found)
         return found
 
-    def prepare(self, record: Record, image: ImageFacts, number: int) -> str | None:
-        """Make ready for a run; return the key of seccomp rules that are compiled by it."""
+    def prepare(
+        self, record: Record, image: ImageFacts, number: int, *, joined: int | None = None
+    ) -> str | None:
+        """Make ready for a run; return the key of seccomp rules that are compiled by it.
+
+        ``joined`` is the first process of the container whose processes this one shares.
+        """
         config = record.config
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
         _drop_old_logs(config.log, keep=number - config.log_max_files)
+        if config.ipc == SHAREABLE:
+            pin_ipc(self._layout.scratch / config.id, config)
         path = self._layout.data / config.id / "config.json"
         data = path.read_bytes()
-        if ANNOTATION.encode() in data:
+        if joined is None and ANNOTATION.encode() in data:
             return None
         bundle = json.loads(data)
+        if joined is not None:
+            join_processes(bundle, joined)
         compiles = self.filters.add_to(bundle)
-        if ANNOTATION in bundle.get("annotations", {}):
+        if joined is not None or ANNOTATION in bundle.get("annotations", {}):
             write_atomic(path, json.dumps(bundle).encode())
         return compiles
 
@@ -122,7 +142,10 @@ class Folders:
         """Remove everything a container was."""
         folder = self._layout.data / container
         unmount_root(folder)
-        shutil.rmtree(self._layout.scratch / container, ignore_errors=True)
+        scratch = self._layout.scratch / container
+        if (scratch / "shm").exists():
+            unmount_below(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
         (self._layout.exits / container).unlink(missing_ok=True)
         for name in ("upper", "work", "merged"):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -162,20 +185,15 @@ class Folders:
         return found
 
 
-def _init_mount(container: ContainerId) -> dict[str, object]:
-    for path in INIT_PATHS:
+def _find_init(container: ContainerId) -> Path:
+    for path in INITS:
         if os.access(path, os.X_OK):
-            return {
-                "destination": INIT_TARGET,
-                "type": "bind",
-                "source": path,
-                "options": ["rbind", "ro", "nosuid", "nodev"],
-            }
+            return Path(path)
     raise UnsupportedError(
         "create container",
         container,
         "`init: true` needs a reaper and none is installed",
-        hint="apt-get install catatonit",
+        hint="apt-get install tini",
     )
 
 

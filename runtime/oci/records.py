@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.files import read_json, write_atomic
-from runtime.types import ContainerConfig, ContainerId, Digest, Limits, Mount, MountKind
+from runtime.types import ContainerConfig, ContainerId, Device, Digest, Limits, Mount, MountKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ class Record:
     created_wall: float
     fingerprint: str
     """Of the configuration it was made from; contents of files are part of it as a hash."""
+    notes: tuple[str, ...] = ()
+    """What of it this machine does not give."""
 
 
 def boot_id() -> str:
@@ -99,6 +101,7 @@ def save_record(path: Path, record: Record) -> None:
         "config": config,
         "created_wall": record.created_wall,
         "fingerprint": record.fingerprint,
+        "notes": record.notes,
     }
     write_atomic(path, json.dumps(document, default=str).encode(), sync=False)
 
@@ -114,6 +117,7 @@ def load_record(path: Path) -> Record | None:
             config=_config(document["config"]),
             created_wall=float(document["created_wall"]),
             fingerprint=str(document["fingerprint"]),
+            notes=tuple(map(str, document.get("notes", ()))),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -152,6 +156,7 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         )
         for given in values["mounts"]
     )
+    values["devices"] = tuple(Device(**given) for given in values["devices"])
     values["ulimits"] = {name: (soft, hard) for name, (soft, hard) in values["ulimits"].items()}
     values["extra_hosts"] = tuple((name, address) for name, address in values["extra_hosts"])
     for name in (
@@ -160,7 +165,8 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         "group_add",
         "cap_add",
         "cap_drop",
-        "devices",
+        "device_rules",
+        "cdi",
         "nameservers",
         "dns_search",
         "dns_options",

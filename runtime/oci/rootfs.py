@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import ConflictError, InvalidError, NotFoundError
+from runtime.oci.namespaces import own_name
 from runtime.syscalls import (
     MNT_DETACH,
     MS_NODEV,
@@ -27,6 +28,8 @@ from runtime.types import ContainerConfig, Mount, MountKind, VolumeId
 from runtime.volumes import Volumes
 
 RUNTIMES_OWN = ("dev", "proc", "sys")
+SAFE_FLAGS = {"nosuid": "suid", "nodev": "dev", "noexec": "exec"}
+"""What a directory in memory is mounted with, unless the opposite is asked for."""
 OPTIONS = 4000
 """Bytes of options a mount may have, a little less than a page."""
 
@@ -103,12 +106,10 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
     """Write hosts, hostname, resolv.conf and carried contents; return their mounts."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o711)
-    hosts = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-    hosts += [f"{address}\t{config.hostname}" for address in config.addresses[:1]]
-    hosts += [f"{address}\t{name}" for name, address in config.extra_hosts]
+    name = own_name(config)
     texts = {
-        "/etc/hosts": "\n".join(hosts) + "\n",
-        "/etc/hostname": config.hostname + "\n",
+        "/etc/hosts": _hosts(config, name),
+        "/etc/hostname": (f"{name}.{config.domainname}" if config.domainname else name) + "\n",
         "/etc/resolv.conf": _resolv_conf(config),
     }
     own = {given.target for given in config.mounts}
@@ -264,9 +265,10 @@ def _bind_source(config: ContainerConfig, given: Mount) -> Path:
 
 
 def _tmpfs(given: Mount) -> dict[str, Any]:
-    options = ["nosuid", "nodev", "noexec", *given.options]
-    if "exec" in given.options:
-        options.remove("noexec")
+    options = [*given.options]
+    for flag, opposite in SAFE_FLAGS.items():
+        if opposite not in options and flag not in options:
+            options.append(flag)
     for name, value in (("size", given.size), ("uid", given.uid), ("gid", given.gid)):
         if value is not None:
             options.append(f"{name}={value}")
@@ -278,6 +280,18 @@ def _tmpfs(given: Mount) -> dict[str, Any]:
         "source": "tmpfs",
         "options": options,
     }
+
+
+def _hosts(config: ContainerConfig, name: str) -> str:
+    if config.netns is None:
+        # Who has the host's network knows the names the host knows.
+        lines = Path("/etc/hosts").read_text().splitlines()
+    else:
+        names = f"{name}.{config.domainname} {name}" if config.domainname else name
+        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
+        lines += [f"{address}\t{names}" for address in config.addresses[:1]]
+    lines += [f"{address}\t{name}" for name, address in config.extra_hosts]
+    return "\n".join(lines) + "\n"
 
 
 def _resolv_conf(config: ContainerConfig) -> str:

@@ -265,6 +265,9 @@ class Service(SpecModel):
     scale: Whole | None = Field(default=None, description="How many replicas.")
     secrets: tuple[FileMount, ...] = Field(default=(), description="Secrets it sees as files.")
     security_opt: Texts = Field(default=(), description="seccomp, AppArmor, new privileges.")
+    seccomp: str | None = Field(
+        default=None, description="The seccomp profile, carried along; never in a file."
+    )
     shm_size: Size = Field(default=0, description="Size of /dev/shm.")
     stdin_open: Truth = Field(default=False, description="Standard input stays open.")
     stop_grace_period: Duration | None = Field(default=None, description="Time to stop in.")
