@@ -84,6 +84,11 @@ class Mount:
     create_host_path: bool = True
     nocopy: bool = False
     """Leave an empty volume empty instead of filling it from the image."""
+    subpath: str = ""
+    """What of a volume is mounted; empty for all of it. It must be there."""
+    recursive: str = ""
+    """What becomes of mounts below a bind: ``disabled`` leaves them out, ``writable`` keeps a
+    read-only bind from being one for them, too."""
     size: int | None = None
     mode: int | None = None
     uid: int | None = None

@@ -175,12 +175,14 @@ class ContainerFactory:
                     source=given.source,
                     read_only=given.read_only,
                     create_host_path=given.bind.create_host_path,
+                    recursive=given.bind.recursive,
                     options=(given.bind.propagation,) if given.bind.propagation else (),
                 )
             case "tmpfs":
                 return Mount(
                     kind=MountKind.TMPFS,
                     target=given.target,
+                    read_only=given.read_only,
                     size=given.tmpfs.size or None,
                     mode=given.tmpfs.mode or None,
                 )
@@ -197,6 +199,7 @@ class ContainerFactory:
                     source=self.model.volumes[given.source].name,
                     read_only=given.read_only,
                     nocopy=given.volume.nocopy,
+                    subpath=given.volume.subpath,
                 )
 
 
