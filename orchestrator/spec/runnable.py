@@ -106,7 +106,11 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
         value = getattr(service, key)
         if value and not pattern.fullmatch(value):
             yield (*path, key), f"`{value[:60]}` is no {what}", hint
-    for key in ("dns", "dns_opt", "dns_search", "extra_hosts"):
+    for server in service.dns:
+        if not _is(ip_address, server):
+            cause = f"`{server[:60]}` is no IP address"
+            yield (*path, "dns"), cause, "name servers are asked by their addresses"
+    for key in ("dns_opt", "dns_search", "external_links", "extra_hosts", "links"):
         for entry in getattr(service, key):
             if any(mark.isspace() for mark in entry):
                 yield (*path, key), f"`{entry[:60]}` holds white space", "write a list of words"

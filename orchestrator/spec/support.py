@@ -36,13 +36,10 @@ ACCEPTED = {
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
     "services.*.device_cgroup_rules": "devices must be named in `devices`",
-    "services.*.dns": "the host's own servers are asked",
     "services.*.domainname": "it is not set yet",
-    "services.*.external_links": "containers of others are not reachable by name",
     "services.*.gpus": "GPUs are not passed on yet",
     "services.*.ipc": "every container has an IPC namespace of its own",
     "services.*.isolation": "it is of Windows only",
-    "services.*.links": "the alias is not a name yet",
     "services.*.logging": "output always goes to pyorch's own log",
     "services.*.mac_address": "addresses are chosen by the kernel",
     "services.*.mem_swappiness": "it is of cgroup v1 only",
@@ -116,11 +113,12 @@ CARRIED_OUT = {
     "include.*": "env_file path project_directory",
     "services.*": """
         cap_add cap_drop command configs container_name cpu_shares cpus cpuset depends_on deploy
-        devices dns_opt dns_search entrypoint env_file environment expose extends extra_hosts
-        group_add healthcheck hostname image init label_file labels mem_limit mem_reservation
-        memswap_limit network_mode networks oom_score_adj pids_limit ports privileged profiles
-        pull_policy read_only restart runtime scale secrets security_opt shm_size stdin_open
-        stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir x-pyorch
+        devices dns dns_opt dns_search entrypoint env_file environment expose extends
+        external_links extra_hosts group_add healthcheck hostname image init label_file labels
+        links mem_limit mem_reservation memswap_limit network_mode networks oom_score_adj
+        pids_limit ports privileged profiles pull_policy read_only restart runtime scale secrets
+        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
+        user volumes working_dir x-pyorch
     """,
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",

@@ -1,6 +1,6 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from runtime.types import (
     Mount,
     MountKind,
     NetworkId,
+    Zone,
 )
 from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
@@ -38,7 +39,7 @@ class ContainerFactory:
     model: models.StackFile
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
-    nameserver: Callable[[Sequence[NetworkId]], str]
+    nameserver: Callable[[Zone], str]
     gateway: Callable[[NetworkId], str]
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
@@ -105,7 +106,11 @@ class ContainerFactory:
         )
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
-        return (self.nameserver(zone_of(wanted)),) if wanted.networks else ()
+        return (
+            (self.nameserver(zone_of(self.desired.name, wanted)),)
+            if wanted.networks
+            else wanted.dns_servers
+        )
 
     def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []
