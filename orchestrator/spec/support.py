@@ -34,10 +34,7 @@ ACCEPTED = {
     "services.*.deploy.rollback_config": "updates are not rolled back yet",
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
-    "services.*.dns": "the host's own servers are asked",
-    "services.*.external_links": "containers of others are not reachable by name",
     "services.*.isolation": "it is of Windows only",
-    "services.*.links": "the alias is not a name yet",
     "services.*.logging": "output always goes to pyorch's own log",
     "services.*.mac_address": "addresses are chosen by the kernel",
     "services.*.mem_swappiness": "it is of cgroup v1 only",
@@ -55,11 +52,7 @@ ACCEPTED = {
     "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
     "services.*.networks.*.link_local_ips": "they are not set yet",
     "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
-    "services.*.volumes.*.bind.recursive": "mounts below always come along",
-    "services.*.volumes.*.bind.selinux": "files are not labelled",
-    "services.*.volumes.*.consistency": "mounts are always consistent",
     "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
-    "services.*.volumes.*.volume.subpath": "the whole volume is mounted",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
     "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
     "services.*.volumes_from": "mounts of others are not taken over yet",
@@ -106,12 +99,12 @@ CARRIED_OUT = {
     "include.*": "env_file path project_directory",
     "services.*": """
         annotations cap_add cap_drop cgroup command configs container_name cpu_shares cpus cpuset
-        depends_on deploy device_cgroup_rules devices dns_opt dns_search domainname entrypoint
-        env_file environment expose extends extra_hosts gpus group_add healthcheck hostname image
-        init ipc label_file labels mem_limit mem_reservation memswap_limit network_mode networks
-        oom_score_adj pid pids_limit ports privileged profiles pull_policy read_only restart runtime
-        scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs
-        tty ulimits user userns_mode uts volumes working_dir x-pyorch
+        depends_on deploy device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint
+        env_file environment expose extends external_links extra_hosts gpus group_add healthcheck
+        hostname image init ipc label_file labels links mem_limit mem_reservation memswap_limit
+        network_mode networks oom_score_adj pid pids_limit ports privileged profiles pull_policy
+        read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
+        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes working_dir x-pyorch
     """,
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
@@ -134,10 +127,10 @@ CARRIED_OUT = {
     "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
     "services.*.secrets.*": "gid mode source target uid",
     "services.*.ulimits.*": "hard soft",
-    "services.*.volumes.*": "bind read_only source target tmpfs type volume",
-    "services.*.volumes.*.bind": "create_host_path propagation",
+    "services.*.volumes.*": "bind consistency read_only source target tmpfs type volume",
+    "services.*.volumes.*.bind": "create_host_path propagation recursive selinux",
     "services.*.volumes.*.tmpfs": "mode size",
-    "services.*.volumes.*.volume": "nocopy",
+    "services.*.volumes.*.volume": "nocopy subpath",
     "services.*.x-pyorch": "dns",
     "networks.*": "driver external internal ipam name",
     "networks.*.external": "name",
@@ -172,6 +165,8 @@ REMARKS = {
     "services.*.network_mode": "`service:` and `container:` outlive restarts of whose it is",
     "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
     "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
+    "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
+    "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
     "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
     "networks.*.driver": "`bridge`; others are refused",
     "networks.*.ipam.config": "the first subnet; others are warned about",

@@ -8,6 +8,7 @@ from typing import Any
 from runtime.errors import InvalidError
 from runtime.oci.capabilities import ALL, granted, sets_of, wanted
 from runtime.oci.devices import Node, describe_nodes
+from runtime.oci.mounts import root_propagation
 from runtime.oci.namespaces import namespaces, own_name, shared_memory
 from runtime.oci.rlimits import oom_score, rlimits
 from runtime.oci.seccomp import load_seccomp
@@ -86,6 +87,8 @@ def build_bundle(
     if config.domainname:
         # Runtimes learned a field of their own for it late.
         linux["sysctl"]["kernel.domainname"] = config.domainname
+    if propagation := root_propagation(config.mounts):
+        linux["rootfsPropagation"] = propagation
     if not config.privileged and config.seccomp != "unconfined":
         linux["seccomp"] = load_seccomp(config.seccomp, capabilities)
     bundle: dict[str, Any] = {

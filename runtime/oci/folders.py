@@ -11,20 +11,15 @@ from pathlib import Path
 from runtime import cgroups
 from runtime.errors import UnsupportedError
 from runtime.files import write_atomic
+from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
+from runtime.oci.mounts import OwnMounts, bind
 from runtime.oci.namespaces import SHAREABLE, join_processes, pin_ipc
 from runtime.oci.records import Record
-from runtime.oci.rootfs import (
-    bind,
-    build_mounts,
-    mount_root,
-    unmount_below,
-    unmount_root,
-    write_files,
-)
+from runtime.oci.rootfs import mount_root, unmount_root, write_files
 from runtime.oci.shortfalls import shortfalls
 from runtime.oci.users import resolve_user
 from runtime.oci.workdir import make_working_dir
@@ -57,7 +52,10 @@ class Folders:
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         root = mount_root(folder, image.layers)
         files = write_files(self._layout.scratch / config.id / "files", config)
-        own = build_mounts(config, root, self._volumes, image.config.volumes)
+        user = resolve_user(
+            root, image.config.user if config.user is None else config.user, config.group_add
+        )
+        own = self._own(config).build(root, user)
         init: tuple[str, ...] = ()
         if config.init:
             program = _find_init(config.id)
@@ -65,9 +63,6 @@ class Folders:
             # A reaper that is not the first process has to ask for the orphans.
             first = not config.pid
             init = (INIT_TARGET, "--") if first else (INIT_TARGET, "-s", "--")
-        user = resolve_user(
-            root, image.config.user if config.user is None else config.user, config.group_add
-        )
         bundle = build_bundle(
             config,
             image.config,
@@ -107,6 +102,7 @@ class Folders:
         config = record.config
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
+        self._own(config).hold()
         config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
         _drop_old_logs(config.log, keep=number - config.log_max_files)
         if config.ipc == SHAREABLE:
@@ -143,7 +139,7 @@ class Folders:
         folder = self._layout.data / container
         unmount_root(folder)
         scratch = self._layout.scratch / container
-        if (scratch / "shm").exists():
+        if any((scratch / name).exists() for name in ("mounts", "shm")):
             unmount_below(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
         (self._layout.exits / container).unlink(missing_ok=True)
@@ -153,6 +149,9 @@ class Folders:
         shutil.rmtree(folder, ignore_errors=True)
         cgroups.remove_if_empty(str(Path(cgroup).parent))
         cgroups.remove_if_empty(self._layout.instance.cgroup)
+
+    def _own(self, config: ContainerConfig) -> OwnMounts:
+        return OwnMounts(config, self._volumes, self._layout.scratch / config.id / "mounts")
 
     def sweep(self, known: Callable[[], tuple[Container[str], Container[str]]]) -> Sequence[str]:
         """Remove what is of no container; return a name for each.
