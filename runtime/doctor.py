@@ -12,7 +12,7 @@ from runtime.errors import UnsupportedError
 from runtime.network.firewall import Firewall
 from runtime.network.nftables import read_objects
 from runtime.network.obstacles import find_obstacles
-from runtime.oci.containers import choose_runtime
+from runtime.oci.choice import choose_runtime
 from runtime.oci.seccomp import DEFAULT_PROFILE
 from runtime.types import Finding, Instance, Verdict
 
