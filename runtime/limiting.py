@@ -111,9 +111,7 @@ def apply(path: str, before: Limits, after: Limits, subject: str) -> None:
         return
     setting, error = refused
     _write(path, changes(new, old))
-    raise UnavailableError(
-        "limit", subject, f"{setting.file} = {setting.value}: {error.strerror}"
-    )
+    raise UnavailableError("limit", subject, f"{setting.file} = {setting.value}: {error.strerror}")
 
 
 def usage(path: str) -> int | None:

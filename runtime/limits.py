@@ -55,7 +55,7 @@ class Setting:
 
 def oci_resources(limits: Limits, devices: Mapping[str, Numbers]) -> dict[str, Any]:
     """Return the limits as ``linux.resources`` of a bundle; ``devices`` has every path named."""
-    memory = {
+    memory: dict[str, Any] = {
         "limit": limits.memory,
         "reservation": limits.memory_reservation,
         "swap": swap_of(limits),
@@ -63,7 +63,7 @@ def oci_resources(limits: Limits, devices: Mapping[str, Numbers]) -> dict[str, A
         "disableOOMKiller": limits.oom_kill_disable or None,
     }
     quota = _quota(limits)
-    cpu = {
+    cpu: dict[str, Any] = {
         "quota": quota[0] if quota else None,
         "period": quota[1] if quota else None,
         "shares": limits.cpu_shares,
@@ -80,11 +80,10 @@ def oci_resources(limits: Limits, devices: Mapping[str, Numbers]) -> dict[str, A
         io.setdefault(RATES_OCI[one.kind], []).append(
             {"major": major, "minor": minor, "rate": one.rate}
         )
-    pids = {"limit": limits.pids if limits.pids and limits.pids > 0 else None}
-    found = {"memory": memory, "cpu": cpu, "blockIO": io, "pids": pids}
+    pids: dict[str, Any] = {"limit": limits.pids if limits.pids and limits.pids > 0 else None}
     given = {
         name: {key: value for key, value in part.items() if value is not None}
-        for name, part in found.items()
+        for name, part in (("memory", memory), ("cpu", cpu), ("blockIO", io), ("pids", pids))
     }
     return {name: part for name, part in given.items() if part}
 
@@ -152,9 +151,7 @@ def _split(limits: Limits, devices: Mapping[str, Numbers]) -> Iterable[Setting]:
         yield Setting("blkio", file, f"{device} {weight}", f"{device} 0", device)
     for one in limits.io_rates:
         device = _colon(devices[one.device])
-        yield Setting(
-            "blkio", RATES_V1[one.kind], f"{device} {one.rate}", f"{device} 0", device
-        )
+        yield Setting("blkio", RATES_V1[one.kind], f"{device} {one.rate}", f"{device} 0", device)
 
 
 def _unified(limits: Limits, devices: Mapping[str, Numbers]) -> Iterable[Setting]:
