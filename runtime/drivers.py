@@ -30,6 +30,7 @@ from runtime.types import (
     SandboxFacts,
     VolumeFacts,
     VolumeId,
+    Zone,
 )
 
 OnExit = Callable[[ContainerId], None]
@@ -283,10 +284,10 @@ class NetworkDriver(Protocol):
     async def publish(self, exposure: Exposure) -> None:
         """Make exactly this reachable: one firewall transaction, resolvers told. Idempotent."""
 
-    def nameserver(self, networks: Sequence[NetworkId]) -> str:
-        """Return the address at which members of exactly these networks find their resolver.
+    def nameserver(self, zone: Zone) -> str:
+        """Return the address at which a zone's members find their resolver.
 
-        In whatever order they are named; the same one as long as the networks live.
+        In whatever order its networks are named; the same one as long as they live.
         """
 
     def gateway(self, network: NetworkId) -> str:

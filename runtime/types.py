@@ -37,8 +37,6 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
-    dns_base: IPv4Address = field(default_factory=lambda: IPv4Address("169.254.42.0"))
-    """First address of the link-local /24 the resolvers listen on; one /24 per instance."""
 
     @property
     def cgroup(self) -> str:
@@ -84,6 +82,11 @@ class Mount:
     create_host_path: bool = True
     nocopy: bool = False
     """Leave an empty volume empty instead of filling it from the image."""
+    subpath: str = ""
+    """What of a volume is mounted; empty for all of it. It must be there."""
+    recursive: str = ""
+    """What becomes of mounts below a bind: ``disabled`` leaves them out, ``writable`` keeps a
+    read-only bind from being one for them, too."""
     size: int | None = None
     mode: int | None = None
     uid: int | None = None
@@ -415,6 +418,32 @@ class NamedAddresses:
     network: NetworkId
     name: str
     addresses: tuple[IPv4Address, ...]
+    owner: str = ""
+    """Who gave it; the same name may be given by several."""
+    primary: bool = False
+    """It is what its addresses are called when they are asked for their name."""
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Alias:
+    """A further name, and the one it stands for: anybody's, or that of one owner."""
+
+    name: str
+    of: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Zone:
+    """Whom one resolver answers, and what: members of exactly these networks, their names.
+
+    ``servers`` are asked, in order, for what nobody here is called; where there are none,
+    those of the host are.
+    """
+
+    networks: tuple[NetworkId, ...]
+    servers: tuple[str, ...] = ()
+    aliases: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,13 +451,12 @@ class Exposure:
     """Everything that is reachable under a port or a name, in all stacks, at one moment.
 
     The network driver turns it into one nftables table and the resolvers' files, each
-    replaced as a whole. ``zones`` are the distinct sets of networks that have members:
-    each gets a resolver that answers the union of its networks' names and nothing else.
+    replaced as a whole. Each of ``zones`` gets a resolver of its own.
     """
 
     ports: tuple[PublishedPort, ...] = ()
     names: tuple[NamedAddresses, ...] = ()
-    zones: tuple[tuple[NetworkId, ...], ...] = ()
+    zones: tuple[Zone, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

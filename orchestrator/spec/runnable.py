@@ -27,6 +27,13 @@ STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
 """Beginnings of annotations by which a container would command its own runtime."""
 CONDITIONS = ("", "none", "on-failure", "any")
 MOUNTED = ("bind", "volume", "tmpfs")
+ELSEWHERE = {
+    "npipe": "named pipes are of Windows",
+    "cluster": "cluster volumes are of a swarm",
+}
+"""Types of mounts that no Linux machine has by itself."""
+PROPAGATIONS = ("", "private", "rprivate", "shared", "rshared", "slave", "rslave")
+RECURSIVE = ("", "enabled", "disabled", "writable", "readonly")
 PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
 
 WORDS = (
@@ -98,7 +105,11 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
         value = getattr(service, key)
         if value and not pattern.fullmatch(value):
             yield (*path, key), f"`{value[:60]}` is no {what}", hint
-    for key in ("dns", "dns_opt", "dns_search", "extra_hosts"):
+    for server in service.dns:
+        if not _is(ip_address, server):
+            cause = f"`{server[:60]}` is no IP address"
+            yield (*path, "dns"), cause, "name servers are asked by their addresses"
+    for key in ("dns_opt", "dns_search", "external_links", "extra_hosts", "links"):
         for entry in getattr(service, key):
             if any(mark.isspace() for mark in entry):
                 yield (*path, key), f"`{entry[:60]}` holds white space", "write a list of words"
@@ -150,12 +161,32 @@ def _port(port: Port, path: Path) -> Iterator[Refusal]:
 
 
 def _mount(mount: Mount, path: Path) -> Iterator[Refusal]:
-    if mount.type not in MOUNTED:
+    if mount.type in ELSEWHERE:
+        yield (*path, "type"), ELSEWHERE[mount.type], f"use one of {', '.join(MOUNTED)}"
+    elif mount.type not in MOUNTED:
         cause = f"mounts of type `{mount.type}` are not carried out yet"
         yield (*path, "type"), cause, f"use one of {', '.join(MOUNTED)}"
     elif not mount.target.startswith("/"):
         cause = f"`{mount.target[:60]}` is no absolute path"
         yield (*path, "target"), cause, "mounts begin at the container's root: `/...`"
+    elif mount.target == "/":
+        hint = "mount it at a directory below"
+        yield (*path, "target"), "nothing can be mounted over the container's own root", hint
+    if mount.type == "bind":
+        yield from _bind(mount, (*path, "bind"))
+
+
+def _bind(mount: Mount, path: Path) -> Iterator[Refusal]:
+    for key, words in (("propagation", PROPAGATIONS), ("recursive", RECURSIVE)):
+        value = getattr(mount.bind, key)
+        if value not in words:
+            yield (*path, key), f"`{value[:40]}` is none", f"one of {', '.join(words[1:])}"
+    if mount.bind.recursive == "readonly":
+        # What is mounted later on the host would come through, and be writable.
+        private = mount.bind.propagation in ("", "private", "rprivate")
+        if not (mount.read_only and private):
+            hint = "write `read_only: true`, and leave `propagation` out"
+            yield (*path, "recursive"), "`readonly` is of a private, read-only bind", hint
 
 
 def _network(network: Network, path: Path) -> Iterator[Refusal]:

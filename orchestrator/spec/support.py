@@ -33,13 +33,10 @@ ACCEPTED = {
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
     "services.*.device_cgroup_rules": "devices must be named in `devices`",
-    "services.*.dns": "the host's own servers are asked",
     "services.*.domainname": "it is not set yet",
-    "services.*.external_links": "containers of others are not reachable by name",
     "services.*.gpus": "GPUs are not passed on yet",
     "services.*.ipc": "every container has an IPC namespace of its own",
     "services.*.isolation": "it is of Windows only",
-    "services.*.links": "the alias is not a name yet",
     "services.*.logging": "output always goes to pyorch's own log",
     "services.*.mac_address": "addresses are chosen by the kernel",
     "services.*.models": "AI models are not run yet",
@@ -57,11 +54,7 @@ ACCEPTED = {
     "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
     "services.*.networks.*.link_local_ips": "they are not set yet",
     "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
-    "services.*.volumes.*.bind.recursive": "mounts below always come along",
-    "services.*.volumes.*.bind.selinux": "files are not labelled",
-    "services.*.volumes.*.consistency": "mounts are always consistent",
     "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
-    "services.*.volumes.*.volume.subpath": "the whole volume is mounted",
     "services.*.deploy.resources.reservations.devices": "devices are not passed on yet",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
     "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
@@ -115,13 +108,13 @@ CARRIED_OUT = {
     "include.*": "env_file path project_directory",
     "services.*": """
         blkio_config cap_add cap_drop command configs container_name cpu_period cpu_quota
-        cpu_shares cpus cpuset depends_on deploy devices dns_opt dns_search entrypoint env_file
-        environment expose extends extra_hosts group_add healthcheck hostname image init
-        label_file labels mem_limit mem_reservation mem_swappiness memswap_limit network_mode
-        networks oom_kill_disable oom_score_adj pids_limit ports privileged profiles pull_policy
-        read_only restart runtime scale secrets security_opt shm_size stdin_open
-        stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir
-        x-pyorch
+        cpu_shares cpus cpuset depends_on deploy devices dns dns_opt dns_search entrypoint
+        env_file environment expose extends external_links extra_hosts group_add healthcheck
+        hostname image init label_file labels links mem_limit mem_reservation mem_swappiness
+        memswap_limit network_mode networks oom_kill_disable oom_score_adj pids_limit ports
+        privileged profiles pull_policy read_only restart runtime scale secrets security_opt
+        shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes
+        working_dir x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -148,10 +141,10 @@ CARRIED_OUT = {
     "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
     "services.*.secrets.*": "gid mode source target uid",
     "services.*.ulimits.*": "hard soft",
-    "services.*.volumes.*": "bind read_only source target tmpfs type volume",
-    "services.*.volumes.*.bind": "create_host_path propagation",
+    "services.*.volumes.*": "bind consistency read_only source target tmpfs type volume",
+    "services.*.volumes.*.bind": "create_host_path propagation recursive selinux",
     "services.*.volumes.*.tmpfs": "mode size",
-    "services.*.volumes.*.volume": "nocopy",
+    "services.*.volumes.*.volume": "nocopy subpath",
     "services.*.x-pyorch": "dns",
     "networks.*": "driver external internal ipam name",
     "networks.*.external": "name",
@@ -177,6 +170,8 @@ REMARKS = {
     "services.*.network_mode": "`bridge`, `host` and `none`; others are refused",
     "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
     "services.*.security_opt": "`no-new-privileges` and `seccomp`; others are warned about",
+    "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
+    "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
     "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
     "networks.*.driver": "`bridge`; others are refused",
     "networks.*.ipam.config": "the first subnet; others are warned about",

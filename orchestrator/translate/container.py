@@ -1,6 +1,6 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from runtime.types import (
     Mount,
     MountKind,
     NetworkId,
+    Zone,
 )
 from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
@@ -36,7 +37,7 @@ class ContainerFactory:
     model: models.StackFile
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
-    nameserver: Callable[[Sequence[NetworkId]], str]
+    nameserver: Callable[[Zone], str]
     gateway: Callable[[NetworkId], str]
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
@@ -107,7 +108,11 @@ class ContainerFactory:
         )
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
-        return (self.nameserver(zone_of(wanted)),) if wanted.networks else ()
+        return (
+            (self.nameserver(zone_of(self.desired.name, wanted)),)
+            if wanted.networks
+            else wanted.dns_servers
+        )
 
     def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []
@@ -175,12 +180,14 @@ class ContainerFactory:
                     source=given.source,
                     read_only=given.read_only,
                     create_host_path=given.bind.create_host_path,
+                    recursive=given.bind.recursive,
                     options=(given.bind.propagation,) if given.bind.propagation else (),
                 )
             case "tmpfs":
                 return Mount(
                     kind=MountKind.TMPFS,
                     target=given.target,
+                    read_only=given.read_only,
                     size=given.tmpfs.size or None,
                     mode=given.tmpfs.mode or None,
                 )
@@ -197,6 +204,7 @@ class ContainerFactory:
                     source=self.model.volumes[given.source].name,
                     read_only=given.read_only,
                     nocopy=given.volume.nocopy,
+                    subpath=given.volume.subpath,
                 )
 
 

@@ -18,6 +18,7 @@ from scheduler.desired import (
     DesiredStack,
     DesiredVolume,
     Healthcheck,
+    Link,
     Membership,
     Port,
     RestartMode,
@@ -60,6 +61,7 @@ UNREVISED = {
 """Keys whose change needs no new container: what they say is done around it."""
 
 ANY = "0.0.0.0"
+BRIDGE = "bridge"
 
 
 def build_desired(
@@ -78,16 +80,7 @@ def build_desired(
             _service(model, name, service, images.get(model.image_of(name)), settings)
             for name, service in sorted(model.services.items())
         ),
-        networks=tuple(
-            DesiredNetwork(
-                name=NetworkName(network.name),
-                subnet=_subnet(network.ipam.config[0].subnet) if network.ipam.config else None,
-                gateway=_address(network.ipam.config[0].gateway) if network.ipam.config else None,
-                internal=network.internal,
-                external=network.external,
-            )
-            for network in model.networks.values()
-        ),
+        networks=_networks(model),
         volumes=tuple(
             DesiredVolume(name=VolumeName(volume.name), external=volume.external)
             for volume in model.volumes.values()
@@ -120,13 +113,58 @@ def revision(model: StackFile, service: Service) -> Revision:
     return revision_of(parts)
 
 
+def _networks(model: StackFile) -> tuple[DesiredNetwork, ...]:
+    found = [
+        DesiredNetwork(
+            name=NetworkName(network.name),
+            subnet=_subnet(network.ipam.config[0].subnet) if network.ipam.config else None,
+            gateway=_address(network.ipam.config[0].gateway) if network.ipam.config else None,
+            internal=network.internal,
+            external=network.external,
+        )
+        for network in model.networks.values()
+    ]
+    if any(service.network_mode == BRIDGE for service in model.services.values()):
+        found.append(DesiredNetwork(name=_nameless(model)))
+    return tuple(found)
+
+
+def _nameless(model: StackFile) -> NetworkName:
+    """Return the network of `network_mode: bridge`: a way out and no names, of this stack alone."""
+    # A dot, which no name made of a stack's and a key's has between the two.
+    return NetworkName(f"{model.name}.{BRIDGE}")
+
+
+def _memberships(model: StackFile, service: Service) -> tuple[Membership, ...]:
+    if service.network_mode == BRIDGE:
+        return (Membership(network=_nameless(model), nameless=True),)
+    places = sorted(service.networks.items(), key=lambda one: (-one[1].priority, one[0]))
+    return tuple(
+        Membership(
+            network=NetworkName(model.networks[key].name),
+            aliases=tuple(dict.fromkeys((*place.aliases, *_container_name(service)))),
+            address=_address(place.ipv4_address),
+        )
+        for key, place in places
+    )
+
+
+def _links(service: Service) -> tuple[Link, ...]:
+    found = []
+    for foreign, entries in ((False, service.links), (True, service.external_links)):
+        for entry in sorted(set(entries)):
+            name, _, alias = entry.partition(":")
+            if alias and alias != name:
+                found.append(Link(alias=alias, name=name, foreign=foreign))
+    return tuple(found)
+
+
 def _service(
     model: StackFile, name: str, service: Service, image: ImageFacts | None, settings: Settings
 ) -> DesiredService:
     deploy = service.deploy
     reserved = deploy.resources.reservations if deploy else None
     limits = limits_of(service)
-    places = sorted(service.networks.items(), key=lambda one: (-one[1].priority, one[0]))
     grace = service.stop_grace_period
     return DesiredService(
         name=ServiceName(name),
@@ -146,14 +184,7 @@ def _service(
             for wanted, entry in sorted(service.depends_on.items())
             if entry.required or wanted in model.services
         ),
-        networks=tuple(
-            Membership(
-                network=NetworkName(model.networks[key].name),
-                aliases=tuple(dict.fromkeys((*place.aliases, *_container_name(service)))),
-                address=_address(place.ipv4_address),
-            )
-            for key, place in places
-        ),
+        networks=_memberships(model, service),
         volumes=tuple(
             sorted(
                 {
@@ -178,6 +209,8 @@ def _service(
         cpus=limits.cpus or 0.0,
         limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",
+        dns_servers=service.dns,
+        links=_links(service),
     )
 
 

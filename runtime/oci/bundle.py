@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import InvalidError
+from runtime.oci.mounts import root_propagation
 from runtime.oci.seccomp import DEFAULT_PROFILE, load_seccomp
 from runtime.oci.users import ResolvedUser
 from runtime.types import ContainerConfig, ExecConfig, ImageConfig
@@ -130,6 +131,8 @@ def build_bundle(
         linux["namespaces"].append({"type": "network", "path": str(config.netns)})
         linux["sysctl"].setdefault("net.ipv4.ip_unprivileged_port_start", "0")
         linux["sysctl"].setdefault("net.ipv4.ping_group_range", "0 2147483647")
+    if propagation := root_propagation(config.mounts):
+        linux["rootfsPropagation"] = propagation
     if not config.privileged and config.seccomp != "unconfined":
         profile = Path(config.seccomp) if config.seccomp else DEFAULT_PROFILE
         linux["seccomp"] = load_seccomp(profile, capabilities)

@@ -14,18 +14,14 @@ from runtime.errors import UnsupportedError
 from runtime.files import write_atomic
 from runtime.limiting import apply, check_processors, fit, numbers_of
 from runtime.limits import oci_resources
+from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
+from runtime.oci.mounts import OwnMounts
 from runtime.oci.records import Record
-from runtime.oci.rootfs import (
-    build_mounts,
-    mount_root,
-    unmount_below,
-    unmount_root,
-    write_files,
-)
+from runtime.oci.rootfs import mount_root, unmount_root, write_files
 from runtime.oci.users import resolve_user
 from runtime.types import ContainerConfig, ContainerId, ImageFacts, Limits
 from runtime.volumes import Volumes
@@ -55,14 +51,14 @@ class Folders:
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         root = mount_root(folder, image.layers)
         files = write_files(self._layout.scratch / config.id / "files", config)
-        own = build_mounts(config, root, self._volumes, image.config.volumes)
+        user = resolve_user(
+            root, image.config.user if config.user is None else config.user, config.group_add
+        )
+        own = self._own(config).build(root, user)
         init = None
         if config.init:
             init = INIT_TARGET
             own.append(_init_mount(config.id))
-        user = resolve_user(
-            root, image.config.user if config.user is None else config.user, config.group_add
-        )
         bundle = build_bundle(
             config,
             image.config,
@@ -117,6 +113,7 @@ class Folders:
         config = record.config
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
+        self._own(config).hold()
         config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
         _drop_old_logs(config.log, keep=number - config.log_max_files)
         path = self._layout.data / config.id / "config.json"
@@ -148,6 +145,8 @@ class Folders:
         """Remove everything a container was."""
         folder = self._layout.data / container
         unmount_root(folder)
+        if (self._layout.scratch / container / "mounts").exists():
+            unmount_below(self._layout.scratch / container)
         shutil.rmtree(self._layout.scratch / container, ignore_errors=True)
         (self._layout.exits / container).unlink(missing_ok=True)
         for name in ("upper", "work", "merged"):
@@ -156,6 +155,9 @@ class Folders:
         shutil.rmtree(folder, ignore_errors=True)
         cgroups.remove_if_empty(str(Path(cgroup).parent))
         cgroups.remove_if_empty(self._layout.instance.cgroup)
+
+    def _own(self, config: ContainerConfig) -> OwnMounts:
+        return OwnMounts(config, self._volumes, self._layout.scratch / config.id / "mounts")
 
     def sweep(self, known: Callable[[], tuple[Container[str], Container[str]]]) -> Sequence[str]:
         """Remove what is of no container; return a name for each.

@@ -161,7 +161,7 @@ def test_contradictions_can_be_printed(config):
 
 
 def test_warnings_are_told_once_and_apart(config):
-    service = "{image: i$X, dns: 1.1.1.1}"
+    service = "{image: i$X, cpu_count: 1}"
 
     config(f"version: '3'\nname: s\nservices: {{a: {service}, b: {service}}}\n")
 
@@ -169,7 +169,7 @@ def test_warnings_are_told_once_and_apart(config):
         "warning: compose.yaml:3:16: services.a.image: the variable `X` is not set,"
         " a blank string is used",
         "warning: compose.yaml: `version` is obsolete and ignored",
-        "warning: services.a.dns: accepted, but the host's own servers are asked",
+        "warning: services.a.cpu_count: accepted, but it is of Windows only",
     ]
 
 

@@ -214,6 +214,8 @@ SAME = {
     "services.*.ports.*.app_protocol": "there is nothing to do",
     "services.*.ports.*.mode": "there is nothing to do",
     "services.*.ports.*.name": "there is nothing to do",
+    "services.*.volumes.*.bind.selinux": "there is nothing to do",
+    "services.*.volumes.*.consistency": "there is nothing to do",
     "configs.*.name": "there is nothing to do",
     "secrets.*.name": "there is nothing to do",
 }

@@ -21,6 +21,7 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("stop_signal: SIGKILL;x", "is no signal"),
         ("stop_signal: SIGRTMIN+3", None),
         ('dns_search: "a\\nb"', "holds white space"),
+        ("dns: ns.example.com", "is no IP address"),
         ("extra_hosts: ['a=1.1.1.1 b']", "holds white space"),
         ("annotations: {run.oci.hooks: x}", "`run.oci.hooks` would steer the runtime"),
         ("network_mode: 'container:x'", "is not carried out yet"),
@@ -125,8 +126,8 @@ EXAMPLES = {
     "deploy.resources.reservations.generic_resources":
         "{resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: x}}]}}}",
     "develop": "{watch: [{path: ., action: rebuild}]}", "device_cgroup_rules": "['c 1:3 mr']",
-    "dns": "1.1.1.1", "domainname": "x", "external_links": "[x]", "gpus": "all", "ipc": "host",
-    "isolation": "x", "links": "[b]", "logging": "{driver: x}",
+    "domainname": "x", "gpus": "all", "ipc": "host",
+    "isolation": "x", "logging": "{driver: x}",
     "mac_address": "'02:00:00:00:00:01'", "mem_swappiness": "5", "models": "[m]",
     "networks.*.driver_opts": "{default: {driver_opts: {a: b}}}",
     "networks.*.gw_priority": "{default: {gw_priority: 1}}",
@@ -162,7 +163,7 @@ def test_a_key_that_is_not_carried_out_yet_loads_and_is_named_once(load, key):
     kind, _, rest = key.partition(".*.")
     top = rest.partition(".")[0]
     used = f"    {top}: {EXAMPLES[rest]}\n" if kind == "services" else ""
-    twice = "" if top in ("links", "volumes_from") else used
+    twice = "" if top == "volumes_from" else used
     text = f"{HEAD}{used}  b:\n    image: i\n{twice}"
     if kind == "volumes":
         text += "    volumes: ['vol:/x']\nvolumes: {vol: {labels: {a: b}}}\n"
