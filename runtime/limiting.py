@@ -60,6 +60,10 @@ def fit(limits: Limits) -> tuple[Limits, tuple[str, ...]]:
         gone["memory_swap"] = -1
     weights = limits.io_weight is not None or limits.io_weights
     # The groups at the top have no weights, but what comes along with them.
+    even = [path for path, _ in limits.io_weights if not unified and not _is_weighed(path)]
+    lost += [f"blkio_config.weight_device: {path} is not scheduled by BFQ" for path in even]
+    if even:
+        gone["io_weights"] = tuple(one for one in limits.io_weights if one[0] not in even)
     if weights and not cgroups.has("io.cost.qos" if unified else "blkio.bfq.io_serviced"):
         lost.append("blkio_config.weight: this kernel shares out input and output evenly")
         gone |= {"io_weight": None, "io_weights": ()}
@@ -166,3 +170,9 @@ def _value(path: str, one: Setting) -> str:
     if one.value or one.without is not None:
         return one.value
     return cgroups.read(str(Path(path).parent), one.file) or ""
+
+
+def _is_weighed(path: str) -> bool:
+    number = os.stat(path).st_rdev if os.path.exists(path) else 0
+    scheduler = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/queue/scheduler")
+    return scheduler.exists() and "[bfq]" in scheduler.read_text()
