@@ -54,8 +54,8 @@ class StackView:
     replicas: tuple[ReplicaView, ...]
     host: tuple[str, ...] = ()
     """What of this host's own settings is changed as long as there are networks."""
-    notes: tuple[str, ...] = ()
-    """What of the file this machine does not give."""
+    unmet: tuple[str, ...] = ()
+    """What of the file this host cannot do, each by its service."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -109,11 +109,11 @@ class Views:
                 self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
             ),
             host=tuple(self.drivers.networks.changes()),
-            notes=tuple(
+            unmet=tuple(
                 dict.fromkeys(
-                    f"services.{parse_container_name(facts.id)[1].service}.{note}"
+                    f"services.{parse_container_name(facts.id)[1].service}.{lost}"
                     for facts in mine
-                    for note in facts.notes
+                    for lost in facts.unmet
                 )
             ),
         )

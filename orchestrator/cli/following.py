@@ -120,7 +120,7 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
         match entry["type"]:
             case "state":
                 notes = [f" Host: {change}" for change in entry.get("host", ())]
-                notes += [f"warning: {note}" for note in entry.get("notes", ())]
+                notes += [f"warning: {lost}" for lost in entry.get("unmet", ())]
                 for text in notes:
                     if text not in told_before:
                         told_before.add(text)

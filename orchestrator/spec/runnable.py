@@ -11,9 +11,9 @@ from ipaddress import IPv4Address, IPv4Network, ip_address
 from orchestrator.spec import process
 from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
-from orchestrator.spec.process import Refusal
+from orchestrator.spec.runnable_limits import limit_refusals
 from orchestrator.spec.support import REFUSED
-from orchestrator.spec.tree import Path
+from orchestrator.spec.tree import Path, Refusal
 
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -58,6 +58,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from _words(service, path)
         yield from process.refusals(stack, service, path)
         yield from _amounts(service, path)
+        yield from limit_refusals(service, path)
         for number, port in enumerate(service.ports):
             yield from _port(port, (*path, "ports", str(number)))
         for number, mount in enumerate(service.volumes):
@@ -126,10 +127,8 @@ def _amounts(service: Service, path: Path) -> Iterator[Refusal]:
         own = service.scale is not None
         place: Path = (*path, "scale") if own else (*path, "deploy", "replicas")
         yield place, f"more than {MOST_REPLICAS} replicas of one service", None
-    for key in ("mem_limit", "mem_reservation", "shm_size", "cpus"):
-        value = getattr(service, key)
-        if value < 0:
-            yield (*path, key), "must not be negative", "leave it out for no limit"
+    if service.shm_size < 0:
+        yield (*path, "shm_size"), "must not be negative", "leave it out for no limit"
     check = service.healthcheck
     for key in ("interval", "timeout", "start_period", "start_interval"):
         value = getattr(check, key) if check else None

@@ -14,7 +14,7 @@ from runtime.oci.rlimits import oom_score, rlimits
 from runtime.oci.seccomp import load_seccomp
 from runtime.oci.users import ResolvedUser
 from runtime.oci.workdir import checked
-from runtime.types import ContainerConfig, ExecConfig, ImageConfig, Limits
+from runtime.types import ContainerConfig, ExecConfig, ImageConfig
 
 MASKED = (
     "/proc/acpi",
@@ -43,6 +43,7 @@ def build_bundle(
     cgroup: str,
     user: ResolvedUser,
     mounts: Sequence[Mapping[str, Any]],
+    resources: Mapping[str, Any],
     init: Sequence[str] = (),
     scratch: Path = Path("/run"),
     nodes: Sequence[Node] = (),
@@ -50,10 +51,11 @@ def build_bundle(
 ) -> dict[str, Any]:
     """Return the whole ``config.json``.
 
-    ``mounts`` are the container's own, in the spec's form; ``init`` is the reaper's command
-    line the command is run under. ``nodes`` are devices besides those of the configuration.
-    ``scratch`` is where containers keep what others may share with them. Raises InvalidError
-    when neither the image nor the configuration names a command.
+    ``mounts`` are the container's own and ``resources`` its limits, in the spec's form;
+    ``init`` is the reaper's command line the command is run under. ``nodes`` are devices
+    besides those of the configuration. ``scratch`` is where containers keep what others may
+    share with them. Raises InvalidError when neither the image nor the configuration names a
+    command.
     """
     capabilities = granted(wanted(config))
     variables = {**environment(config, image, user), **(environment_of_devices or {})}
@@ -76,7 +78,7 @@ def build_bundle(
         "cgroupsPath": f"/{cgroup}",
         "namespaces": namespaces(config, scratch),
         "devices": devices.made,
-        "resources": {"devices": devices.rules, **_resources(config)},
+        "resources": {"devices": devices.rules, **resources},
         "maskedPaths": [] if open_ else [*MASKED, *_throttles()],
         "readonlyPaths": [] if open_ else list(READ_ONLY),
         "sysctl": dict(config.sysctls),
@@ -169,33 +171,6 @@ def environment(config: ContainerConfig, image: ImageConfig, user: ResolvedUser)
         else:
             found[name] = given
     found.setdefault("HOME", user.home)
-    return found
-
-
-def _resources(config: ContainerConfig) -> dict[str, Any]:
-    limits: Limits = config.limits
-    found: dict[str, Any] = {}
-    memory: dict[str, int] = {}
-    if limits.memory is not None:
-        memory["limit"] = limits.memory
-    if limits.memory_reservation is not None:
-        memory["reservation"] = limits.memory_reservation
-    if limits.memory_swap is not None:
-        memory["swap"] = limits.memory_swap
-    if memory:
-        found["memory"] = memory
-    cpu: dict[str, Any] = {}
-    if limits.cpus:
-        cpu["period"] = 100_000
-        cpu["quota"] = int(limits.cpus * 100_000)
-    if limits.cpu_shares:
-        cpu["shares"] = limits.cpu_shares
-    if limits.cpuset:
-        cpu["cpus"] = limits.cpuset
-    if cpu:
-        found["cpu"] = cpu
-    if limits.pids is not None and limits.pids > 0:
-        found["pids"] = {"limit": limits.pids}
     return found
 
 

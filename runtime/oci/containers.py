@@ -24,6 +24,7 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
+from runtime.limiting import fit
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.exec import RuntimeExec
@@ -34,6 +35,7 @@ from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
+from runtime.oci.shortfalls import shortfalls
 from runtime.oci.signals import signal_number
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
@@ -45,6 +47,7 @@ from runtime.types import (
     ExecConfig,
     ImageFacts,
     Instance,
+    Limits,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -95,8 +98,9 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                limits=record.config.limits,
+                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
-                notes=record.notes,
             )
             for container, record in sorted(self._records.items())
         )
@@ -126,6 +130,15 @@ class Containers(ContainerDriver):
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
             self._records[config.id] = built
+
+    @override
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        async with self._holding(container):
+            record = self._known(container, "limit")
+            running = self._runs.is_running(container)
+            self._records[container] = await in_thread(
+                self._folders.limit, record, limits, running=running
+            )
 
     @override
     async def start(self, container: ContainerId) -> None:

@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from runtime.files import read_json, write_atomic
-from runtime.types import ContainerConfig, ContainerId, Device, Digest, Limits, Mount, MountKind
+from runtime.types import (
+    ContainerConfig,
+    ContainerId,
+    Device,
+    Digest,
+    IoKind,
+    IoRate,
+    Limits,
+    Mount,
+    MountKind,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +54,6 @@ class Record:
     created_wall: float
     fingerprint: str
     """Of the configuration it was made from; contents of files are part of it as a hash."""
-    notes: tuple[str, ...] = ()
-    """What of it this machine does not give."""
 
 
 def boot_id() -> str:
@@ -101,7 +109,6 @@ def save_record(path: Path, record: Record) -> None:
         "config": config,
         "created_wall": record.created_wall,
         "fingerprint": record.fingerprint,
-        "notes": record.notes,
     }
     write_atomic(path, json.dumps(document, default=str).encode(), sync=False)
 
@@ -117,7 +124,6 @@ def load_record(path: Path) -> Record | None:
             config=_config(document["config"]),
             created_wall=float(document["created_wall"]),
             fingerprint=str(document["fingerprint"]),
-            notes=tuple(map(str, document.get("notes", ()))),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -126,12 +132,13 @@ def load_record(path: Path) -> Record | None:
 def fingerprint_of(config: ContainerConfig) -> str:
     """Return a hash by which two configurations can be told apart.
 
-    Addresses are no part of it: they are only in files that can be written anew.
+    Addresses are no part of it: they are only in files that can be written anew. Neither are
+    limits: they can be changed.
     """
     import hashlib
 
     document = asdict(config)
-    del document["addresses"], document["nameservers"]
+    del document["addresses"], document["nameservers"], document["limits"]
     for given in document["mounts"]:
         given["content"] = base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)
@@ -144,7 +151,7 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
     values["image"] = Digest(values["image"])
     values["log"] = Path(values["log"])
     values["netns"] = Path(values["netns"]) if values["netns"] else None
-    values["limits"] = Limits(**values["limits"])
+    values["limits"] = _limits(values["limits"])
     values["mounts"] = tuple(
         Mount(
             **{
@@ -175,6 +182,16 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         if values[name] is not None:
             values[name] = tuple(values[name])
     return ContainerConfig(**values)
+
+
+def _limits(raw: Mapping[str, Any]) -> Limits:
+    values = dict(raw)
+    values["io_weights"] = tuple((path, weight) for path, weight in values["io_weights"])
+    values["io_rates"] = tuple(
+        IoRate(kind=IoKind(given["kind"]), device=given["device"], rate=given["rate"])
+        for given in values["io_rates"]
+    )
+    return Limits(**values)
 
 
 def owned_by_us(pid: int) -> bool:
