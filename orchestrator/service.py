@@ -17,7 +17,7 @@ from orchestrator.events import Event, EventBus
 from orchestrator.observer import Drivers, find_images
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
-from orchestrator.spec.consistency import check_settled
+from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.views import StackView, Views

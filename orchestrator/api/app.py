@@ -20,7 +20,7 @@ from orchestrator.api.containers import exec_in, stream_logs
 from orchestrator.api.streams import KEY, read_body, send_stream
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
-from orchestrator.spec.consistency import check_settled
+from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
 from scheduler import PlanError
