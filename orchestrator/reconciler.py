@@ -206,6 +206,7 @@ class Reconciler:
             events=self.events,
             publisher=self.publisher,
             configure=factory.build,
+            limits=factory.limits,
             own_sandbox=factory.own_sandbox,
             sandbox_sysctls={},
         )

@@ -95,17 +95,50 @@ class Mount:
     content: bytes = field(default=b"", repr=False)
 
 
+class IoKind(StrEnum):
+    """What of the traffic with a block device is counted."""
+
+    READ_BYTES = "read_bps"
+    WRITE_BYTES = "write_bps"
+    READS = "read_iops"
+    WRITES = "write_iops"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoRate:
+    """How much of it there may be in a second, for the block device at a path of the host."""
+
+    kind: IoKind
+    device: str
+    rate: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the cgroup enforces; ``None`` means unlimited, except for ``pids``."""
+    """What the cgroup enforces; ``None`` means unlimited.
+
+    ``cpus`` excludes ``cpu_period`` and ``cpu_quota``, which are in µs. ``memory_swap`` is
+    memory and swap together, -1 for no limit of it. What is set aside (``reserved_…``) is
+    only reported back: whoever admits containers counts it.
+    """
 
     cpus: float | None = None
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
     cpu_shares: int | None = None
     cpuset: str | None = None
     memory: int | None = None
     memory_reservation: int | None = None
     memory_swap: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
     pids: int | None = 4096
+    io_weight: int | None = None
+    io_weights: tuple[tuple[str, int], ...] = ()
+    """By block device: its path on the host, and the weight."""
+    io_rates: tuple[IoRate, ...] = ()
+    reserved_cpus: float = 0.0
+    reserved_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +244,10 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    limits: Limits = field(default_factory=Limits)
+    """Those it is to keep to, as they were asked for."""
+    unmet: tuple[str, ...] = ()
+    """What of its configuration this host cannot do, and so leaves out."""
     prepared: bool = True
     """It runs, or can be started: the small files mounted into it have not gone with a reboot."""
 

@@ -124,6 +124,11 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                     if text not in told_before:
                         told_before.add(text)
                         say(text)
+                for lost in entry.get("unmet", ()):
+                    text = f" {lost}: left out"
+                    if text not in told_before:
+                        told_before.add(text)
+                        say(text)
                 for one in entry["held"]:
                     text = f" {one['subject']} waits: {one['reason']}"
                     if text not in told_before and one["reason"] != "stopping":

@@ -10,8 +10,9 @@ from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
+from orchestrator.spec.runnable_limits import limit_refusals
 from orchestrator.spec.support import REFUSED
-from orchestrator.spec.tree import Path
+from orchestrator.spec.tree import Path, Refusal
 
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -45,9 +46,6 @@ WORDS = (
 )
 """Keys of a service with the pattern of their value, what that is, and what to write."""
 
-Refusal = tuple[Path, str, str | None]
-"""Where, why, and what to do instead."""
-
 
 def refusals(stack: StackFile) -> Iterator[Refusal]:
     """Yield everything about a stack that cannot be carried out."""
@@ -60,6 +58,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         path = ("services", name)
         yield from _words(service, path)
         yield from _amounts(service, path)
+        yield from limit_refusals(service, path)
         for number, port in enumerate(service.ports):
             yield from _port(port, (*path, "ports", str(number)))
         for number, mount in enumerate(service.volumes):
@@ -136,10 +135,8 @@ def _amounts(service: Service, path: Path) -> Iterator[Refusal]:
         own = service.scale is not None
         place: Path = (*path, "scale") if own else (*path, "deploy", "replicas")
         yield place, f"more than {MOST_REPLICAS} replicas of one service", None
-    for key in ("mem_limit", "mem_reservation", "shm_size", "cpus"):
-        value = getattr(service, key)
-        if value < 0:
-            yield (*path, key), "must not be negative", "leave it out for no limit"
+    if service.shm_size < 0:
+        yield (*path, "shm_size"), "must not be negative", "leave it out for no limit"
     check = service.healthcheck
     for key in ("interval", "timeout", "start_period", "start_interval"):
         value = getattr(check, key) if check else None

@@ -17,16 +17,13 @@ from orchestrator.spec.tree import Map, Path
 ACCEPTED = {
     "services.*.annotations": "annotations do not reach the runtime yet",
     "services.*.attach": "an attached `up` shows every service's output",
-    "services.*.blkio_config": "input and output are not limited yet",
     "services.*.build": "images are not built yet; they must be there",
     "services.*.cgroup": "the cgroup namespace is always private",
     "services.*.cgroup_parent": "containers' cgroups are pyorch's own",
     "services.*.cpu_count": "it is of Windows only",
     "services.*.cpu_percent": "it is of Windows only",
-    "services.*.cpu_period": "write `cpus`",
-    "services.*.cpu_quota": "write `cpus`",
-    "services.*.cpu_rt_period": "real-time scheduling is not set yet",
-    "services.*.cpu_rt_runtime": "real-time scheduling is not set yet",
+    "services.*.cpu_rt_period": "real-time scheduling is left to the whole machine",
+    "services.*.cpu_rt_runtime": "real-time scheduling is left to the whole machine",
     "services.*.credential_spec": "it is of Windows only",
     "services.*.deploy.endpoint_mode": "names always answer with replicas' own addresses",
     "services.*.deploy.labels": "services have no labels, only their containers do",
@@ -42,9 +39,7 @@ ACCEPTED = {
     "services.*.isolation": "it is of Windows only",
     "services.*.logging": "output always goes to pyorch's own log",
     "services.*.mac_address": "addresses are chosen by the kernel",
-    "services.*.mem_swappiness": "it is of cgroup v1 only",
     "services.*.models": "AI models are not run yet",
-    "services.*.oom_kill_disable": "it is of cgroup v1 only",
     "services.*.pid": "every container has a PID namespace of its own",
     "services.*.platform": "images are taken for this machine's platform",
     "services.*.post_start": "hooks are not run yet",
@@ -112,14 +107,23 @@ CARRIED_OUT = {
     "": "configs include name networks secrets services volumes x-pyorch",
     "include.*": "env_file path project_directory",
     "services.*": """
-        cap_add cap_drop command configs container_name cpu_shares cpus cpuset depends_on deploy
-        devices dns dns_opt dns_search entrypoint env_file environment expose extends
-        external_links extra_hosts group_add healthcheck hostname image init label_file labels
-        links mem_limit mem_reservation memswap_limit network_mode networks oom_score_adj
-        pids_limit ports privileged profiles pull_policy read_only restart runtime scale secrets
-        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
-        user volumes working_dir x-pyorch
+        blkio_config cap_add cap_drop command configs container_name cpu_period cpu_quota
+        cpu_shares cpus cpuset depends_on deploy devices dns dns_opt dns_search entrypoint
+        env_file environment expose extends external_links extra_hosts group_add healthcheck
+        hostname image init label_file labels links mem_limit mem_reservation mem_swappiness
+        memswap_limit network_mode networks oom_kill_disable oom_score_adj pids_limit ports
+        privileged profiles pull_policy read_only restart runtime scale secrets security_opt
+        shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes
+        working_dir x-pyorch
     """,
+    "services.*.blkio_config": """
+        device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
+    """,
+    "services.*.blkio_config.device_read_bps.*": "path rate",
+    "services.*.blkio_config.device_read_iops.*": "path rate",
+    "services.*.blkio_config.device_write_bps.*": "path rate",
+    "services.*.blkio_config.device_write_iops.*": "path rate",
+    "services.*.blkio_config.weight_device.*": "path weight",
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
     "services.*.deploy": "replicas resources restart_policy",
@@ -154,6 +158,10 @@ CARRIED_OUT = {
 """Keys that do what they say, by the mapping they are in."""
 
 REMARKS = {
+    "services.*.blkio_config.weight": "where the kernel has weights (BFQ, or io.cost on cgroup v2)",
+    "services.*.blkio_config.weight_device": "as `weight`",
+    "services.*.mem_swappiness": "on cgroup v1; on v2 `up` says that it is left out",
+    "services.*.oom_kill_disable": "on cgroup v1; on v2 `up` says that it is left out",
     "services.*.expose": "services on a network reach each other's ports anyway",
     "services.*.ports.*.app_protocol": "it is for people and programs that read `config`",
     "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",

@@ -9,6 +9,7 @@ from orchestrator.settings import Settings
 from orchestrator.spec import models
 from orchestrator.translate import labels
 from orchestrator.translate.exposure import zone_of
+from orchestrator.translate.limits import limits_of
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -23,9 +24,6 @@ from runtime.types import (
 from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import ReplicaId, container_name
-
-MOST_PROCESSES = 4096
-"""Where the file sets no limit."""
 
 HOST_GATEWAY = "host-gateway"
 """What `extra_hosts` calls the address under which a container reaches its host."""
@@ -46,6 +44,10 @@ class ContainerFactory:
         """Whether a replica has a network namespace of its own."""
         mode = self.model.services[replica.service].network_mode
         return mode in ("", "bridge", "none")
+
+    def limits(self, replica: ReplicaId) -> Limits:
+        """Return what a replica keeps to."""
+        return limits_of(self.model.services[replica.service])
 
     def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
         """Return the configuration of what fills ``action``'s slot."""
@@ -87,7 +89,7 @@ class ContainerFactory:
             cap_drop=service.cap_drop,
             mounts=self._mounts(service),
             devices=tuple(str(device) for device in service.devices),
-            limits=_limits(service),
+            limits=limits_of(service),
             ulimits={
                 name: (limit, limit) if isinstance(limit, int) else (limit.soft, limit.hard)
                 for name, limit in service.ulimits.items()
@@ -136,8 +138,6 @@ class ContainerFactory:
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
             labels.SANDBOX: "own" if own else "host",
-            labels.CPUS: str(wanted.cpu_reservation),
-            labels.MEMORY: str(wanted.memory_reservation),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
@@ -217,22 +217,6 @@ def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mou
         uid=int(given.uid) if given.uid else None,
         gid=int(given.gid) if given.gid else None,
         content=content or b"",
-    )
-
-
-def _limits(service: models.Service) -> Limits:
-    deploy = service.deploy.resources if service.deploy else models.Resources()
-    limits = deploy.limits or models.Resource()
-    reserved = deploy.reservations or models.Resource()
-    pids = service.pids_limit or limits.pids or MOST_PROCESSES
-    return Limits(
-        cpus=service.cpus or limits.cpus or None,
-        cpu_shares=service.cpu_shares or None,
-        cpuset=service.cpuset or None,
-        memory=service.mem_limit or limits.memory or None,
-        memory_reservation=service.mem_reservation or reserved.memory or None,
-        memory_swap=service.memswap_limit or None,
-        pids=pids if pids > 0 else None,
     )
 
 

@@ -9,7 +9,7 @@ from runtime.errors import InvalidError
 from runtime.oci.mounts import root_propagation
 from runtime.oci.seccomp import DEFAULT_PROFILE, load_seccomp
 from runtime.oci.users import ResolvedUser
-from runtime.types import ContainerConfig, ExecConfig, ImageConfig, Limits
+from runtime.types import ContainerConfig, ExecConfig, ImageConfig
 
 DEFAULT_CAPABILITIES = (
     "CAP_CHOWN",
@@ -83,9 +83,12 @@ def build_bundle(
     cgroup: str,
     user: ResolvedUser,
     mounts: Sequence[Mapping[str, Any]],
+    resources: Mapping[str, Any],
     init: str | None = None,
 ) -> dict[str, Any]:
     """Return the whole ``config.json``.
+
+    ``resources`` are its limits in the spec's form.
 
     ``mounts`` are the container's own, in the spec's form; ``init`` is the path inside the
     container of a reaper to run the command under. Raises InvalidError when neither the
@@ -116,7 +119,10 @@ def build_bundle(
             {"type": "mount"},
             {"type": "cgroup"},
         ],
-        "resources": _resources(config),
+        "resources": {
+            "devices": _device_rules(privileged=config.privileged),
+            **resources,
+        },
         "maskedPaths": [] if config.privileged else list(MASKED),
         "readonlyPaths": [] if config.privileged else list(READ_ONLY),
         "sysctl": dict(config.sysctls),
@@ -256,33 +262,6 @@ def _clamp(wanted: int, ours: int) -> int:
     if ours == resource.RLIM_INFINITY:
         return unlimited if wanted < 0 else wanted
     return ours if wanted < 0 else min(wanted, ours)
-
-
-def _resources(config: ContainerConfig) -> dict[str, Any]:
-    limits: Limits = config.limits
-    found: dict[str, Any] = {"devices": _device_rules(privileged=config.privileged)}
-    memory: dict[str, int] = {}
-    if limits.memory is not None:
-        memory["limit"] = limits.memory
-    if limits.memory_reservation is not None:
-        memory["reservation"] = limits.memory_reservation
-    if limits.memory_swap is not None:
-        memory["swap"] = limits.memory_swap
-    if memory:
-        found["memory"] = memory
-    cpu: dict[str, Any] = {}
-    if limits.cpus:
-        cpu["period"] = 100_000
-        cpu["quota"] = int(limits.cpus * 100_000)
-    if limits.cpu_shares:
-        cpu["shares"] = limits.cpu_shares
-    if limits.cpuset:
-        cpu["cpus"] = limits.cpuset
-    if cpu:
-        found["cpu"] = cpu
-    if limits.pids is not None and limits.pids > 0:
-        found["pids"] = {"limit": limits.pids}
-    return found
 
 
 def _device_rules(*, privileged: bool) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
+from runtime.limiting import fit
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.exec import RuntimeExec
@@ -44,6 +45,7 @@ from runtime.types import (
     ExecConfig,
     ImageFacts,
     Instance,
+    Limits,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -94,6 +96,8 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                limits=record.config.limits,
+                unmet=fit(record.config.limits)[1],
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -123,6 +127,15 @@ class Containers(ContainerDriver):
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
             self._records[config.id] = built
+
+    @override
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        async with self._holding(container):
+            record = self._known(container, "limit")
+            running = self._runs.is_running(container)
+            self._records[container] = await in_thread(
+                self._folders.limit, record, limits, running=running
+            )
 
     @override
     async def start(self, container: ContainerId) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from runtime import cgroups
 from runtime.errors import UnsupportedError
 from runtime.files import write_atomic
+from runtime.limiting import apply, check_processors, fit, numbers_of
+from runtime.limits import oci_resources
 from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
@@ -20,7 +23,7 @@ from runtime.oci.mounts import OwnMounts
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root, unmount_root, write_files
 from runtime.oci.users import resolve_user
-from runtime.types import ContainerConfig, ContainerId, ImageFacts
+from runtime.types import ContainerConfig, ContainerId, ImageFacts, Limits
 from runtime.volumes import Volumes
 
 INIT_PATHS = ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit", "/usr/bin/tini")
@@ -63,6 +66,7 @@ class Folders:
             cgroup=self._layout.cgroup(config),
             user=user,
             mounts=[*files, *own],
+            resources=self._resources(config.id, config.limits),
             init=init,
         )
         self.filters.add_to(bundle)
@@ -81,6 +85,28 @@ class Folders:
         found = replace(record, config=renewed)
         records.save_record(self._layout.data / config.id / "record.json", found)
         return found
+
+    def limit(self, record: Record, limits: Limits, *, running: bool) -> Record:
+        """Have this run and those to come keep to other limits; return what was written down."""
+        config = record.config
+        resources = self._resources(config.id, limits)
+        if running:
+            # What cannot be enforced is left out of both, so that no run is told of it.
+            before, after = fit(config.limits)[0], fit(limits)[0]
+            apply(self._layout.cgroup(config), before, after, config.id)
+        path = self._layout.data / config.id / "config.json"
+        bundle = json.loads(path.read_bytes())
+        kept = bundle["linux"]["resources"]["devices"]
+        bundle["linux"]["resources"] = {"devices": kept, **resources}
+        write_atomic(path, json.dumps(bundle).encode())
+        found = replace(record, config=replace(config, limits=limits))
+        records.save_record(path.with_name("record.json"), found)
+        return found
+
+    def _resources(self, subject: str, limits: Limits) -> dict[str, Any]:
+        check_processors(limits, subject)
+        enforced, _ = fit(limits)
+        return oci_resources(enforced, numbers_of(enforced, subject))
 
     def prepare(self, record: Record, image: ImageFacts, number: int) -> str | None:
         """Make ready for a run; return the key of seccomp rules that are compiled by it."""

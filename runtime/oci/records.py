@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from runtime.files import read_json, write_atomic
-from runtime.types import ContainerConfig, ContainerId, Digest, Limits, Mount, MountKind
+from runtime.types import (
+    ContainerConfig,
+    ContainerId,
+    Digest,
+    IoKind,
+    IoRate,
+    Limits,
+    Mount,
+    MountKind,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +131,13 @@ def load_record(path: Path) -> Record | None:
 def fingerprint_of(config: ContainerConfig) -> str:
     """Return a hash by which two configurations can be told apart.
 
-    Addresses are no part of it: they are only in files that can be written anew.
+    Addresses are no part of it: they are only in files that can be written anew. Neither are
+    limits: they can be changed.
     """
     import hashlib
 
     document = asdict(config)
-    del document["addresses"], document["nameservers"]
+    del document["addresses"], document["nameservers"], document["limits"]
     for given in document["mounts"]:
         given["content"] = base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)
@@ -140,7 +150,7 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
     values["image"] = Digest(values["image"])
     values["log"] = Path(values["log"])
     values["netns"] = Path(values["netns"]) if values["netns"] else None
-    values["limits"] = Limits(**values["limits"])
+    values["limits"] = _limits(values["limits"])
     values["mounts"] = tuple(
         Mount(
             **{
@@ -169,6 +179,16 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         if values[name] is not None:
             values[name] = tuple(values[name])
     return ContainerConfig(**values)
+
+
+def _limits(raw: Mapping[str, Any]) -> Limits:
+    values = dict(raw)
+    values["io_weights"] = tuple((path, weight) for path, weight in values["io_weights"])
+    values["io_rates"] = tuple(
+        IoRate(kind=IoKind(given["kind"]), device=given["device"], rate=given["rate"])
+        for given in values["io_rates"]
+    )
+    return Limits(**values)
 
 
 def owned_by_us(pid: int) -> bool:
