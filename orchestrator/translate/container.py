@@ -6,14 +6,15 @@ from pathlib import Path
 
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
-from orchestrator.spec import models, process
+from orchestrator.spec import models
+from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
+from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
 from orchestrator.translate.limits import limits_of
 from runtime.types import (
     ContainerConfig,
     ContainerId,
-    Device,
     Digest,
     ImageFacts,
     Limits,
@@ -62,7 +63,7 @@ class ContainerFactory:
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
         own = self.own_sandbox(replica)
-        confined = process.security(service.security_opt)
+        confined = security(service.security_opt)
         return ContainerConfig(
             id=ContainerId(name),
             image=Digest(image or reference),
@@ -98,17 +99,9 @@ class ContainerFactory:
             cap_add=service.cap_add,
             cap_drop=service.cap_drop,
             mounts=self._mounts(service),
-            devices=tuple(
-                Device(
-                    source=device.source,
-                    target=device.target,
-                    permissions=device.permissions or "rwm",
-                )
-                for device in service.devices
-                if not process.CDI.fullmatch(device.source)
-            ),
+            devices=devices_of(service),
             device_rules=service.device_cgroup_rules,
-            cdi=process.cdi_names(service),
+            cdi=cdi_names(service),
             limits=limits_of(service),
             ulimits={
                 name: (limit, limit) if isinstance(limit, int) else (limit.soft, limit.hard)
