@@ -163,6 +163,7 @@ class Reconciler:
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
+            named={share.container for one in desired.services for share in one.shares},
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images
 

@@ -17,6 +17,7 @@ from orchestrator.observer import Drivers
 from orchestrator.publisher import Publisher
 from orchestrator.store import Store
 from orchestrator.translate import labels
+from orchestrator.translate.observed import made_of
 from runtime.errors import AlreadyExistsError, ConflictError
 from runtime.types import (
     Attachment,
@@ -35,8 +36,12 @@ from scheduler.plan import Step
 
 log = structlog.get_logger()
 
-Configure = Callable[[actions.Filling, Path | None], ContainerConfig]
-"""Build the container's configuration; the path is that of its sandbox, if it has its own."""
+Configure = Callable[[actions.Filling, Path | None, Mapping[str, str]], ContainerConfig]
+"""Build the container's configuration.
+
+The path is that of the sandbox it is in, unless that is the host's network; the mapping tells
+of the containers it shares something with which very ones they are.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +140,9 @@ class StackActions:
         if self.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
             self.publisher.publish_soon()
-        config = self.configure(action, netns)
+        elif donor := dict(action.shares).get("network"):
+            netns = await self._shared_sandbox(action.replica, ContainerId(donor))
+        config = self.configure(action, netns, await self._made(action.shares))
         try:
             await self.drivers.containers.create(config)
         except AlreadyExistsError:
@@ -144,6 +151,28 @@ class StackActions:
             # A half-done pass made it from another generation, and nothing runs in it yet.
             await self.drivers.containers.remove(config.id)
             await self.drivers.containers.create(config)
+
+    async def _made(self, shares: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+        wanted = {container for _, container in shares}
+        if not wanted:
+            return {}
+        containers = await self.drivers.containers.list()
+        return {facts.id: made_of(facts) for facts in containers if facts.id in wanted}
+
+    async def _shared_sandbox(self, replica: ReplicaId, donor: ContainerId) -> Path | None:
+        """Return the sandbox another container has; None where that is the host's network."""
+        for sandbox in await self.drivers.networks.list_sandboxes():
+            if sandbox.config.id == donor:
+                return sandbox.netns
+        for facts in await self.drivers.containers.list():
+            if facts.id == donor and facts.labels.get(labels.SANDBOX) == "host":
+                return None
+        raise ConflictError(
+            "create container",
+            self._container(replica),
+            f"`{donor}` has no network of its own to share",
+            hint="name the container whose network that one shares",
+        )
 
     async def _sandbox(
         self, replica: ReplicaId, addresses: tuple[tuple[NetworkName, IPv4Address], ...]

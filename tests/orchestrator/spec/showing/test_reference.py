@@ -287,7 +287,7 @@ def meaning(stack):
         nameserver=str, gateway=lambda network: "10.0.0.1",
     )  # fmt: skip
     containers = [
-        factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None)
+        factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None, {})
         for name in sorted(stack.services)
     ]
     return desired, containers
