@@ -146,6 +146,8 @@ class DesiredService:
     """Who is asked for what nobody here is called; the host's own where there are none."""
     links: tuple[Link, ...] = ()
     """Names it alone knows."""
+    since: Mapping[Revision, str] = field(default_factory=dict)
+    """What has changed since older revisions, in the words of the stack file, where it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

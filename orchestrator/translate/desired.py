@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
@@ -95,6 +96,14 @@ def build_desired(
 
 def revision(model: StackFile, service: Service) -> Revision:
     """Return the hash of everything about a service that needs a new container to change."""
+    return revision_of(revised(model, service))
+
+
+def revised(model: StackFile, service: Service) -> dict[str, Any]:
+    """Return everything about a service that needs a new container to change.
+
+    Contents of configs and secrets are in it as hashes.
+    """
     # What is left out stays out, so that a key learned later changes no revision.
     parts = service.model_dump(mode="json", exclude=UNREVISED, exclude_defaults=True)
     parts["recreate"] = model.recreate
@@ -110,7 +119,7 @@ def revision(model: StackFile, service: Service) -> Revision:
         parts[f"{kind}_content"] = {
             name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
         }
-    return revision_of(parts)
+    return parts
 
 
 def _networks(model: StackFile) -> tuple[DesiredNetwork, ...]:

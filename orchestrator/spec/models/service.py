@@ -138,7 +138,7 @@ class CredentialSpec(SpecModel):
 
 def _options(value: Any) -> Any:
     if isinstance(value, dict):
-        from orchestrator.spec.scalars import go_text
+        from orchestrator.spec.values.scalars import go_text
 
         return {
             key: [go_text(one) for one in entry] if isinstance(entry, list) else [go_text(entry)]
