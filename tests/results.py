@@ -6,8 +6,8 @@
 import json
 import os
 
-LONGEST = 400
-"""Characters of a reason that are kept."""
+LONGEST = 600
+"""Characters of a reason that are kept: its last, where the most is said."""
 
 
 def pytest_runtest_logreport(report):
@@ -17,7 +17,7 @@ def pytest_runtest_logreport(report):
             "name": report.nodeid,
             "outcome": report.outcome if report.when == "call" or report.skipped else "error",
             "took": round(report.duration, 1),
-            "why": _why(report)[:LONGEST],
+            "why": _why(report)[-LONGEST:],
         }
         with open(os.environ["PYORCH_RESULTS"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -122,7 +122,7 @@ def run_there(names: list[str], results: Results, cache: Path) -> None:
         except ValueError:
             return False
         results.add(text)
-        why = f": {one['why'].splitlines()[0]}" if one["why"] else ""
+        why = f": {_last_line(one['why'])}" if one["why"] else ""
         print(f"{time.monotonic() - began:6.0f} {one['outcome']} {one['name']}{why}", flush=True)
         return True
 
@@ -141,13 +141,17 @@ def tell(
         print(f"{place}: {words}")
     for name, (one, other) in pairs.items():
         if one["outcome"] != other["outcome"]:
-            why = other["why"] or one["why"]
+            why = _last_line(other["why"] or one["why"])
             print(f"DIFFERS {name}: {one['outcome']} here, {other['outcome']} there: {why}")
     for name, (one, other) in pairs.items():
         if one["outcome"] == other["outcome"] == "skipped":
-            print(f"MISSING {name}: skipped in both places: {one['why']}")
+            print(f"MISSING {name}: skipped in both places: {_last_line(one['why'])}")
     bad = [name for name, pair in pairs.items() if pair[1]["outcome"] not in ("passed", "skipped")]
     return 1 if bad else 0
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1].strip()
 
 
 if __name__ == "__main__":

@@ -560,7 +560,7 @@ class Ends:
         """Listen from now on."""
         self.driver = driver
         self.told: asyncio.Queue[ContainerId] = asyncio.Queue()
-        driver.on_exit(self.told.put_nowait)
+        driver.on_exit(lambda name, _: self.told.put_nowait(name))
 
     async def wait(self, name: ContainerId) -> Exited:
         """Return how ``name`` ended, once that is told; it must be the next one told."""
