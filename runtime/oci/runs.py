@@ -216,6 +216,9 @@ class Runs:
         if oom:
             why = explain_oom(group, record.config.limits)
             self._look_for_oom(container, group)
+        if record.config.pid:
+            # Where it is not the first process of all it sees, those it began do not end with it.
+            await in_thread(cgroups.kill, group)
         self.unwatch(container)
         await self._reap_monitor(container)
         state = self._states[container]
