@@ -82,7 +82,9 @@ class Containers(ContainerDriver):
             record = records.load_record(folder / "record.json")
             if record is not None:
                 self._records[record.config.id] = record
+                self._folders.claim(record)
                 self._runs.load(record.config.id)
+        await in_thread(self._folders.let_go)
 
     @override
     async def list(self) -> tuple[ContainerFacts, ...]:

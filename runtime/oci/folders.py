@@ -20,7 +20,7 @@ from runtime.oci.mounts import OwnMounts
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root, unmount_root, write_files
 from runtime.oci.users import resolve_user
-from runtime.types import ContainerConfig, ContainerId, ImageFacts
+from runtime.types import ContainerConfig, ContainerId, ImageFacts, MountKind, VolumeId
 from runtime.volumes import Volumes
 
 INIT_PATHS = ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit", "/usr/bin/tini")
@@ -71,6 +71,16 @@ class Folders:
         labelled = replace(record, config=replace(config, labels=labels))
         records.save_record(folder / "record.json", labelled)
         return labelled
+
+    def claim(self, record: Record) -> None:
+        """Know again which volumes a container uses."""
+        for given in record.config.mounts:
+            if given.kind is MountKind.VOLUME:
+                self._volumes.claim(VolumeId(given.source), record.config.id)
+
+    def let_go(self) -> None:
+        """Unmount volumes no container that is known uses."""
+        self._volumes.release_unused()
 
     def renew(self, record: Record, config: ContainerConfig) -> Record:
         """Write the small files anew: they went with a reboot, or addresses have changed."""
@@ -125,6 +135,7 @@ class Folders:
         (self._layout.exits / container).unlink(missing_ok=True)
         for name in ("upper", "work", "merged"):
             shutil.rmtree(folder / name, ignore_errors=True)
+        self._volumes.release(container)
         # The record goes last: until then the container is found, and removed again.
         shutil.rmtree(folder, ignore_errors=True)
         cgroups.remove_if_empty(str(Path(cgroup).parent))

@@ -65,30 +65,32 @@ class OwnMounts:
             unmount_below(self._held)
             shutil.rmtree(self._held)
         for number, given in enumerate(self._config.mounts):
-            if given.kind is MountKind.VOLUME and given.subpath:
+            if given.kind is not MountKind.VOLUME:
+                continue
+            content = self._volumes.attach(VolumeId(given.source), self._config.id)
+            if given.subpath:
                 self._held.mkdir(exist_ok=True, mode=0o700)
-                content = self._volumes.path(VolumeId(given.source))
                 hold_below(content, given.subpath, self._held / str(number))
 
-    def _volume(self, number: int, given: Mount, root: Path, user: ResolvedUser) -> dict[str, Any]:
+    def _volume(
+        self, number: int, given: Mount, root: Path, user: ResolvedUser
+    ) -> dict[str, Any]:
         volume = VolumeId(given.source)
-        content = self._volumes.path(volume)
-        if content.is_symlink():
-            raise ConflictError("mount volume", given.source, "its directory has become a link")
-        if content.is_symlink():
-            raise ConflictError("mount volume", given.source, "its directory has become a link")
-        if not content.is_dir():
-            raise NotFoundError("mount volume", given.source, "it does not exist")
-        access = "ro" if given.read_only else "rw"
-        options = [access, "nosuid", "nodev", "rprivate"]
+        content = self._volumes.attach(volume, self._config.id)
+        options = self._volumes.options(volume)
+        asked = options.get("o", "").split(",")
+        # Unless somebody asked for more: a setuid file or a device in it is no way up.
+        safe = [f"no{one}" for one in ("suid", "dev") if one not in asked]
+        access = ["ro" if given.read_only else "rw", *safe, "rprivate"]
         if given.subpath:
             os.close(open_below(content, given.subpath, given.source))
-            return bind(self._held / str(number), given.target, options)
+            return bind(self._held / str(number), given.target, access)
         with self._volumes.filling(volume) as unfinished:
             if not given.nocopy:
                 fill_volume(root, given.target, content, unfinished=unfinished)
-            hand_over(root, given.target, content, user, filled=not given.nocopy)
-        return bind(content, given.target, options)
+            if not options:
+                hand_over(root, given.target, content, user, filled=not given.nocopy)
+        return bind(content, given.target, access)
 
     def _source(self, given: Mount) -> Path:
         source = Path(given.source)
