@@ -27,6 +27,7 @@ class ReplicaView:
     exit_code: int | None
     restarts: int
     image: str
+    image_id: str
     command: str
     created_wall: float
     started_wall: float | None
@@ -135,6 +136,7 @@ class Views:
             exit_code=phase.code if isinstance(phase, host.Exited) else None,
             restarts=histories.get(replica, ReplicaHistory()).restarts,
             image=service.image if service else str(facts.image),
+            image_id=str(facts.image),
             command=facts.labels.get("pyorch.command", ""),
             created_wall=facts.created_wall,
             started_wall=self._wall(phase.started) if isinstance(phase, host.Running) else None,

@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api import images
+from orchestrator.api import images, resources
 from orchestrator.api.containers import exec_in, stream_logs
 from orchestrator.api.streams import KEY, read_body, send_stream
 from orchestrator.errors import PyorchError
@@ -85,6 +85,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/stacks/{name}/logs", _logs),
             web.post("/v1/stacks/{name}/exec", _exec),
             *images.routes(),
+            *resources.routes(),
         ]
     )
     return app
