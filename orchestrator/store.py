@@ -9,7 +9,6 @@ Statements are small and local, and are run in place rather than handed to a thr
 
 import json
 import os
-import secrets
 import shutil
 import sqlite3
 import time
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from secrets import token_hex
 
 from orchestrator.errors import PyorchError
 from scheduler.desired import Intent
@@ -369,7 +369,7 @@ class Store:
             self._db.executemany(
                 "INSERT OR IGNORE INTO anonymous_volumes VALUES (?, ?, ?, ?, ?)",
                 [
-                    (stack, replica.service, replica.slot, target, secrets.token_hex(32))
+                    (stack, replica.service, replica.slot, target, token_hex(32))
                     for target in targets
                 ],
             )

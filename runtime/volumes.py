@@ -24,7 +24,14 @@ from typing import cast
 from typing_extensions import override
 
 from runtime.drivers import VolumeDriver
-from runtime.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+from runtime.errors import (
+    ConflictError,
+    DriverError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+)
 from runtime.files import in_thread, read_json, write_atomic
 from runtime.mountinfo import is_mount_point, mount_points, unmount_below
 from runtime.mountoptions import MountCall, parse_mount_options
@@ -40,6 +47,14 @@ CAUSES = {
     errno.EINVAL: "the filesystem does not take these options, or the device is none of its kind",
     errno.EBUSY: "the device is in use",
 }
+
+KINDS: Mapping[int, type[DriverError]] = {
+    errno.ENODEV: UnsupportedError,
+    errno.ENOENT: NotFoundError,
+    errno.ENOTBLK: InvalidError,
+    errno.EINVAL: InvalidError,
+}
+"""What no patience will change; a file server may still come up."""
 
 
 class Volumes(VolumeDriver):
@@ -155,22 +170,23 @@ class Volumes(VolumeDriver):
 
     def _create(self, config: VolumeConfig) -> None:
         folder = self._folder(config.id)
-        if read_json(folder / "volume.json") is not None:
-            return
-        document: dict[str, object] = {"labels": {**config.labels}, "created_wall": time.time()}
-        if config.options:
-            document["options"] = {**config.options}
-        record = json.dumps(document).encode()
-        if (folder / "_data").is_dir():
-            # Its record was lost or broken; what it holds is somebody's data all the same.
-            write_atomic(folder / "volume.json", record, sync=True)
-            return
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        making = self._aside(config.id)
-        (making / "_data").mkdir(parents=True, mode=0o755)
-        making.chmod(0o700)
-        write_atomic(making / "volume.json", record, sync=True)
-        making.rename(folder)
+        with self._locks[config.id]:
+            if read_json(folder / "volume.json") is not None:
+                return
+            document: dict[str, object] = {"labels": {**config.labels}, "created_wall": time.time()}
+            if config.options:
+                document["options"] = {**config.options}
+            record = json.dumps(document).encode()
+            if (folder / "_data").is_dir():
+                # Its record was lost or broken; what it holds is somebody's data all the same.
+                write_atomic(folder / "volume.json", record, sync=True)
+                return
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            making = self._aside(config.id)
+            (making / "_data").mkdir(parents=True, mode=0o755)
+            making.chmod(0o700)
+            write_atomic(making / "volume.json", record, sync=True)
+            making.rename(folder)
 
     def _remove(self, volume: VolumeId) -> None:
         folder = self._folder(volume)
@@ -212,7 +228,7 @@ def _mount(volume: VolumeId, call: MountCall, place: Path) -> None:
             mount("none", place, None, call.propagation)
     except OSError as error:
         cause = CAUSES.get(error.errno or 0, error.strerror or "mount(2) failed")
-        raise UnavailableError(
+        raise KINDS.get(error.errno or 0, UnavailableError)(
             "mount volume",
             volume,
             f"`{call.source}` cannot be mounted as `{call.fstype}`: {cause}",

@@ -13,6 +13,8 @@ CPUS = "pyorch.cpus"
 """Processors reserved for it."""
 MEMORY = "pyorch.memory"
 """Bytes of memory reserved for it."""
+ANONYMOUS = "com.docker.volume.anonymous"
+"""On volumes nobody gave a name."""
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"

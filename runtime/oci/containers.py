@@ -44,6 +44,7 @@ from runtime.types import (
     ExecConfig,
     ImageFacts,
     Instance,
+    MountKind,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -96,6 +97,7 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                mounts=record.config.mounts,
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -120,7 +122,8 @@ class Containers(ContainerDriver):
                 raise NotFoundError(verb, config.id, cause)
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
-                built = await in_thread(self._folders.build, record, image)
+                mounted = await self._mounted(record)
+                built = await in_thread(self._folders.build, record, image, mounted)
             except DriverError:
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
@@ -135,7 +138,8 @@ class Containers(ContainerDriver):
             await self._clear(container)
             number = self._runs.last(container) + 1
             image = await self._image(record, "start container")
-            compiles = await in_thread(self._folders.prepare, record, image, number)
+            mounted = await self._mounted(record)
+            compiles = await in_thread(self._folders.prepare, record, image, mounted, number)
             pid = await self._layout.monitor(record.config, number).create()
             try:
                 if compiles is not None:
@@ -283,6 +287,18 @@ class Containers(ContainerDriver):
         if image is None:
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
+
+    async def _mounted(self, record: Record) -> dict[str, ImageFacts]:
+        """Return the images that are mounted in a container."""
+        found = {}
+        for given in record.config.mounts:
+            if given.kind is MountKind.IMAGE:
+                image = await self._images.find(given.source)
+                if image is None:
+                    cause = f"image `{given.source}` is not in the store"
+                    raise NotFoundError("mount at", given.target, cause)
+                found[given.source] = image
+        return found
 
     def _cgroup(self, container: ContainerId) -> str:
         record = self._records.get(container)

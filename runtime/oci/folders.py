@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,10 @@ from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
-from runtime.oci.mounts import OwnMounts
+from runtime.oci.mounts import IMAGE, OwnMounts
 from runtime.oci.records import Record
-from runtime.oci.rootfs import mount_root, unmount_root, write_files
+from runtime.oci.rootfs import mount_root, unmount_root
+from runtime.oci.smallfiles import write_files
 from runtime.oci.users import resolve_user
 from runtime.types import ContainerConfig, ContainerId, ImageFacts, MountKind, VolumeId
 from runtime.volumes import Volumes
@@ -40,8 +41,11 @@ class Folders:
         """The seccomp rules of containers, compiled once."""
         return Filters(self._layout.instance.run / "seccomp", Path(self._layout.program))
 
-    def build(self, record: Record, image: ImageFacts) -> Record:
-        """Make a container that has never run; return what was written down of it."""
+    def build(self, record: Record, image: ImageFacts, mounted: Mapping[str, ImageFacts]) -> Record:
+        """Make a container that has never run; return what was written down of it.
+
+        ``mounted`` are the images that are mounted in it.
+        """
         config = record.config
         folder = self._layout.data / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
@@ -51,7 +55,7 @@ class Folders:
         user = resolve_user(
             root, image.config.user if config.user is None else config.user, config.group_add
         )
-        own = self._own(config).build(root, user)
+        own = self._own(config, mounted).build(root, user)
         init = None
         if config.init:
             init = INIT_TARGET
@@ -92,12 +96,14 @@ class Folders:
         records.save_record(self._layout.data / config.id / "record.json", found)
         return found
 
-    def prepare(self, record: Record, image: ImageFacts, number: int) -> str | None:
+    def prepare(
+        self, record: Record, image: ImageFacts, mounted: Mapping[str, ImageFacts], number: int
+    ) -> str | None:
         """Make ready for a run; return the key of seccomp rules that are compiled by it."""
         config = record.config
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
-        self._own(config).hold()
+        self._own(config, mounted).hold()
         config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
         _drop_old_logs(config.log, keep=number - config.log_max_files)
         path = self._layout.data / config.id / "config.json"
@@ -129,6 +135,8 @@ class Folders:
         """Remove everything a container was."""
         folder = self._layout.data / container
         unmount_root(folder)
+        for other in folder.glob(f"{IMAGE}*"):
+            unmount_root(other)
         if (self._layout.scratch / container / "mounts").exists():
             unmount_below(self._layout.scratch / container)
         shutil.rmtree(self._layout.scratch / container, ignore_errors=True)
@@ -141,8 +149,14 @@ class Folders:
         cgroups.remove_if_empty(str(Path(cgroup).parent))
         cgroups.remove_if_empty(self._layout.instance.cgroup)
 
-    def _own(self, config: ContainerConfig) -> OwnMounts:
-        return OwnMounts(config, self._volumes, self._layout.scratch / config.id / "mounts")
+    def _own(self, config: ContainerConfig, mounted: Mapping[str, ImageFacts]) -> OwnMounts:
+        return OwnMounts(
+            config,
+            self._volumes,
+            mounted,
+            folder=self._layout.data / config.id,
+            held=self._layout.scratch / config.id / "mounts",
+        )
 
     def sweep(self, known: Callable[[], tuple[Container[str], Container[str]]]) -> Sequence[str]:
         """Remove what is of no container; return a name for each.
@@ -159,7 +173,7 @@ class Folders:
         found: list[str] = []
         for folder in folders:
             if folder.name not in containers and not (folder / "record.json").exists():
-                unmount_root(folder)
+                unmount_below(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 found.append(f"half-made container {folder.name}")
         for folder in running:
