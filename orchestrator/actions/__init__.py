@@ -91,6 +91,10 @@ class StackActions:
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
                 await self.publisher.publish()
+            case actions.LimitReplica(replica):
+                await drivers.containers.limit(
+                    self._container(replica), self.factory.limits(replica)
+                )
             case actions.StartReplica(replica=replica, attempt=attempt):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(self.stack, replica, attempt=attempt)
@@ -188,6 +192,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.CreateReplica: "replica.created",
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
+    actions.LimitReplica: "replica.limited",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",

@@ -10,6 +10,7 @@ from typing import Any
 
 from runtime.errors import InvalidError
 from runtime.oci.mounts import bind
+from runtime.oci.namespaces import own_name
 from runtime.types import ContainerConfig, MountKind
 
 
@@ -17,12 +18,10 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
     """Write hosts, hostname, resolv.conf and carried contents; return their mounts."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o711)
-    hosts = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-    hosts += [f"{address}\t{config.hostname}" for address in config.addresses[:1]]
-    hosts += [f"{address}\t{name}" for name, address in config.extra_hosts]
+    name = own_name(config)
     texts = {
-        "/etc/hosts": "\n".join(hosts) + "\n",
-        "/etc/hostname": config.hostname + "\n",
+        "/etc/hosts": _hosts(config, name),
+        "/etc/hostname": (f"{name}.{config.domainname}" if config.domainname else name) + "\n",
         "/etc/resolv.conf": _resolv_conf(config),
     }
     own = {given.target for given in config.mounts}
@@ -43,6 +42,18 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
             os.fchmod(handle, 0o444 if given.mode is None else given.mode & 0o555)
         mounts.append(bind(path, given.target, ["ro", "nosuid", "nodev", "noexec"]))
     return mounts
+
+
+def _hosts(config: ContainerConfig, name: str) -> str:
+    if config.netns is None:
+        # Who has the host's network knows the names the host knows.
+        lines = Path("/etc/hosts").read_text().splitlines()
+    else:
+        names = f"{name}.{config.domainname} {name}" if config.domainname else name
+        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
+        lines += [f"{address}\t{names}" for address in config.addresses[:1]]
+    lines += [f"{address}\t{name}" for name, address in config.extra_hosts]
+    return "\n".join(lines) + "\n"
 
 
 def _resolv_conf(config: ContainerConfig) -> str:
