@@ -111,7 +111,7 @@ class Views:
             host=tuple(self.drivers.networks.changes()),
             unmet=tuple(
                 dict.fromkeys(
-                    f"{parse_container_name(facts.id)[1].service}: {lost}"
+                    f"services.{parse_container_name(facts.id)[1].service}.{lost}"
                     for facts in mine
                     for lost in facts.unmet
                 )

@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "show what containers print",
     "exec": "run a command in a container",
     "config": "check the stack file and print it settled",
+    "lint": "find what a stack file may say and rarely means",
     "ls": "list stacks",
     "port": "print where a port of a service is published",
     "images": "list the images a stack's containers are made from",
@@ -35,6 +36,7 @@ COMMANDS = {
     "logout": "forget the login of a registry",
     "doctor": "say what this machine can and cannot do",
     "daemon": "install, uninstall, run, stop the daemon, or tell its state",
+    "completion": "print a script that completes pyorch's command lines in a shell",
     "version": "print the version",
 }
 EVERYWHERE = (
@@ -92,6 +94,10 @@ def _run(given: list[str]) -> int:
     for flags, metavar, meaning in EVERYWHERE:
         parser.add_argument(*flags, action="append", default=[], metavar=metavar, help=meaning)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    completing = None
+    if "_ARGCOMPLETE" in os.environ:
+        completing = importlib.import_module("orchestrator.cli.completing")
+        given = completing.typed()
     chosen = next((word for word in given if word in COMMANDS), None)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
@@ -105,6 +111,8 @@ def _run(given: list[str]) -> int:
                     )
             module = importlib.import_module(f"orchestrator.cli.{name}")
             module.add_arguments(command)
+    if completing is not None:
+        completing.complete(parser)
     args, unknown = parser.parse_known_args(given)
     if unknown:
         # Said by the command's own parser, whose help has the answer.

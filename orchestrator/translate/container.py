@@ -7,7 +7,9 @@ from pathlib import Path
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 from orchestrator.spec import models
+from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
+from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
 from orchestrator.translate.limits import limits_of
 from runtime.types import (
@@ -61,6 +63,7 @@ class ContainerFactory:
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
         own = self.own_sandbox(replica)
+        confined = security(service.security_opt)
         return ContainerConfig(
             id=ContainerId(name),
             image=Digest(image or reference),
@@ -70,7 +73,8 @@ class ContainerFactory:
             / self.desired.name
             / replica.service
             / str(replica.slot),
-            hostname=service.hostname or f"{replica.service}-{replica.slot}"[:63],
+            hostname=self._hostname(service, replica),
+            domainname=service.domainname,
             command=service.command,
             entrypoint=service.entrypoint,
             environment=dict(service.environment),
@@ -83,12 +87,21 @@ class ContainerFactory:
             init=bool(service.init),
             read_only=service.read_only,
             privileged=service.privileged,
-            no_new_privileges=_no_new_privileges(service),
-            seccomp=_seccomp(service),
+            no_new_privileges=confined.no_new_privileges,
+            seccomp=service.seccomp if confined.seccomp != "unconfined" else "unconfined",
+            apparmor=confined.apparmor or None,
+            unmasked=confined.unmasked,
+            pid=_shared(service.pid),
+            ipc=_shared(service.ipc),
+            uts_host=service.uts == "host",
+            cgroup_host=service.cgroup == "host",
+            annotations=dict(service.annotations),
             cap_add=service.cap_add,
             cap_drop=service.cap_drop,
             mounts=self._mounts(service),
-            devices=tuple(str(device) for device in service.devices),
+            devices=devices_of(service),
+            device_rules=service.device_cgroup_rules,
+            cdi=cdi_names(service),
             limits=limits_of(service),
             ulimits={
                 name: (limit, limit) if isinstance(limit, int) else (limit.soft, limit.hard)
@@ -106,6 +119,11 @@ class ContainerFactory:
             runtime=service.runtime or None,
             labels=self._labels(service, wanted, replica, own=own),
         )
+
+    def _hostname(self, service: models.Service, replica: ReplicaId) -> str:
+        if service.hostname or service.uts == "host" or service.network_mode == "host":
+            return service.hostname  # none: the host's own
+        return f"{replica.service}-{replica.slot}"[:63]
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
         return (
@@ -220,16 +238,6 @@ def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mou
     )
 
 
-def _no_new_privileges(service: models.Service) -> bool:
-    return any(
-        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-        for option in service.security_opt
-    )
-
-
-def _seccomp(service: models.Service) -> str | None:
-    for option in service.security_opt:
-        for mark in ("seccomp=", "seccomp:"):
-            if option.startswith(mark) and option != f"{mark}builtin":
-                return option.removeprefix(mark)
-    return None
+def _shared(value: str) -> str:
+    """Return whose namespace a container has, as its configuration says it."""
+    return "" if value == "private" else value

@@ -30,10 +30,12 @@ from runtime.oci.bundle import build_process
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
+from runtime.oci.shortfalls import shortfalls
 from runtime.oci.signals import signal_number
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
@@ -97,7 +99,7 @@ class Containers(ContainerDriver):
                 created_wall=record.created_wall,
                 log=record.config.log,
                 limits=record.config.limits,
-                unmet=fit(record.config.limits)[1],
+                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -120,6 +122,7 @@ class Containers(ContainerDriver):
             if image is None:
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
+            self._check_donors(config)
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
                 built = await in_thread(self._folders.build, record, image)
@@ -146,7 +149,8 @@ class Containers(ContainerDriver):
             await self._clear(container)
             number = self._runs.last(container) + 1
             image = await self._image(record, "start container")
-            compiles = await in_thread(self._folders.prepare, record, image, number)
+            joined = self._joined(record.config)
+            compiles = await in_thread(self._folders.prepare, record, image, number, joined=joined)
             pid = await self._layout.monitor(record.config, number).create()
             try:
                 if compiles is not None:
@@ -294,6 +298,32 @@ class Containers(ContainerDriver):
         if image is None:
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
+
+    def _check_donors(self, config: ContainerConfig) -> None:
+        """Refuse to share anything with a container that is not there, or that does not share."""
+        verb = "create container"
+        for name in filter(None, (pid_donor(config), ipc_donor(config))):
+            donor = ContainerId(name)
+            if donor != config.id and donor not in self._records:
+                raise NotFoundError(verb, config.id, f"there is no container `{donor}` to join")
+        shared = self._records.get(ContainerId(config.ipc))
+        if shared is not None and shared.config.ipc != SHAREABLE:
+            raise ConflictError(
+                verb,
+                config.id,
+                f"`{shared.config.id}` does not share its memory",
+                hint="write `ipc: shareable` there",
+            )
+
+    def _joined(self, config: ContainerConfig) -> int | None:
+        """Return the first process of the container whose processes are shared, if any."""
+        for name in filter(None, (pid_donor(config), ipc_donor(config))):
+            donor = ContainerId(name)
+            if donor != config.id and not self._runs.is_running(donor):
+                cause = f"`{donor}`, which it shares something with, does not run"
+                raise ConflictError("start container", config.id, cause)
+        donor = ContainerId(pid_donor(config))
+        return self._runs.running(donor, "join container").pid if donor else None
 
     def _cgroup(self, container: ContainerId) -> str:
         record = self._records.get(container)

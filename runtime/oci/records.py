@@ -20,6 +20,7 @@ from runtime.files import read_json, write_atomic
 from runtime.types import (
     ContainerConfig,
     ContainerId,
+    Device,
     Digest,
     IoKind,
     IoRate,
@@ -162,6 +163,7 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         )
         for given in values["mounts"]
     )
+    values["devices"] = tuple(Device(**given) for given in values["devices"])
     values["ulimits"] = {name: (soft, hard) for name, (soft, hard) in values["ulimits"].items()}
     values["extra_hosts"] = tuple((name, address) for name, address in values["extra_hosts"])
     for name in (
@@ -170,7 +172,8 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         "group_add",
         "cap_add",
         "cap_drop",
-        "devices",
+        "device_rules",
+        "cdi",
         "nameservers",
         "dns_search",
         "dns_options",

@@ -192,6 +192,9 @@ class Runs:
         ended = self._clock()
         code, why = await self._exit_code(container, record.config, state)
         oom = await in_thread(cgroups.oom_kills, self._layout.cgroup(record.config)) > 0
+        if record.config.pid:
+            # Where it is not the first process of all it sees, those it began do not end with it.
+            await in_thread(cgroups.kill, self._layout.cgroup(record.config))
         self.unwatch(container)
         await self._reap_monitor(container)
         state = self._states[container]

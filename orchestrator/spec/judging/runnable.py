@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
+from orchestrator.spec.judging.process import process_refusals
 from orchestrator.spec.judging.runnable_limits import limit_refusals
 from orchestrator.spec.judging.support import REFUSED
 from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile
@@ -23,8 +24,6 @@ LONGEST_STACK = 63
 LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
-STEERING = ("run.oci.", "org.systemd.", "io.podman.", "module.wasm.")
-"""Beginnings of annotations by which a container would command its own runtime."""
 CONDITIONS = ("", "none", "on-failure", "any")
 MOUNTED = ("bind", "volume", "tmpfs")
 ELSEWHERE = {
@@ -57,6 +56,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
     for name, service in stack.services.items():
         path = ("services", name)
         yield from _words(service, path)
+        yield from process_refusals(stack, service, path)
         yield from _amounts(service, path)
         yield from limit_refusals(service, path)
         for number, port in enumerate(service.ports):
@@ -113,10 +113,6 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
         for entry in getattr(service, key):
             if any(mark.isspace() for mark in entry):
                 yield (*path, key), f"`{entry[:60]}` holds white space", "write a list of words"
-    for name in service.annotations:
-        if name.startswith(STEERING):
-            hint = "leave it out: what a container may do stands in the file's own keys"
-            yield (*path, "annotations", name), f"`{name}` would steer the runtime", hint
     if service.provider is not None:
         hint = "run what it provides beside this stack"
         yield (*path, "provider"), REFUSED["services.*.provider"], hint
@@ -124,10 +120,6 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
     if policy and policy.condition not in CONDITIONS:
         restart = (*path, "deploy", "restart_policy", "condition")
         yield restart, f"`{policy.condition}` is no condition", "one of none, on-failure, any"
-    place = (*path, "network_mode")
-    shares = service.network_mode
-    if shares and shares not in ("bridge", "host", "none"):
-        yield place, f"`{shares}` is not carried out yet", "put both on a network of their own"
 
 
 def _amounts(service: Service, path: Path) -> Iterator[Refusal]:

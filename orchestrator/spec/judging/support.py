@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.tree import Map, Path
+from orchestrator.spec.values.confinement import option
 from orchestrator.spec.values.shellwords import split
 
 ACCEPTED = {
-    "services.*.annotations": "annotations do not reach the runtime yet",
     "services.*.attach": "an attached `up` shows every service's output",
     "services.*.build": "images are not built yet; they must be there",
-    "services.*.cgroup": "the cgroup namespace is always private",
     "services.*.cgroup_parent": "containers' cgroups are pyorch's own",
     "services.*.cpu_count": "it is of Windows only",
     "services.*.cpu_percent": "it is of Windows only",
@@ -32,22 +31,16 @@ ACCEPTED = {
     "services.*.deploy.rollback_config": "updates are not rolled back yet",
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
-    "services.*.device_cgroup_rules": "devices must be named in `devices`",
-    "services.*.domainname": "it is not set yet",
-    "services.*.gpus": "GPUs are not passed on yet",
-    "services.*.ipc": "every container has an IPC namespace of its own",
     "services.*.isolation": "it is of Windows only",
     "services.*.logging": "output always goes to pyorch's own log",
     "services.*.mac_address": "addresses are chosen by the kernel",
     "services.*.models": "AI models are not run yet",
-    "services.*.pid": "every container has a PID namespace of its own",
     "services.*.platform": "images are taken for this machine's platform",
     "services.*.post_start": "hooks are not run yet",
     "services.*.pre_start": "hooks are not run yet",
     "services.*.pre_stop": "hooks are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
-    "services.*.use_api_socket": "there is no engine's socket to see",
-    "services.*.userns_mode": "there are no user namespaces yet",
+    "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
     "services.*.networks.*.driver_opts": "they are not passed on yet",
     "services.*.networks.*.gw_priority": "the first network has the default route",
     "services.*.networks.*.interface_name": "interfaces are called eth0, eth1 and so on",
@@ -55,10 +48,8 @@ ACCEPTED = {
     "services.*.networks.*.link_local_ips": "they are not set yet",
     "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
     "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
-    "services.*.deploy.resources.reservations.devices": "devices are not passed on yet",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
     "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
-    "services.*.uts": "every container has a host name of its own",
     "services.*.volumes_from": "mounts of others are not taken over yet",
     "networks.*.attachable": "only containers of stacks join networks",
     "networks.*.driver_opts": "they are not passed on yet",
@@ -79,11 +70,6 @@ ACCEPTED = {
 
 PULLED = ("", "always", "never", "missing", "if_not_present")
 """Pull policies that are carried out."""
-
-CONFINING = ("no-new-privileges", "seccomp")
-"""Beginnings of security options that are carried out."""
-OPEN = ("unconfined", "disable")
-"""Ends of security options that ask for no more than there is."""
 
 REFUSED = {
     "services.*.provider": "a service without a container cannot be run yet",
@@ -107,14 +93,14 @@ CARRIED_OUT = {
     "": "configs include name networks secrets services volumes x-pyorch",
     "include.*": "env_file path project_directory",
     "services.*": """
-        blkio_config cap_add cap_drop command configs container_name cpu_period cpu_quota
-        cpu_shares cpus cpuset depends_on deploy devices dns dns_opt dns_search entrypoint
-        env_file environment expose extends external_links extra_hosts group_add healthcheck
-        hostname image init label_file labels links mem_limit mem_reservation mem_swappiness
-        memswap_limit network_mode networks oom_kill_disable oom_score_adj pids_limit ports
-        privileged profiles pull_policy read_only restart runtime scale secrets security_opt
-        shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes
-        working_dir x-pyorch
+        annotations blkio_config cap_add cap_drop cgroup command configs container_name cpu_period
+        cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt
+        dns_search domainname entrypoint env_file environment expose extends external_links
+        extra_hosts gpus group_add healthcheck hostname image init ipc label_file labels links
+        mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
+        oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
+        read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
+        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes working_dir x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -129,11 +115,15 @@ CARRIED_OUT = {
     "services.*.deploy": "replicas resources restart_policy",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
-    "services.*.deploy.resources.reservations": "cpus memory",
+    "services.*.deploy.resources.reservations": "cpus devices memory",
+    "services.*.deploy.resources.reservations.devices.*": """
+        capabilities count device_ids driver options
+    """,
     "services.*.deploy.restart_policy": "condition delay max_attempts",
     "services.*.devices.*": "permissions source target",
     "services.*.env_file.*": "format path required",
     "services.*.extends": "file service",
+    "services.*.gpus.*": "capabilities count device_ids driver options",
     "services.*.healthcheck": """
         disable interval retries start_interval start_period test timeout
     """,
@@ -167,9 +157,22 @@ REMARKS = {
     "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",
     "services.*.ports.*.name": "it is for people and programs that read `config`",
     "services.*.ports.*.protocol": "`tcp` and `udp`; `sctp` is refused",
-    "services.*.network_mode": "`bridge`, `host` and `none`; others are refused",
+    "services.*.annotations": "those that would steer the runtime are refused",
+    "services.*.cgroup": "`private` where none is given",
+    "services.*.devices": "devices, directories and patterns of them, names of CDI",
+    "services.*.device_cgroup_rules": "what is said of numbers; the node itself is of `devices`",
+    "services.*.gpus": "by the descriptions of CDI their makers leave in /etc/cdi",
+    "services.*.gpus.*.options": "there is none that means anything to CDI",
+    "services.*.deploy.resources.reservations.devices": "as `gpus`",
+    "services.*.deploy.resources.reservations.devices.*.options": "as in `gpus`",
+    "services.*.ipc": "shared memory outlives restarts of the service that shares it",
+    "services.*.pid": "who shares processes ends with the service whose they are",
+    "services.*.runtime": "`crun`, `runc`, another one that is installed, or a path",
+    "services.*.sysctls": "those of a container's own; others are refused",
+    "services.*.userns_mode": "`host` is what always holds",
+    "services.*.network_mode": "`service:` and `container:` outlive restarts of whose it is",
     "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
-    "services.*.security_opt": "`no-new-privileges` and `seccomp`; others are warned about",
+    "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
     "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
     "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
     "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
@@ -249,10 +252,14 @@ def unsupported(stack: StackFile) -> Iterator[str]:
             yield f"services.{name}.pull_policy: accepted, but {why}"
             break
     for name, service in stack.services.items():
-        if not all(one.startswith(CONFINING) or one.endswith(OPEN) for one in service.security_opt):
-            why = "only `no-new-privileges` and `seccomp` confine a container yet"
-            yield f"services.{name}.security_opt: accepted, but {why}"
-            break
+        for text in service.security_opt:
+            if option(text)[0] == "label" and option(text)[1] != "disable":
+                yield f"services.{name}.security_opt: accepted, but `{text}` labels nothing yet"
+                break
+    for name, service in stack.services.items():
+        if service.ports and service.network_mode in ("host", "none"):
+            why = f"`network_mode: {service.network_mode}` leaves nothing to publish"
+            yield f"services.{name}.ports: accepted, but {why}"
     for name, network in stack.networks.items():
         if len(network.ipam.config) > 1:
             yield f"networks.{name}.ipam.config.1: accepted, but only the first subnet is used"

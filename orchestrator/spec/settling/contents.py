@@ -8,8 +8,9 @@ from orchestrator.spec.composing.place import Notes
 from orchestrator.spec.models.base import labels_of, pairs_of
 from orchestrator.spec.problems import SpecError
 from orchestrator.spec.reading.env_files import read_variables
-from orchestrator.spec.reading.files import read_bytes
+from orchestrator.spec.reading.files import read_bytes, read_file
 from orchestrator.spec.tree import Map, Origin, Path, Seq, Troubles, overlaid
+from orchestrator.spec.values.confinement import security
 
 
 class Contents:
@@ -112,7 +113,11 @@ class Contents:
             service.put("labels", merged, service.marks.get("labels"))
 
     def carry(self, names: Container[str]) -> None:
-        """Put what configs and secrets of the services hold into them, in place."""
+        """Put what files hold that services only name into the document, in place."""
+        for name, service in self._maps("services"):
+            profile = security(self._texts(service)).seccomp if name in names else ""
+            if profile not in ("", "unconfined"):
+                self._profile(service, profile, ("services", name, "security_opt"))
         for kind in ("configs", "secrets"):
             used = {
                 mount.get("source")
@@ -126,6 +131,18 @@ class Contents:
                 payload = self._payload(resource, (kind, name))
                 if payload is not None:
                     resource["payload"] = payload
+
+    def _texts(self, service: Map) -> list[str]:
+        return [one for one in service.get("security_opt") or () if isinstance(one, str)]
+
+    def _profile(self, service: Map, name: str, path: Path) -> None:
+        file = self._directory / name
+        self._notes.read.append(file)
+        try:
+            service["seccomp"] = read_file(file)
+        except SpecError as error:
+            cause = f"seccomp profile `{file}`: {error.problems[0].cause}"
+            self._troubles.add(self._tree, path, cause, hint=error.hint)
 
     def _payload(self, resource: Map, path: Path) -> bytes | None:
         if isinstance(content := resource.get("content"), str):

@@ -32,6 +32,7 @@ def document_of(stack: StackFile, *, as_json: bool) -> dict[str, Any]:
                 resource.pop("content", None)
     document.setdefault("services", {})
     for service in document["services"].values():
+        service.pop("seccomp", None)
         for key in ("networks", "models"):
             if key in service:
                 service[key] = {name: one or None for name, one in service[key].items()}

@@ -112,8 +112,8 @@ def test_a_stack_without_services_is_printed_and_not_run(load, complain):
 
 
 EXAMPLES = {
-    "annotations": "{a: b}", "attach": "false", "blkio_config": "{weight: 10}", "build": ".",
-    "cgroup": "host", "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
+    "attach": "false", "blkio_config": "{weight: 10}", "build": ".",
+    "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
     "cpu_period": "1", "cpu_quota": "1", "cpu_rt_period": "1", "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}", "deploy.endpoint_mode": "{endpoint_mode: vip}",
     "deploy.labels": "{labels: {a: b}}", "deploy.mode": "{mode: global}",
@@ -121,12 +121,9 @@ EXAMPLES = {
     "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
     "deploy.update_config": "{update_config: {order: start-first}}",
     "deploy.restart_policy.window": "{restart_policy: {window: 5s}}",
-    "deploy.resources.reservations.devices":
-        "{resources: {reservations: {devices: [{driver: x}]}}}",
     "deploy.resources.reservations.generic_resources":
         "{resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: x}}]}}}",
-    "develop": "{watch: [{path: ., action: rebuild}]}", "device_cgroup_rules": "['c 1:3 mr']",
-    "domainname": "x", "gpus": "all", "ipc": "host",
+    "develop": "{watch: [{path: ., action: rebuild}]}",
     "isolation": "x", "logging": "{driver: x}",
     "mac_address": "'02:00:00:00:00:01'", "mem_swappiness": "5", "models": "[m]",
     "networks.*.driver_opts": "{default: {driver_opts: {a: b}}}",
@@ -135,9 +132,9 @@ EXAMPLES = {
     "networks.*.ipv6_address": "{default: {ipv6_address: '::1'}}",
     "networks.*.link_local_ips": "{default: {link_local_ips: [169.254.1.1]}}",
     "networks.*.mac_address": "{default: {mac_address: '02:00:00:00:00:01'}}",
-    "oom_kill_disable": "true", "pid": "host", "platform": "linux/arm64",
+    "oom_kill_disable": "true", "platform": "linux/arm64",
     "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
-    "storage_opt": "{size: 1G}", "use_api_socket": "true", "userns_mode": "host", "uts": "host",
+    "storage_opt": "{size: 1G}", "use_api_socket": "true",
     "volumes.*.bind.recursive":
         "[{type: bind, source: /x, target: /x, bind: {recursive: disabled}}]",
     "volumes.*.bind.selinux": "['/x:/x:z']",
@@ -194,7 +191,6 @@ def test_a_pull_policy_that_is_not_carried_out_yet_is_named(load, policy):
 @pytest.mark.parametrize(
     ("option", "told"),
     [
-        ("apparmor=mine", True),
         ("label:type:web", True),
         ("apparmor=unconfined", False),
         ("label=disable", False),
@@ -217,7 +213,7 @@ def test_a_second_subnet_is_named(load):
 
 def test_what_is_carried_out_is_not_warned_about(load):
     found = load(
-        HEAD + "    deploy: {replicas: 2}\n    healthcheck: {test: x}\n    cap_add: [A]\n"
+        HEAD + "    deploy: {replicas: 2}\n    healthcheck: {test: x}\n    cap_add: [CHOWN]\n"
         "    cgroup_parent: ''\n    attach: true\n"
     )
 

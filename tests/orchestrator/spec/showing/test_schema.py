@@ -102,7 +102,10 @@ def test_every_key_is_described_with_its_fate():
     service = schema()["properties"]["services"]["patternProperties"]["^[a-zA-Z0-9._-]+$"]
 
     assert service["properties"]["image"]["description"] == "What it runs from."
-    assert "Accepted with a warning: GPUs are not" in service["properties"]["gpus"]["description"]
+    assert (
+        "Accepted with a warning: a container"
+        in service["properties"]["storage_opt"]["description"]
+    )
     assert "Refused: " in service["properties"]["provider"]["description"]
     assert schema()["properties"]["version"]["deprecated"] is True
     assert [key.name for key in keys() if not key.description] == []
