@@ -13,6 +13,8 @@ SHARES = "pyorch.shares"
 """Containers it shares something with, and which very ones, as ``ID=WHEN,ID=WHEN``."""
 SANDBOX = "pyorch.sandbox"
 """``own``: a network namespace of its own. ``host`` or ``shared``: somebody else's."""
+ANONYMOUS = "com.docker.volume.anonymous"
+"""On volumes nobody gave a name."""
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
