@@ -7,7 +7,7 @@ nothing but the delay.
 
 import itertools
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -25,6 +25,8 @@ from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
+from orchestrator.translate.differences import with_words
+from orchestrator.translate.mounts import mounted_images
 from orchestrator.translate.network import build_network
 from orchestrator.translate.observed import build_observed, reserved_by_running
 from orchestrator.translate.sandbox import build_sandbox
@@ -149,6 +151,7 @@ class Reconciler:
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
         references = {service.image for service in model.services.values() if service.image}
+        references.update(*(mounted_images(model, one) for one in model.services.values()))
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         view = await observe(self.drivers, machine=self._wants_machine(desired))
@@ -165,8 +168,14 @@ class Reconciler:
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
+            named={share.container for one in desired.services for share in one.shares},
         )
-        return desired, observed, images
+        return with_words(desired, observed, model, self._kept(stored)), observed, images
+
+    def _kept(self, stored: StoredStack) -> Iterator[StackFile]:
+        """Yield the stack's kept files, the newest first."""
+        for kept in self.store.generations(stored.name):
+            yield StackFile.model_validate(self.store.generation(stored.name, kept.number)[0])
 
     async def _pass(self, name: str) -> float | None:
         stored = self.store.stack(name)
@@ -181,6 +190,7 @@ class Reconciler:
         if self._pin(stored, desired, images, pins):
             images |= {str(facts.id): facts for facts in images.values()}
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+            desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[name] = desired
         self._release_ports(desired)
         # Nobody else's pass goes on between the observation and these two lines: what others
@@ -194,6 +204,7 @@ class Reconciler:
             images=images,
             nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
+            leased=partial(self.store.anonymous_volumes, stored.name),
         )
         actions = StackActions(
             stack=stored.name,
@@ -201,8 +212,7 @@ class Reconciler:
             store=self.store,
             events=self.events,
             publisher=self.publisher,
-            configure=factory.build,
-            own_sandbox=factory.own_sandbox,
+            factory=factory,
             sandbox=partial(_sandbox, model, desired),
             network=lambda action: build_network(model, action, stored.name),
         )
@@ -283,13 +293,14 @@ class Reconciler:
         if desired.intent is not Intent.RUN:
             return False
         fresh = {
-            service.image: str(images[service.image].id)
+            reference: str(images[reference].id)
             for service in desired.services
-            if service.image in images
-            and service.image not in pins
+            for reference in (service.image, *service.mounted_images)
+            if reference in images
+            and reference not in pins
             and (
                 service.pull != "always"
-                or (stored.name, stored.generation, service.image) in self._pulled
+                or (stored.name, stored.generation, reference) in self._pulled
             )
         }
         if not fresh:

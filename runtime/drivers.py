@@ -15,11 +15,13 @@ from runtime.types import (
     ContainerId,
     Digest,
     ExecConfig,
+    Exited,
     Exposure,
     Freed,
     HostFacts,
     ImageDamage,
     ImageFacts,
+    Limits,
     NetworkConfig,
     NetworkFacts,
     NetworkId,
@@ -27,12 +29,15 @@ from runtime.types import (
     PullProgress,
     SandboxConfig,
     SandboxFacts,
+    VolumeConfig,
     VolumeFacts,
     VolumeId,
     Zone,
 )
 
-OnExit = Callable[[ContainerId], None]
+OnExit = Callable[[ContainerId, Exited], None]
+OnOom = Callable[[ContainerId, str], None]
+"""Told of the container, and in a few words of whose limit it was."""
 OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
 Needed = Callable[[], Awaitable[Mapping[Digest, str]]]
@@ -79,15 +84,25 @@ class ContainerDriver(Protocol):
         """Make the bundle and the root filesystem; nothing runs.
 
         A half-made one is made again, and a refused one leaves nothing behind. Raises
-        AlreadyExistsError for the same config, ConflictError for another one, NotFoundError
-        when the image or a volume it mounts does not exist.
+        AlreadyExistsError for the same config, whatever its limits, ConflictError for another
+        one and for sharing memory with a container that shares none, NotFoundError when the
+        image, a volume it mounts or a container it shares something with does not exist.
+        """
+
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        """Have a container keep to other limits from now on, in this run and in those to come.
+
+        All of them or none: where the host refuses one, the former ones hold. Raises
+        NotFoundError for one that does not exist, ConflictError where it uses more memory
+        than it may have.
         """
 
     async def start(self, container: ContainerId) -> None:
         """Begin a new run of a container that does not run; one that runs is left alone.
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
-        Runs are numbered from 1. Raises NotFoundError for one that does not exist.
+        Runs are numbered from 1. Raises NotFoundError for one that does not exist,
+        ConflictError where another one, whose processes it shares, does not run.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:
@@ -134,6 +149,12 @@ class ContainerDriver(Protocol):
         """Have ``callback`` called in the event loop as soon as any container ends.
 
         Once a run, and :meth:`list` reports it as exited by then.
+        """
+
+    def on_oom(self, callback: OnOom) -> None:
+        """Have ``callback`` called when a process of a container was ended for want of memory.
+
+        The container may run on without it.
         """
 
     async def sweep(self) -> Sequence[str]:
@@ -317,11 +338,17 @@ class VolumeDriver(Protocol):
     async def list(self) -> tuple[VolumeFacts, ...]:
         """Report every volume, sorted by id."""
 
-    async def create(self, volume: VolumeId, labels: "dict[str, str]") -> None:
-        """Make an empty volume; one that exists is kept as it is."""
+    async def create(self, config: VolumeConfig) -> None:
+        """Make an empty volume; one that exists is kept as it is.
+
+        Nothing is mounted yet. Raises InvalidError for options that mean nothing.
+        """
 
     async def remove(self, volume: VolumeId) -> None:
-        """Delete a volume with its content; one that is gone is removed."""
+        """Delete a volume with its content; one that is gone is removed.
+
+        What its options have mounted is let go, and stays as it is.
+        """
 
 
 __all__ = [
@@ -332,6 +359,7 @@ __all__ = [
     "NetworkDriver",
     "OnDrift",
     "OnExit",
+    "OnOom",
     "OnProgress",
     "VolumeDriver",
 ]

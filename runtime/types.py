@@ -81,6 +81,8 @@ class MountKind(StrEnum):
     BIND = "bind"
     VOLUME = "volume"
     TMPFS = "tmpfs"
+    IMAGE = "image"
+    """The root filesystem of another image; what is written there goes with the container."""
     FILE = "file"
     """Content carried in the configuration itself: a config or a secret, on tmpfs."""
 
@@ -89,8 +91,8 @@ class MountKind(StrEnum):
 class Mount:
     """One thing mounted into a container.
 
-    ``source`` is a host path for a bind, a :data:`VolumeId` for a volume, and empty
-    otherwise. ``content`` is only for :attr:`MountKind.FILE` and never printed.
+    ``source`` is a host path for a bind, a :data:`VolumeId` for a volume, the id of an image,
+    and empty otherwise. ``content`` is only for :attr:`MountKind.FILE` and never printed.
     """
 
     kind: MountKind
@@ -100,6 +102,11 @@ class Mount:
     create_host_path: bool = True
     nocopy: bool = False
     """Leave an empty volume empty instead of filling it from the image."""
+    subpath: str = ""
+    """What of a volume or an image is mounted; empty for all of it. It must be there."""
+    recursive: str = ""
+    """What becomes of mounts below a bind: ``disabled`` leaves them out, ``writable`` keeps a
+    read-only bind from being one for them, too."""
     size: int | None = None
     mode: int | None = None
     uid: int | None = None
@@ -108,17 +115,62 @@ class Mount:
     content: bytes = field(default=b"", repr=False)
 
 
+class IoKind(StrEnum):
+    """What of the traffic with a block device is counted."""
+
+    READ_BYTES = "read_bps"
+    WRITE_BYTES = "write_bps"
+    READS = "read_iops"
+    WRITES = "write_iops"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoRate:
+    """How much of it there may be in a second, for the block device at a path of the host."""
+
+    kind: IoKind
+    device: str
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Device nodes of the host. ``source`` may be a directory or a pattern of several.
+
+    ``target`` is where they are in the container; empty is where they are on the host.
+    """
+
+    source: str
+    target: str = ""
+    permissions: str = "rwm"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the cgroup enforces; ``None`` means unlimited, except for ``pids``."""
+    """What the cgroup enforces; ``None`` means unlimited.
+
+    ``cpus`` excludes ``cpu_period`` and ``cpu_quota``, which are in µs. ``memory_swap`` is
+    memory and swap together, -1 for no limit of it. What is set aside (``reserved_…``) is
+    only reported back: whoever admits containers counts it.
+    """
 
     cpus: float | None = None
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
     cpu_shares: int | None = None
     cpuset: str | None = None
     memory: int | None = None
     memory_reservation: int | None = None
     memory_swap: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
     pids: int | None = 4096
+    io_weight: int | None = None
+    io_weights: tuple[tuple[str, int], ...] = ()
+    """By block device: its path on the host, and the weight."""
+    io_rates: tuple[IoRate, ...] = ()
+    reserved_cpus: float = 0.0
+    reserved_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +191,8 @@ class ContainerConfig:
     log: Path
     """Directory of the log files; each run writes ``<run>.log`` in it."""
     hostname: str
+    """Empty: it is called as its host is."""
+    domainname: str = ""
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     environment: Mapping[str, str | None] = field(default_factory=dict)
@@ -153,11 +207,38 @@ class ContainerConfig:
     privileged: bool = False
     no_new_privileges: bool = False
     seccomp: str | None = None
-    """``None``: the distribution's profile. ``unconfined``: none. Else a profile's path."""
+    """``None``: the distribution's profile. ``unconfined``: none. Else a profile, as JSON."""
+    apparmor: str | None = None
+    """Name of a profile the kernel has loaded."""
+    unmasked: bool = False
+    """Nothing of ``/proc`` and ``/sys`` is hidden or kept from being written."""
+    network: str = ""
+    """The container whose sandbox ``netns`` is, and whose names it has; empty where it is its own.
+
+    Without a ``hostname`` it is called as that one is.
+    """
+    pid: str = ""
+    """Whose processes it sees: its own, those of ``host``, or those of another container."""
+    ipc: str = ""
+    """Whose shared memory and queues it has: its own, those of ``host``, or another container's.
+
+    ``shareable``: its own, which outlive its runs and which others may have. ``none``: its
+    own, without ``/dev/shm``.
+    """
+    uts_host: bool = False
+    """Its names are the host's own: they change with those."""
+    cgroup_host: bool = False
+    """It sees its cgroup by the path the host knows it by."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Told to the runtime and whoever asks it; nobody checks here that none steers it."""
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    devices: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    """What else it may use, by number: ``c 1:3 rwm``, a ``*`` standing for any number."""
+    cdi: tuple[str, ...] = ()
+    """Devices by the names their makers describe them under: ``vendor.com/class=name``."""
     limits: Limits = field(default_factory=Limits)
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -208,7 +289,7 @@ class Exited:
     stopped: bool = False
     """It had been told to stop before it ended, or ended with the machine."""
     why: str = ""
-    """For codes that were not seen: ``host reboot``, ``monitor died``. Else empty."""
+    """What else is known: ``host reboot``, ``monitor died``, ``out of memory, limit 24 MiB``."""
 
 
 ContainerPhase = Created | Running | Exited
@@ -224,8 +305,14 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    limits: Limits = field(default_factory=Limits)
+    """Those it is to keep to, as they were asked for."""
+    unmet: tuple[str, ...] = ()
+    """What of its configuration this host cannot do, or does not give as much of: key and why."""
     prepared: bool = True
     """It runs, or can be started: the small files mounted into it have not gone with a reboot."""
+    mounts: tuple[Mount, ...] = ()
+    """What is mounted in it, without the content of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -506,13 +593,27 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeConfig:
+    """A named volume. ``labels`` are kept in its record and reported back.
+
+    ``options`` are those of Docker's local driver: ``type``, ``device`` and ``o`` say what is
+    mounted as its content; without any it is a directory of this machine.
+    """
+
+    id: VolumeId
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeFacts:
-    """A named volume on the host. ``path`` is its content."""
+    """A named volume found on the host. ``path`` is its content."""
 
     id: VolumeId
     path: Path
     labels: Mapping[str, str]
     created_wall: float
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 # ── the host ─────────────────────────────────────────────────────────────────────────────

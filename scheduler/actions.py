@@ -69,6 +69,8 @@ class CreateReplica:
     replica: ReplicaId
     revision: Revision
     addresses: Addresses = ()
+    shares: tuple[tuple[str, str], ...] = ()
+    """What it has of which other container, by its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,14 @@ class PrepareReplica:
 
     replica: ReplicaId
     addresses: Addresses = ()
+    shares: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReplica:
+    """Have a replica keep to other limits, whether it runs or not; the container stays."""
+
+    replica: ReplicaId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +141,7 @@ Action = (
     | CreateReplica
     | MendSandbox
     | PrepareReplica
+    | LimitReplica
     | StartReplica
     | StopReplica
     | KillReplica
@@ -166,6 +177,8 @@ def describe(action: Action) -> str:
             return f"mend {replica}"
         case PrepareReplica(replica=replica):
             return f"prepare {replica}"
+        case LimitReplica(replica):
+            return f"update limits of {replica}"
         case StartReplica(replica=replica):
             return f"start {replica}"
         case StopReplica(replica=replica):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.desired import Condition, Dependency, DesiredService
-from scheduler.ids import ServiceName
+from scheduler.ids import ReplicaId, ServiceName
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running
 from scheduler.restart import StayDown, decide_restart
 
@@ -28,6 +28,8 @@ class Gatekeeper:
     now: float
     started: dict[ServiceName, dict[int, int]] = field(default_factory=dict)
     """Service → slot → number of the step of this plan that starts it."""
+    filled: dict[ReplicaId, int] = field(default_factory=dict)
+    """Replica → number of the step of this plan that makes it, or makes it ready."""
     touched: set[ServiceName] = field(default_factory=set)
     """Services of which this plan stops or replaces a replica."""
 
@@ -91,7 +93,7 @@ class Gatekeeper:
                     return Gate(shut=f"{wanted.name} is unhealthy", stuck=True)
                 case Exited() as exited if self._stays_down(wanted, replica):
                     return Gate(
-                        shut=f"{wanted.name} exited with {exited.code} and is not restarted",
+                        shut=f"{wanted.name} {exited} and is not restarted",
                         stuck=True,
                     )
                 case _:
@@ -106,7 +108,7 @@ class Gatekeeper:
                 case Exited(code=0):
                     continue
                 case Exited() as exited if self._stays_down(wanted, replica):
-                    return Gate(shut=f"{wanted.name} exited with {exited.code}", stuck=True)
+                    return Gate(shut=f"{wanted.name} {exited}", stuck=True)
                 case _:
                     return Gate(shut=f"{wanted.name} has not completed yet")
         return Gate()

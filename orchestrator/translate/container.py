@@ -4,29 +4,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import PyorchError
+from orchestrator import __version__
 from orchestrator.settings import Settings
 from orchestrator.spec import models
+from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
+from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
-from orchestrator.translate.network import mode_of
+from orchestrator.translate.limits import limits_of
+from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
+from orchestrator.translate.shares import network_of
 from runtime.types import (
     ContainerConfig,
+    ContainerFacts,
     ContainerId,
     Digest,
     ImageFacts,
     Limits,
-    Mount,
-    MountKind,
     NetworkId,
     Zone,
 )
 from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import ReplicaId, container_name
-
-MOST_PROCESSES = 4096
-"""Where the file sets no limit."""
 
 HOST_GATEWAY = "host-gateway"
 """What `extra_hosts` calls the address under which a container reaches its host."""
@@ -42,34 +42,68 @@ class ContainerFactory:
     images: Mapping[str, ImageFacts]
     nameservers: Callable[[Zone], Sequence[str]]
     gateway: Callable[[NetworkId], str]
+    leased: Callable[[ReplicaId], Mapping[str, str]] = lambda replica: {}
+    """Which volumes without a name a slot holds, by where they are mounted."""
+    others: tuple[ContainerFacts, ...] = ()
+    """Containers `volumes_from` may name."""
+
+    @property
+    def mounting(self) -> MountFactory:
+        """What says which files containers see."""
+        return MountFactory(
+            model=self.model, image_of=self._image_of, leased=self.leased, others=self.others
+        )
+
+    def references(self, replica: ReplicaId) -> tuple[str, ...]:
+        """Return the images a replica needs, as they are pinned, or by name where they are not."""
+        names = list(mounted_images(self.model, self.model.services[replica.service]))
+        names += [self.model.image_of(one.service) for one in self.mounting.holders(replica)]
+        return tuple(self.desired.images.get(name, name) for name in names)
+
+    def needs_others(self, replica: ReplicaId) -> bool:
+        """Whether a replica takes something over from containers that are no slots of the stack."""
+        donors = self.model.services[replica.service].volumes_from
+        return any(one.startswith(CONTAINER) for one in donors)
+
+    def _image_of(self, reference: str) -> ImageFacts | None:
+        return self.images.get(self.desired.images.get(reference, reference))
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
-        mode = mode_of(self.model, self.model.services[replica.service])
-        return mode in ("", "bridge", "none")
+        return network_of(self.model, self.model.services[replica.service]) == "own"
 
-    def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
-        """Return the configuration of what fills ``action``'s slot."""
+    def limits(self, replica: ReplicaId) -> Limits:
+        """Return what a replica keeps to."""
+        return limits_of(self.model.services[replica.service])
+
+    def build(
+        self, action: Filling, netns: Path | None, made: Mapping[str, str]
+    ) -> ContainerConfig:
+        """Return the configuration of what fills ``action``'s slot.
+
+        ``made`` tells of the containers it shares something with which very ones they are.
+        """
         replica = action.replica
         service = self.model.services[replica.service]
         wanted = next(one for one in self.desired.services if one.name == replica.service)
         reference = self.model.image_of(replica.service)
-        image = self.desired.images.get(reference)
-        if image is None and reference in self.images:
-            image = self.images[reference].id
+        found = self._image_of(reference)
+        image = found.id if found else self.desired.images.get(reference, reference)
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
-        own = self.own_sandbox(replica)
+        shares = dict(action.shares)
+        confined = security(service.security_opt)
         return ContainerConfig(
             id=ContainerId(name),
-            image=Digest(image or reference),
+            image=Digest(image),
             cgroup=f"{self.desired.name}/{replica}",
             log=self.settings.data
             / "logs"
             / self.desired.name
             / replica.service
             / str(replica.slot),
-            hostname=service.hostname or f"{replica.service}-{replica.slot}"[:63],
+            hostname=self._hostname(service, replica),
+            domainname=service.domainname,
             command=service.command,
             entrypoint=service.entrypoint,
             environment=dict(service.environment),
@@ -82,13 +116,23 @@ class ContainerFactory:
             init=bool(service.init),
             read_only=service.read_only,
             privileged=service.privileged,
-            no_new_privileges=_no_new_privileges(service),
-            seccomp=_seccomp(service),
+            no_new_privileges=confined.no_new_privileges,
+            seccomp=service.seccomp if confined.seccomp != "unconfined" else "unconfined",
+            apparmor=confined.apparmor or None,
+            unmasked=confined.unmasked,
+            network=shares.get("network", "") if netns else "",
+            pid=shares.get("pid") or _alone(service.pid),
+            ipc=shares.get("ipc") or _alone(service.ipc),
+            uts_host=service.uts == "host",
+            cgroup_host=service.cgroup == "host",
+            annotations=dict(service.annotations),
             cap_add=service.cap_add,
             cap_drop=service.cap_drop,
-            mounts=self._mounts(service),
-            devices=tuple(str(device) for device in service.devices),
-            limits=_limits(service),
+            mounts=self.mounting.build(replica),
+            devices=devices_of(service),
+            device_rules=service.device_cgroup_rules,
+            cdi=cdi_names(service),
+            limits=limits_of(service),
             ulimits={
                 name: (limit, limit) if isinstance(limit, int) else (limit.soft, limit.hard)
                 for name, limit in service.ulimits.items()
@@ -103,8 +147,14 @@ class ContainerFactory:
             addresses=addresses,
             netns=netns,
             runtime=service.runtime or None,
-            labels=self._labels(service, wanted, replica, own=own),
+            labels=self._labels(service, wanted, replica, image=str(image), made=made),
         )
+
+    def _hostname(self, service: models.Service, replica: ReplicaId) -> str:
+        own = network_of(self.model, service) == "own"
+        if service.hostname or service.uts == "host" or not own:
+            return service.hostname  # none: that of whose network it is
+        return f"{replica.service}-{replica.slot}"[:63]
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
         if not wanted.networks:
@@ -126,122 +176,38 @@ class ContainerFactory:
         return tuple(found)
 
     def _labels(
-        self, service: models.Service, wanted: DesiredService, replica: ReplicaId, *, own: bool
+        self,
+        service: models.Service,
+        wanted: DesiredService,
+        replica: ReplicaId,
+        *,
+        image: str,
+        made: Mapping[str, str],
     ) -> dict[str, str]:
+        after = (
+            f"{name}:{entry.condition}:{str(entry.restart).lower()}"
+            for name, entry in sorted(service.depends_on.items())
+        )
         return {
             **service.labels,
             labels.STACK: self.desired.name,
             labels.SERVICE: replica.service,
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
-            labels.SANDBOX: "own" if own else "host",
-            labels.CPUS: str(wanted.cpu_reservation),
-            labels.MEMORY: str(wanted.memory_reservation),
+            labels.SANDBOX: network_of(self.model, service),
+            labels.NAME: service.container_name,
+            labels.SHARES: ",".join(f"{name}={when}" for name, when in sorted(made.items())),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
             labels.COMPOSE_ONEOFF: "False",
             labels.COMPOSE_HASH: wanted.revision,
+            labels.COMPOSE_IMAGE: image,
+            labels.COMPOSE_VERSION: __version__,
+            labels.COMPOSE_DEPENDS: ",".join(after),
         }
 
-    def _mounts(self, service: models.Service) -> tuple[Mount, ...]:
-        # An anonymous volume lives and dies with its container, as the container's own layer does.
-        found = [
-            self._mount(given)
-            for given in service.volumes
-            if given.source or given.type != "volume"
-        ]
-        for text in service.tmpfs:
-            target, _, options = text.partition(":")
-            found.append(
-                Mount(
-                    kind=MountKind.TMPFS,
-                    target=target,
-                    options=tuple(one for one in options.split(",") if one),
-                )
-            )
-        for given in service.configs:
-            target = given.target or f"/{given.source}"
-            target = target if target.startswith("/") else f"/{target}"
-            found.append(_carried(given, target, self.model.configs[given.source].payload))
-        for given in service.secrets:
-            target = given.target or given.source
-            target = target if target.startswith("/") else f"/run/secrets/{target}"
-            found.append(_carried(given, target, self.model.secrets[given.source].payload))
-        return tuple(found)
 
-    def _mount(self, given: models.Mount) -> Mount:
-        match given.type:
-            case "bind":
-                return Mount(
-                    kind=MountKind.BIND,
-                    target=given.target,
-                    source=given.source,
-                    read_only=given.read_only,
-                    create_host_path=given.bind.create_host_path,
-                    options=(given.bind.propagation,) if given.bind.propagation else (),
-                )
-            case "tmpfs":
-                return Mount(
-                    kind=MountKind.TMPFS,
-                    target=given.target,
-                    size=given.tmpfs.size or None,
-                    mode=given.tmpfs.mode or None,
-                )
-            case "image" | "npipe" | "cluster":
-                raise PyorchError(
-                    f"{given.target}: mounts of type `{given.type}` are not carried out yet",
-                    hint="use `bind`, `volume` or `tmpfs`",
-                    code="unsupported",
-                )
-            case "volume":
-                return Mount(
-                    kind=MountKind.VOLUME,
-                    target=given.target,
-                    source=self.model.volumes[given.source].name,
-                    read_only=given.read_only,
-                    nocopy=given.volume.nocopy,
-                )
-
-
-def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mount:
-    return Mount(
-        kind=MountKind.FILE,
-        target=target,
-        read_only=True,
-        mode=given.mode,
-        uid=int(given.uid) if given.uid else None,
-        gid=int(given.gid) if given.gid else None,
-        content=content or b"",
-    )
-
-
-def _limits(service: models.Service) -> Limits:
-    deploy = service.deploy.resources if service.deploy else models.Resources()
-    limits = deploy.limits or models.Resource()
-    reserved = deploy.reservations or models.Resource()
-    pids = service.pids_limit or limits.pids or MOST_PROCESSES
-    return Limits(
-        cpus=service.cpus or limits.cpus or None,
-        cpu_shares=service.cpu_shares or None,
-        cpuset=service.cpuset or None,
-        memory=service.mem_limit or limits.memory or None,
-        memory_reservation=service.mem_reservation or reserved.memory or None,
-        memory_swap=service.memswap_limit or None,
-        pids=pids if pids > 0 else None,
-    )
-
-
-def _no_new_privileges(service: models.Service) -> bool:
-    return any(
-        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-        for option in service.security_opt
-    )
-
-
-def _seccomp(service: models.Service) -> str | None:
-    for option in service.security_opt:
-        for mark in ("seccomp=", "seccomp:"):
-            if option.startswith(mark) and option != f"{mark}builtin":
-                return option.removeprefix(mark)
-    return None
+def _alone(value: str) -> str:
+    """Return whose namespace a container has that shares none with another container."""
+    return "" if value == "private" else value

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from ipaddress import ip_address
+from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
+from orchestrator.translate.limits import limits_in_words, limits_of
+from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.network import (
     BRIDGE,
     binding_of,
@@ -15,6 +18,7 @@ from orchestrator.translate.network import (
     nameless_network,
     network_revision,
 )
+from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -34,13 +38,27 @@ from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeN
 
 UNREVISED = {
     "attach",
+    "blkio_config",
     "build",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
     "depends_on",
     "deploy",
     "develop",
     "env_file",
     "healthcheck",
     "label_file",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memswap_limit",
+    "oom_kill_disable",
+    "pids_limit",
     "ports",
     "pre_stop",
     "profiles",
@@ -73,7 +91,9 @@ def build_desired(
         ),
         networks=desired_networks(model),
         volumes=tuple(
-            DesiredVolume(name=VolumeName(volume.name), external=volume.external)
+            DesiredVolume(
+                name=VolumeName(volume.name), external=volume.external, options=volume.driver_opts
+            )
             for volume in model.volumes.values()
         ),
         remove_volumes=stored.remove_volumes,
@@ -86,13 +106,17 @@ def build_desired(
 
 def revision(model: StackFile, service: Service) -> Revision:
     """Return the hash of everything about a service that needs a new container to change."""
+    return revision_of(revised(model, service))
+
+
+def revised(model: StackFile, service: Service) -> dict[str, Any]:
+    """Return everything about a service that needs a new container to change.
+
+    Contents of configs and secrets are in it as hashes.
+    """
     # What is left out stays out, so that a key learned later changes no revision.
     parts = service.model_dump(mode="json", exclude=UNREVISED, exclude_defaults=True)
     parts["recreate"] = model.recreate
-    limits = service.deploy.resources.limits if service.deploy else None
-    parts["limits"] = limits.model_dump(mode="json", exclude_defaults=True) if limits else None
-    reserved = service.deploy.resources.reservations if service.deploy else None
-    parts["reserved"] = reserved.memory if reserved else None
     parts["networks"] = {
         model.networks[name].name: place.model_dump(exclude_defaults=True)
         for name, place in service.networks.items()
@@ -104,11 +128,30 @@ def revision(model: StackFile, service: Service) -> Revision:
         "configs": {one.source: model.configs[one.source].payload for one in service.configs},
         "secrets": {one.source: model.secrets[one.source].payload for one in service.secrets},
     }
+    if service.volumes_from:
+        parts["donors"] = {
+            name: _donated(model, name) for name in map(_donor, service.volumes_from) if name
+        }
     for kind, payloads in carried.items():
         parts[f"{kind}_content"] = {
             name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
         }
-    return revision_of(parts)
+    return parts
+
+
+def _donor(entry: str) -> str:
+    return "" if entry.startswith(CONTAINER) else donor_of(entry)[0]
+
+
+def _donated(model: StackFile, name: str) -> list[object]:
+    """Return what a service hands on by `volumes_from`, that of its own donors included."""
+    service = model.services[name]
+    found: list[object] = [
+        one.model_dump(mode="json", exclude_defaults=True)
+        for one in service.volumes
+        if one.type in ("bind", "volume")
+    ]
+    return found + [_donated(model, one) for one in map(_donor, service.volumes_from) if one]
 
 
 def _memberships(model: StackFile, service: Service) -> tuple[Membership, ...]:
@@ -159,6 +202,7 @@ def _service(
 ) -> DesiredService:
     deploy = service.deploy
     reserved = deploy.resources.reservations if deploy else None
+    limits = limits_of(service)
     grace = service.stop_grace_period
     return DesiredService(
         name=ServiceName(name),
@@ -177,8 +221,11 @@ def _service(
             )
             for wanted, entry in sorted(service.depends_on.items())
             if entry.required or wanted in model.services
-        ),
+        )
+        + tuple(implied(model, service)),
+        shares=shares_of(model, service),
         networks=_memberships(model, service),
+        mounted_images=mounted_images(model, service),
         volumes=tuple(
             sorted(
                 {
@@ -192,6 +239,8 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        cpus=limits.cpus or 0.0,
+        limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",
         dns_servers=service.dns,
         links=_links(service),

@@ -10,12 +10,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
-from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit
+from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -24,15 +25,18 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
+from runtime.limiting import fit
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
+from runtime.oci.shortfalls import shortfalls
 from runtime.oci.signals import signal_number
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
@@ -44,6 +48,8 @@ from runtime.types import (
     ExecConfig,
     ImageFacts,
     Instance,
+    Limits,
+    MountKind,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -82,7 +88,9 @@ class Containers(ContainerDriver):
             record = records.load_record(folder / "record.json")
             if record is not None:
                 self._records[record.config.id] = record
+                self._folders.claim(record)
                 self._runs.load(record.config.id)
+        await in_thread(self._folders.let_go)
 
     @override
     async def list(self) -> tuple[ContainerFacts, ...]:
@@ -94,6 +102,9 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                mounts=record.config.mounts,
+                limits=record.config.limits,
+                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -116,13 +127,27 @@ class Containers(ContainerDriver):
             if image is None:
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
+            self._check_donors(config)
+            shared = self._records.get(ContainerId(config.network))
+            if shared is not None and not config.hostname and not config.uts_host:
+                config = replace(config, hostname=own_name(shared.config))
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
-                built = await in_thread(self._folders.build, record, image)
+                mounted = await self._mounted(record)
+                built = await in_thread(self._folders.build, record, image, mounted)
             except DriverError:
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
             self._records[config.id] = built
+
+    @override
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        async with self._holding(container):
+            record = self._known(container, "limit")
+            running = self._runs.is_running(container)
+            self._records[container] = await in_thread(
+                self._folders.limit, record, limits, running=running
+            )
 
     @override
     async def start(self, container: ContainerId) -> None:
@@ -133,7 +158,11 @@ class Containers(ContainerDriver):
             await self._clear(container)
             number = self._runs.last(container) + 1
             image = await self._image(record, "start container")
-            compiles = await in_thread(self._folders.prepare, record, image, number)
+            mounted = await self._mounted(record)
+            joined = self._joined(record.config)
+            compiles = await in_thread(
+                self._folders.prepare, record, image, mounted, number, joined=joined
+            )
             pid = await self._layout.monitor(record.config, number).create()
             try:
                 if compiles is not None:
@@ -246,6 +275,10 @@ class Containers(ContainerDriver):
         self._runs.on_exit(callback)
 
     @override
+    def on_oom(self, callback: OnOom) -> None:
+        self._runs.on_oom(callback)
+
+    @override
     async def sweep(self) -> Sequence[str]:
         self.orphans.look()
         return await in_thread(self._folders.sweep, self._wanted)
@@ -281,6 +314,44 @@ class Containers(ContainerDriver):
         if image is None:
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
+
+    async def _mounted(self, record: Record) -> dict[str, ImageFacts]:
+        """Return the images that are mounted in a container."""
+        found = {}
+        for given in record.config.mounts:
+            if given.kind is MountKind.IMAGE:
+                image = await self._images.find(given.source)
+                if image is None:
+                    cause = f"image `{given.source}` is not in the store"
+                    raise NotFoundError("mount at", given.target, cause)
+                found[given.source] = image
+        return found
+
+    def _check_donors(self, config: ContainerConfig) -> None:
+        """Refuse to share anything with a container that is not there, or that does not share."""
+        verb = "create container"
+        for name in filter(None, (config.network, pid_donor(config), ipc_donor(config))):
+            donor = ContainerId(name)
+            if donor != config.id and donor not in self._records:
+                raise NotFoundError(verb, config.id, f"there is no container `{donor}` to join")
+        shared = self._records.get(ContainerId(config.ipc))
+        if shared is not None and shared.config.ipc != SHAREABLE:
+            raise ConflictError(
+                verb,
+                config.id,
+                f"`{shared.config.id}` does not share its memory",
+                hint="write `ipc: shareable` there",
+            )
+
+    def _joined(self, config: ContainerConfig) -> int | None:
+        """Return the first process of the container whose processes are shared, if any."""
+        donor = ContainerId(pid_donor(config))
+        if not donor:
+            return None
+        if not self._runs.is_running(donor):
+            cause = f"`{donor}`, whose processes it shares, does not run"
+            raise ConflictError("start container", config.id, cause)
+        return self._runs.running(donor, "start container").pid
 
     def _cgroup(self, container: ContainerId) -> str:
         record = self._records.get(container)

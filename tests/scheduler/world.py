@@ -13,6 +13,7 @@ from scheduler.actions import (
     CreateVolume,
     KillReplica,
     LeasePort,
+    LimitReplica,
     MendSandbox,
     PrepareReplica,
     PullImage,
@@ -33,8 +34,17 @@ from scheduler.desired import (
     Membership,
     RestartMode,
     RestartPolicy,
+    Share,
 )
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, StackName, VolumeName
+from scheduler.ids import (
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+    parse_container_name,
+)
 from scheduler.observed import (
     AddressLease,
     Created,
@@ -62,8 +72,14 @@ some_cpus = st.sampled_from([0.0, 0.1, 0.5, 1.5])
 some_memory = st.sampled_from([0, GIB, 3 * GIB])
 
 
+def reserving(one, cpus, memory):
+    """A service or a replica that has a part of the machine, and says so in its limits."""
+    words = {"reserved cpus": str(cpus), "reserved memory": str(memory)}
+    return replace(one, cpu_reservation=cpus, memory_reservation=memory, limits=words)
+
+
 @st.composite
-def services(draw, name, earlier, *, reserving):
+def services(draw, name, earlier, *, reserves):
     """A service that may depend on those before it, so that there is no circle."""
     checked = draw(st.booleans())
     dependencies = tuple(
@@ -74,7 +90,12 @@ def services(draw, name, earlier, *, reserving):
         for other in earlier
         if draw(st.booleans())
     )
-    return DesiredService(
+    donors = [other for other in earlier if other.replicas and draw(st.booleans())]
+    known = {one.service for one in dependencies}
+    dependencies += tuple(
+        Dependency(service=other.name) for other in donors if other.name not in known
+    )
+    wanted = DesiredService(
         name=ServiceName(name),
         revision=Revision(draw(st.sampled_from(["r1", "r2"]))),
         image="img",
@@ -82,20 +103,23 @@ def services(draw, name, earlier, *, reserving):
         restart=RestartPolicy(mode=RestartMode.ALWAYS),
         healthcheck=Healthcheck(test=("true",)) if checked else None,
         dependencies=dependencies,
+        shares=tuple(
+            Share(draw(st.sampled_from(["network", "ipc", "pid"])), f"shop.{other.name}.1")
+            for other in donors
+        ),
         networks=(Membership(network=NET),),
         volumes=(DATA,) if draw(st.booleans()) else (),
         stop_grace=draw(st.sampled_from([0.0, 10.0])),
-        cpu_reservation=draw(some_cpus) if reserving else 0.0,
-        memory_reservation=draw(some_memory) if reserving else 0,
     )
+    return reserving(wanted, draw(some_cpus), draw(some_memory)) if reserves else wanted
 
 
 @st.composite
-def stacks(draw, *, reserving=False):
-    """A stack that wants to run; ``reserving`` a part of the machine for some replicas."""
+def stacks(draw, *, reserves=False):
+    """A stack that wants to run; it ``reserves`` a part of the machine for some replicas."""
     found = []
     for name in NAMES[: draw(st.integers(1, 3))]:
-        found.append(draw(services(name, tuple(found), reserving=reserving)))
+        found.append(draw(services(name, tuple(found), reserves=reserves)))
     return DesiredStack(
         name=SHOP,
         services=tuple(found),
@@ -117,6 +141,7 @@ replicas = st.builds(
     revision=st.sampled_from(["r1", "r2"]),
     image=st.just("sha256:img"),
     phase=phases,
+    made=st.just("before"),
     attempts=st.integers(0, 3),
     networks=st.just((NET,)),
     sandbox_intact=st.booleans(),
@@ -139,10 +164,11 @@ class World:
         self.desired = desired
         self.now = NOW
         self.seen = {}
+        self.count = 0
         self.others = host
         self.services = {one.name: one for one in desired.services}
         self.checked = {one.name for one in desired.services if one.healthcheck}
-        self.replicas = {one.id: self._reserving(self._probed(one)) for one in host.replicas}
+        self.replicas = {one.id: self._probed(one) for one in host.replicas}
         self.networks = {one.name: one for one in host.networks}
         self.volumes = {one.name: one for one in host.volumes}
         self.images = dict(host.images)
@@ -157,17 +183,6 @@ class World:
             ):
                 health = Health.STARTING if health is Health.NONE else Health.NONE
                 return replace(replica, phase=replace(replica.phase, health=health))
-        return replica
-
-    def _reserving(self, replica):
-        """What a service reserves is part of its revision: the same one reserved the same."""
-        for service in self.desired.services:
-            if (service.name, service.revision) == (replica.id.service, replica.revision):
-                return replace(
-                    replica,
-                    cpu_reservation=service.cpu_reservation,
-                    memory_reservation=service.memory_reservation,
-                )
         return replica
 
     def observe(self):
@@ -202,6 +217,10 @@ class World:
                 case Stopping():
                     self._phase(key, Exited(code=143, at=self.now, stopped=True))
 
+    def _made(self, container):
+        """Return which very one a container is; it must be there."""
+        return self.replicas[parse_container_name(container)[1]].made
+
     def _phase(self, key, phase):
         self.replicas[key] = replace(self.replicas[key], phase=phase)
 
@@ -235,14 +254,18 @@ class World:
             case CreateReplica():
                 assert action.replica not in self.replicas, "two containers for one slot"
                 service = self.services[action.replica.service]
+                self.count += 1
                 self.replicas[action.replica] = ObservedReplica(
                     id=action.replica,
                     revision=action.revision,
                     image="sha256:img",
                     phase=Created(),
+                    made=str(self.count),
+                    shares={one: self._made(one) for _, one in action.shares},
                     networks=(NET,),
                     cpu_reservation=service.cpu_reservation,
                     memory_reservation=service.memory_reservation,
+                    limits=service.limits,
                 )
                 for network, address in action.addresses:
                     lease = AddressLease(
@@ -252,6 +275,14 @@ class World:
                         self.addresses.append(lease)
             case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
+            case LimitReplica(key):
+                service = self.services[key.service]
+                self.replicas[key] = replace(
+                    self.replicas[key],
+                    limits=service.limits,
+                    cpu_reservation=service.cpu_reservation,
+                    memory_reservation=service.memory_reservation,
+                )
             case StartReplica(replica=key):
                 assert not isinstance(self.replicas[key].phase, Running | Stopping)
                 health = Health.STARTING if key.service in self.checked else Health.NONE

@@ -1,6 +1,7 @@
 """The promises of :class:`~runtime.drivers.ContainerDriver` and its sessions."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,14 @@ from runtime.types import (
     Digest,
     ExecConfig,
     Exited,
+    Limits,
     Mount,
     MountKind,
     Running,
 )
 
-PATIENCE = 20.0
+PATIENCE = 20.0 * float(os.environ.get("PYORCH_PATIENCE", "1"))
+SMALL = 16 * 1024 * 1024
 WEB = ContainerId("shop.web.1")
 DB = ContainerId("shop.db.1")
 
@@ -110,6 +113,44 @@ class ContainerContract:
 
         assert await driver.list() == ()
         assert list(await driver.sweep()) == []
+
+    async def test_a_container_to_share_with_that_is_not_there_is_told(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN)
+
+        for other in (replace(config, network=DB), replace(config, pid=DB)):
+            with pytest.raises(NotFoundError, match="to join"):
+                await driver.create(other)
+
+        assert await driver.list() == ()
+
+    async def test_memory_is_had_of_who_shares_it_alone(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        wanting = replace(container(WEB, image, tmp_path, *STUBBORN), ipc=DB)
+        await driver.create(container(DB, image, tmp_path, *STUBBORN))
+        with pytest.raises(ConflictError, match="does not share its memory"):
+            await driver.create(wanting)
+        await driver.remove(DB)
+        await run(driver, replace(container(DB, image, tmp_path, *STUBBORN), ipc="shareable"))
+
+        await run(driver, wanting)
+
+        assert isinstance(await phase(driver), Running)
+
+    async def test_processes_are_shared_with_who_runs_alone(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await driver.create(container(DB, image, tmp_path, *STUBBORN))
+        await driver.create(replace(container(WEB, image, tmp_path, *STUBBORN), pid=DB))
+        with pytest.raises(ConflictError, match="does not run"):
+            await driver.start(WEB)
+
+        await driver.start(DB)
+        await driver.start(WEB)
+
+        assert isinstance(await phase(driver), Running)
 
     async def test_a_running_container_cannot_be_removed(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
@@ -491,6 +532,64 @@ class ContainerContract:
         with pytest.raises(AlreadyExistsError):
             await other.create(config)
 
+    # ── limits ───────────────────────────────────────────────────────────────────────────
+
+    async def test_other_limits_hold_at_once_and_for_its_next_runs(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN, limits=Limits(memory=SMALL))
+        await run(driver, config)
+        before = await phase(driver)
+
+        await driver.limit(WEB, Limits(memory=2 * SMALL, cpus=0.5))
+        limited = (await driver.list())[0].limits
+        same = await phase(driver)
+        await driver.kill(WEB)
+        await driver.start(WEB)
+
+        assert limited == Limits(memory=2 * SMALL, cpus=0.5)
+        assert same == before
+        assert (await driver.list())[0].limits == limited
+
+    async def test_one_that_does_not_run_can_be_limited(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await driver.create(container(WEB, image, tmp_path, *STUBBORN))
+
+        await driver.limit(WEB, Limits(pids=50))
+
+        assert (await driver.list())[0].limits == Limits(pids=50)
+
+    async def test_limits_are_kept_when_it_is_made_again(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN)
+        await driver.create(config)
+        await driver.limit(WEB, Limits(pids=50))
+
+        with pytest.raises(AlreadyExistsError):
+            await driver.create(config)
+
+        assert (await driver.list())[0].limits == Limits(pids=50)
+
+    async def test_limits_outlive_the_driver(
+        self,
+        driver: ContainerDriver,
+        image: Digest,
+        reopen: Callable[[], Awaitable[ContainerDriver]],
+        tmp_path: Path,
+    ) -> None:
+        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
+        await driver.limit(WEB, Limits(pids=50, memory=SMALL))
+
+        other = await reopen()
+
+        assert (await other.list())[0].limits == Limits(pids=50, memory=SMALL)
+
+    async def test_an_unknown_container_cannot_be_limited(self, driver: ContainerDriver) -> None:
+        with pytest.raises(NotFoundError):
+            await driver.limit(WEB, Limits())
+
 
 class Ends:
     """Hears of every container that ends."""
@@ -499,7 +598,7 @@ class Ends:
         """Listen from now on."""
         self.driver = driver
         self.told: asyncio.Queue[ContainerId] = asyncio.Queue()
-        driver.on_exit(self.told.put_nowait)
+        driver.on_exit(lambda name, _: self.told.put_nowait(name))
 
     async def wait(self, name: ContainerId) -> Exited:
         """Return how ``name`` ended, once that is told; it must be the next one told."""
