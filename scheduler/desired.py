@@ -115,6 +115,17 @@ class Link:
     foreign: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What replicas of a service have of another container: network, ipc or pid.
+
+    ``container`` is the id of one of the stack's own, else any name of one elsewhere.
+    """
+
+    kind: str
+    container: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredService:
     """One service as its file asks for it, replicas and all."""
@@ -132,6 +143,8 @@ class DesiredService:
     networks: tuple[Membership, ...] = ()
     """In order of priority: the first one carries the default route."""
     volumes: tuple[VolumeName, ...] = ()
+    mounted_images: tuple[str, ...] = ()
+    """References of the images mounted in it, besides the one it runs from."""
     ports: tuple[Port, ...] = ()
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
@@ -140,6 +153,7 @@ class DesiredService:
     """How many processors a replica may use; 0 for all."""
     limits: Mapping[str, str] = field(default_factory=dict)
     """What a replica keeps to, in words: it changes without a new container."""
+    shares: tuple[Share, ...] = ()
     dns_all: bool = False
     """Names answer with replicas that are not ready, too."""
     dns_servers: tuple[str, ...] = ()
@@ -167,6 +181,8 @@ class DesiredVolume:
 
     name: VolumeName
     external: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What is mounted as its content; none for a directory of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
