@@ -30,7 +30,7 @@ LOADING = {
     "include.*.project_directory": "Where its relative paths begin.",
     "services.*.extends": "The service this one is built on, of this file or another.",
     "services.*.extends.service": "Its name.",
-    "services.*.extends.file": "The file it is in, here or elsewhere; this one where none is given.",
+    "services.*.extends.file": "The file it is in, here or elsewhere; without one, this.",
     "services.*.pull_refresh_after": "How old an image may become before it is pulled again.",
     "*.*.external.name": "What `name` was called in older files.",
 }
