@@ -50,6 +50,7 @@ class StackActions:
     publisher: Publisher
     configure: Configure
     limits: Callable[[ReplicaId], Limits]
+    ceiling: Limits
     own_sandbox: Callable[[ReplicaId], bool]
     sandbox_sysctls: Mapping[str, str]
 
@@ -95,6 +96,8 @@ class StackActions:
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
                 await self.publisher.publish()
+            case actions.LimitStack(stack):
+                await drivers.containers.bound(stack, self.ceiling)
             case actions.LimitReplica(replica):
                 await drivers.containers.limit(self._container(replica), self.limits(replica))
             case actions.StartReplica(replica=replica, attempt=attempt):
@@ -176,6 +179,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
     actions.LimitReplica: "replica.limited",
+    actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
@@ -194,5 +198,7 @@ def subject_of(action: actions.Action) -> str:
             return volume
         case actions.LeasePort(service=service):
             return service
+        case actions.LimitStack():
+            return ""
         case _:
             return str(action.replica)

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
-from orchestrator.translate.limits import limits_in_words, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -74,6 +74,7 @@ def build_desired(
     pins: Mapping[str, str],
 ) -> DesiredStack:
     """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    ceiling = ceiling_of(model)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
@@ -88,6 +89,8 @@ def build_desired(
         ),
         remove_volumes=stored.remove_volumes,
         stop_grace=stored.stop_grace,
+        ceiling=limits_in_words(ceiling),
+        ceiling_cpus=ceiling.cpus or 0.0,
         pools=settings.pools,
         subnet_prefix=settings.subnet_prefix,
         images=dict(pins),
@@ -215,6 +218,7 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        priority=service.x_pyorch.priority,
         cpus=limits.cpus or 0.0,
         limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",
