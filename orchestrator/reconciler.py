@@ -9,6 +9,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -25,7 +26,7 @@ from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
-from orchestrator.translate.limits import ceiling_of
+from orchestrator.translate.mounts import mounted_images
 from orchestrator.translate.observed import build_observed, reserved_by_running
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts
@@ -150,6 +151,7 @@ class Reconciler:
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
         references = {service.image for service in model.services.values() if service.image}
+        references.update(*(mounted_images(model, one) for one in model.services.values()))
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
@@ -203,6 +205,7 @@ class Reconciler:
             images=images,
             nameserver=self.drivers.networks.nameserver,
             gateway=self.drivers.networks.gateway,
+            leased=partial(self.store.anonymous_volumes, stored.name),
         )
         actions = StackActions(
             stack=stored.name,
@@ -210,10 +213,7 @@ class Reconciler:
             store=self.store,
             events=self.events,
             publisher=self.publisher,
-            configure=factory.build,
-            limits=factory.limits,
-            ceiling=ceiling_of(model),
-            own_sandbox=factory.own_sandbox,
+            factory=factory,
             sandbox_sysctls={},
         )
         outcomes = await execute(plan, actions.perform)
@@ -307,13 +307,14 @@ class Reconciler:
         if desired.intent is not Intent.RUN:
             return False
         fresh = {
-            service.image: str(images[service.image].id)
+            reference: str(images[reference].id)
             for service in desired.services
-            if service.image in images
-            and service.image not in pins
+            for reference in (service.image, *service.mounted_images)
+            if reference in images
+            and reference not in pins
             and (
                 service.pull != "always"
-                or (stored.name, stored.generation, service.image) in self._pulled
+                or (stored.name, stored.generation, reference) in self._pulled
             )
         }
         if not fresh:

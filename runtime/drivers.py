@@ -29,6 +29,7 @@ from runtime.types import (
     PullProgress,
     SandboxConfig,
     SandboxFacts,
+    VolumeConfig,
     VolumeFacts,
     VolumeId,
     Zone,
@@ -344,11 +345,17 @@ class VolumeDriver(Protocol):
     async def list(self) -> tuple[VolumeFacts, ...]:
         """Report every volume, sorted by id."""
 
-    async def create(self, volume: VolumeId, labels: "dict[str, str]") -> None:
-        """Make an empty volume; one that exists is kept as it is."""
+    async def create(self, config: VolumeConfig) -> None:
+        """Make an empty volume; one that exists is kept as it is.
+
+        Nothing is mounted yet. Raises InvalidError for options that mean nothing.
+        """
 
     async def remove(self, volume: VolumeId) -> None:
-        """Delete a volume with its content; one that is gone is removed."""
+        """Delete a volume with its content; one that is gone is removed.
+
+        What its options have mounted is let go, and stays as it is.
+        """
 
 
 __all__ = [

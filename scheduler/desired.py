@@ -132,6 +132,8 @@ class DesiredService:
     networks: tuple[Membership, ...] = ()
     """In order of priority: the first one carries the default route."""
     volumes: tuple[VolumeName, ...] = ()
+    mounted_images: tuple[str, ...] = ()
+    """References of the images mounted in it, besides the one it runs from."""
     ports: tuple[Port, ...] = ()
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
@@ -169,6 +171,8 @@ class DesiredVolume:
 
     name: VolumeName
     external: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What is mounted as its content; none for a directory of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,8 @@ class ObservedReplica:
     image: str
     """Id of the image it was made from."""
     phase: Phase
+    mounted_images: tuple[str, ...] = ()
+    """Ids of the images mounted in it, sorted."""
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
@@ -102,6 +104,7 @@ class ObservedVolume:
     stack: StackName
     others: tuple[StackName, ...] = ()
     """Other stacks whose files name it."""
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

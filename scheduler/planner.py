@@ -168,9 +168,16 @@ class _Planner:
         )
 
     def _volumes(self) -> None:
-        present = {volume.name for volume in self.observed.volumes}
+        present = {volume.name: volume for volume in self.observed.volumes}
         for volume in sorted(self.desired.volumes, key=lambda wanted: wanted.name):
-            if volume.name in present:
+            if found := present.get(volume.name):
+                if not volume.external and found.options != volume.options:
+                    self._refuse(
+                        "volume",
+                        volume.name,
+                        f"volume `{volume.name}` exists with other options",
+                        hint="give this one another `name`, or remove the present one",
+                    )
                 continue
             if volume.external:
                 self._refuse(
@@ -201,12 +208,18 @@ class _Planner:
             shut = shut or self.unusable.get(f"volume {volume}", "")
             if volume in self.volume_steps:
                 after.append(self.volume_steps[volume])
-        image = self._image(service)
-        if image is None:
-            if service.pull == "never" or service.image in self.unusable:
-                shut = shut or f"image `{service.image}` is not in the store"
+        image, *mounted = (
+            self._image(service, one) for one in (service.image, *service.mounted_images)
+        )
+        for reference, found in zip(
+            (service.image, *service.mounted_images), (image, *mounted), strict=True
+        ):
+            if found is not None:
+                continue
+            if service.pull == "never":
+                shut = shut or f"image `{reference}` is not in the store"
             elif service.replicas > 0:
-                after.append(self._pull(service))
+                after.append(self._pull(service, reference))
         if 0 < self.observed.cpus < service.cpus:
             shut = shut or f"may use {service.cpus:g} cpus: the machine has {self.observed.cpus:g}"
             self.plan.hold(
@@ -239,6 +252,7 @@ class _Planner:
                 )
         return Ground(
             image=image,
+            mounted_images=None if None in mounted else tuple(sorted(filter(None, mounted))),
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
@@ -246,27 +260,27 @@ class _Planner:
             first=self.first,
         )
 
-    def _image(self, service: DesiredService) -> str | None:
-        pinned = self.desired.images.get(service.image)
+    def _image(self, service: DesiredService, reference: str) -> str | None:
+        pinned = self.desired.images.get(reference)
         if pinned is not None:
             return pinned
         if service.pull == "always":
             return None
-        found = self.observed.images.get(service.image)
+        found = self.observed.images.get(reference)
         if found is None and service.pull == "never":
             self.plan.hold(
                 service.name,
-                f"image `{service.image}` is not in the store and may not be pulled",
-                hint=f"`pyorch image pull {service.image}`, or `pyorch image load ARCHIVE`",
+                f"image `{reference}` is not in the store and may not be pulled",
+                hint=f"`pyorch image pull {reference}`, or `pyorch image load ARCHIVE`",
                 stuck=True,
             )
         return found
 
-    def _pull(self, service: DesiredService) -> int:
-        if service.image not in self.pulls:
+    def _pull(self, service: DesiredService, reference: str) -> int:
+        if reference not in self.pulls:
             why = "pull policy is `always`" if service.pull == "always" else "is missing"
-            self.pulls[service.image] = self.plan.add(PullImage(service.image), why)
-        return self.pulls[service.image]
+            self.pulls[reference] = self.plan.add(PullImage(reference), why)
+        return self.pulls[reference]
 
     def _addresses(self, service: DesiredService, replica: ReplicaId) -> Addresses:
         chosen: list[tuple[NetworkName, IPv4Address]] = []

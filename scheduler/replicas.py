@@ -34,13 +34,15 @@ Addresses = tuple[tuple[NetworkName, IPv4Address], ...]
 class Ground:
     """What the slots of one service stand on.
 
-    ``image`` is the id of the image they must be made from, None while it is not there.
+    ``image`` is the id of the image they must be made from, and ``mounted_images`` of those
+    that are mounted in them, None while they are not there.
     ``after`` are the steps of this plan that must succeed before a slot is filled, and
     ``shut`` says why none can be filled at all. ``refused`` are the replicas the machine has
     no room for.
     """
 
     image: str | None
+    mounted_images: tuple[str, ...] | None
     after: tuple[int, ...]
     shut: str
     addresses: Callable[[ReplicaId], Addresses]
@@ -138,6 +140,9 @@ class _Slots:
             return known or f"revision {found.revision} is not {self.service.revision}"
         if self.ground.image is not None and found.image != self.ground.image:
             return "image has changed"
+        mounted = self.ground.mounted_images
+        if mounted is not None and found.mounted_images != mounted:
+            return "an image mounted in it has changed"
         return ""
 
     def is_unready(self, found: ObservedReplica) -> bool:

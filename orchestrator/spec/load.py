@@ -4,8 +4,10 @@ Runs with the rights of the person who typed the command. Every problem found is
 with file, line, column and key path; nothing is half loaded.
 """
 
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 REFRESH = "pull_refresh_after"
 """A key the grammar of the specification has and its loaders refuse."""
+YOUNG = 50_000
+"""Objects after which cycles are looked for among them."""
 MOST_ATTEMPTS = 8
 """How often a document is looked at again with what is wrong taken out."""
 
@@ -72,6 +76,23 @@ class Document:
 
 def load_stack(request: LoadRequest) -> Loaded:
     """Load what ``request`` names. Raises SpecError with every problem found."""
+    with _growing():
+        return _load(request)
+
+
+@contextmanager
+def _growing() -> Iterator[None]:
+    """Have the collector of cycles look at what is young alone: the tree is old, and only grows."""
+    thresholds = gc.get_threshold()
+    if thresholds[0]:
+        gc.set_threshold(YOUNG, 1_000, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _load(request: LoadRequest) -> Loaded:
     document = _assemble(request)
     tree, troubles, notes = document.tree, document.troubles, document.notes
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
@@ -123,7 +144,8 @@ def _scaled(stack: StackFile) -> StackFile:
 
 def load_document(request: LoadRequest) -> Document:
     """Load what ``request`` names, short of selecting and settling. Raises SpecError."""
-    document = _assemble(request)
+    with _growing():
+        document = _assemble(request)
     stop(document.troubles)
     return document
 

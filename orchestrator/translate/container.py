@@ -4,22 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 from orchestrator.spec import models
 from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
-from orchestrator.translate.limits import limits_of
+from orchestrator.translate.limits import ceiling_of, limits_of
+from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
 from runtime.types import (
     ContainerConfig,
+    ContainerFacts,
     ContainerId,
     Digest,
     ImageFacts,
     Limits,
-    Mount,
-    MountKind,
     NetworkId,
     Zone,
 )
@@ -41,11 +40,40 @@ class ContainerFactory:
     images: Mapping[str, ImageFacts]
     nameserver: Callable[[Zone], str]
     gateway: Callable[[NetworkId], str]
+    leased: Callable[[ReplicaId], Mapping[str, str]] = lambda replica: {}
+    """Which volumes without a name a slot holds, by where they are mounted."""
+    others: tuple[ContainerFacts, ...] = ()
+    """Containers `volumes_from` may name."""
+
+    @property
+    def mounting(self) -> MountFactory:
+        """What says which files containers see."""
+        return MountFactory(
+            model=self.model, image_of=self._image_of, leased=self.leased, others=self.others
+        )
+
+    def references(self, replica: ReplicaId) -> tuple[str, ...]:
+        """Return the images a replica needs, as they are pinned, or by name where they are not."""
+        names = list(mounted_images(self.model, self.model.services[replica.service]))
+        names += [self.model.image_of(one.service) for one in self.mounting.holders(replica)]
+        return tuple(self.desired.images.get(name, name) for name in names)
+
+    def needs_others(self, replica: ReplicaId) -> bool:
+        """Whether a replica takes something over from containers that are no slots of the stack."""
+        donors = self.model.services[replica.service].volumes_from
+        return any(one.startswith(CONTAINER) for one in donors)
+
+    def _image_of(self, reference: str) -> ImageFacts | None:
+        return self.images.get(self.desired.images.get(reference, reference))
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
         mode = self.model.services[replica.service].network_mode
         return mode in ("", "bridge", "none")
+
+    def ceiling(self) -> Limits:
+        """Return what all replicas keep to together."""
+        return ceiling_of(self.model)
 
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""
@@ -57,16 +85,15 @@ class ContainerFactory:
         service = self.model.services[replica.service]
         wanted = next(one for one in self.desired.services if one.name == replica.service)
         reference = self.model.image_of(replica.service)
-        image = self.desired.images.get(reference)
-        if image is None and reference in self.images:
-            image = self.images[reference].id
+        found = self._image_of(reference)
+        image = found.id if found else self.desired.images.get(reference, reference)
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
         own = self.own_sandbox(replica)
         confined = security(service.security_opt)
         return ContainerConfig(
             id=ContainerId(name),
-            image=Digest(image or reference),
+            image=Digest(image),
             cgroup=f"{self.desired.name}/{replica}",
             log=self.settings.data
             / "logs"
@@ -98,7 +125,7 @@ class ContainerFactory:
             annotations=dict(service.annotations),
             cap_add=service.cap_add,
             cap_drop=service.cap_drop,
-            mounts=self._mounts(service),
+            mounts=self.mounting.build(replica),
             devices=devices_of(service),
             device_rules=service.device_cgroup_rules,
             cdi=cdi_names(service),
@@ -162,80 +189,6 @@ class ContainerFactory:
             labels.COMPOSE_ONEOFF: "False",
             labels.COMPOSE_HASH: wanted.revision,
         }
-
-    def _mounts(self, service: models.Service) -> tuple[Mount, ...]:
-        # An anonymous volume lives and dies with its container, as the container's own layer does.
-        found = [
-            self._mount(given)
-            for given in service.volumes
-            if given.source or given.type != "volume"
-        ]
-        for text in service.tmpfs:
-            target, _, options = text.partition(":")
-            found.append(
-                Mount(
-                    kind=MountKind.TMPFS,
-                    target=target,
-                    options=tuple(one for one in options.split(",") if one),
-                )
-            )
-        for given in service.configs:
-            target = given.target or f"/{given.source}"
-            target = target if target.startswith("/") else f"/{target}"
-            found.append(_carried(given, target, self.model.configs[given.source].payload))
-        for given in service.secrets:
-            target = given.target or given.source
-            target = target if target.startswith("/") else f"/run/secrets/{target}"
-            found.append(_carried(given, target, self.model.secrets[given.source].payload))
-        return tuple(found)
-
-    def _mount(self, given: models.Mount) -> Mount:
-        match given.type:
-            case "bind":
-                return Mount(
-                    kind=MountKind.BIND,
-                    target=given.target,
-                    source=given.source,
-                    read_only=given.read_only,
-                    create_host_path=given.bind.create_host_path,
-                    recursive=given.bind.recursive,
-                    options=(given.bind.propagation,) if given.bind.propagation else (),
-                )
-            case "tmpfs":
-                return Mount(
-                    kind=MountKind.TMPFS,
-                    target=given.target,
-                    read_only=given.read_only,
-                    size=given.tmpfs.size or None,
-                    mode=given.tmpfs.mode or None,
-                )
-            case "image" | "npipe" | "cluster":
-                raise PyorchError(
-                    f"{given.target}: mounts of type `{given.type}` are not carried out yet",
-                    hint="use `bind`, `volume` or `tmpfs`",
-                    code="unsupported",
-                )
-            case "volume":
-                return Mount(
-                    kind=MountKind.VOLUME,
-                    target=given.target,
-                    source=self.model.volumes[given.source].name,
-                    read_only=given.read_only,
-                    nocopy=given.volume.nocopy,
-                    subpath=given.volume.subpath,
-                )
-
-
-def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mount:
-    return Mount(
-        kind=MountKind.FILE,
-        target=target,
-        read_only=True,
-        mode=given.mode,
-        uid=int(given.uid) if given.uid else None,
-        gid=int(given.gid) if given.gid else None,
-        content=content or b"",
-    )
 
 
 def _shared(value: str) -> str:

@@ -9,6 +9,7 @@ from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
+from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -84,7 +85,9 @@ def build_desired(
         ),
         networks=_networks(model),
         volumes=tuple(
-            DesiredVolume(name=VolumeName(volume.name), external=volume.external)
+            DesiredVolume(
+                name=VolumeName(volume.name), external=volume.external, options=volume.driver_opts
+            )
             for volume in model.volumes.values()
         ),
         remove_volumes=stored.remove_volumes,
@@ -118,11 +121,30 @@ def revised(model: StackFile, service: Service) -> dict[str, Any]:
         "configs": {one.source: model.configs[one.source].payload for one in service.configs},
         "secrets": {one.source: model.secrets[one.source].payload for one in service.secrets},
     }
+    if service.volumes_from:
+        parts["donors"] = {
+            name: _donated(model, name) for name in map(_donor, service.volumes_from) if name
+        }
     for kind, payloads in carried.items():
         parts[f"{kind}_content"] = {
             name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
         }
     return parts
+
+
+def _donor(entry: str) -> str:
+    return "" if entry.startswith(CONTAINER) else donor_of(entry)[0]
+
+
+def _donated(model: StackFile, name: str) -> list[object]:
+    """Return what a service hands on by `volumes_from`, that of its own donors included."""
+    service = model.services[name]
+    found: list[object] = [
+        one.model_dump(mode="json", exclude_defaults=True)
+        for one in service.volumes
+        if one.type in ("bind", "volume")
+    ]
+    return found + [_donated(model, one) for one in map(_donor, service.volumes_from) if one]
 
 
 def _networks(model: StackFile) -> tuple[DesiredNetwork, ...]:
@@ -197,6 +219,7 @@ def _service(
             if entry.required or wanted in model.services
         ),
         networks=_memberships(model, service),
+        mounted_images=mounted_images(model, service),
         volumes=tuple(
             sorted(
                 {

@@ -9,6 +9,8 @@ SLOT = "pyorch.slot"
 REVISION = "pyorch.revision"
 SANDBOX = "pyorch.sandbox"
 """``own``: a network namespace of its own. ``host`` or ``shared``: somebody else's."""
+ANONYMOUS = "com.docker.volume.anonymous"
+"""On volumes nobody gave a name."""
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"

@@ -87,6 +87,9 @@ def build_observed(
                 id=replica,
                 revision=Revision(facts.labels.get(labels.REVISION, "")),
                 image=facts.image,
+                mounted_images=tuple(
+                    sorted({o.source for o in facts.mounts if o.kind is host.MountKind.IMAGE})
+                ),
                 phase=_phase(facts, health.get(facts.id, unknown)),
                 attempts=histories.get(replica, ReplicaHistory()).attempts,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
@@ -130,6 +133,7 @@ def build_observed(
                 name=VolumeName(found.id),
                 stack=StackName(found.labels.get(labels.STACK, "")),
                 others=volumes_of_others.get(found.id, ()),
+                options=found.options,
             )
             for found in view.volumes
         ),

@@ -48,6 +48,7 @@ from runtime.types import (
     ImageFacts,
     Instance,
     Limits,
+    MountKind,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -87,7 +88,9 @@ class Containers(ContainerDriver):
             record = records.load_record(folder / "record.json")
             if record is not None:
                 self._records[record.config.id] = record
+                self._folders.claim(record)
                 self._runs.load(record.config.id)
+        await in_thread(self._folders.let_go)
 
     @override
     async def list(self) -> tuple[ContainerFacts, ...]:
@@ -99,6 +102,7 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                mounts=record.config.mounts,
                 limits=record.config.limits,
                 unmet=(*limiting.fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
@@ -126,7 +130,8 @@ class Containers(ContainerDriver):
             self._check_donors(config)
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
-                built = await in_thread(self._folders.build, record, image)
+                mounted = await self._mounted(record)
+                built = await in_thread(self._folders.build, record, image, mounted)
             except DriverError:
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
@@ -164,8 +169,11 @@ class Containers(ContainerDriver):
                 await in_thread(limiting.bound, above, self._ceilings[above])
             number = self._runs.last(container) + 1
             image = await self._image(record, "start container")
+            mounted = await self._mounted(record)
             joined = self._joined(record.config)
-            compiles = await in_thread(self._folders.prepare, record, image, number, joined=joined)
+            compiles = await in_thread(
+                self._folders.prepare, record, image, mounted, number, joined=joined
+            )
             pid = await self._layout.monitor(record.config, number).create()
             try:
                 if compiles is not None:
@@ -317,6 +325,18 @@ class Containers(ContainerDriver):
         if image is None:
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
+
+    async def _mounted(self, record: Record) -> dict[str, ImageFacts]:
+        """Return the images that are mounted in a container."""
+        found = {}
+        for given in record.config.mounts:
+            if given.kind is MountKind.IMAGE:
+                image = await self._images.find(given.source)
+                if image is None:
+                    cause = f"image `{given.source}` is not in the store"
+                    raise NotFoundError("mount at", given.target, cause)
+                found[given.source] = image
+        return found
 
     def _check_donors(self, config: ContainerConfig) -> None:
         """Refuse to share anything with a container that is not there, or that does not share."""

@@ -103,6 +103,7 @@ class FakeContainers(Faults, ContainerDriver):
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                mounts=box.config.mounts,
                 limits=box.config.limits,
             )
             for container, box in sorted(self._boxes.items())
@@ -124,6 +125,9 @@ class FakeContainers(Faults, ContainerDriver):
             volume = VolumeId(given.source)
             if given.kind is MountKind.VOLUME and not self.volumes.exists(volume):
                 raise NotFoundError("mount volume", given.source, "it does not exist")
+            if given.kind is MountKind.IMAGE and self.images.find_now(given.source) is None:
+                cause = f"image `{given.source}` is not in the store"
+                raise NotFoundError("mount at", given.target, cause)
         self._boxes[config.id] = _Box(config=config, created_wall=self.clock())
 
     @override
