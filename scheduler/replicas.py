@@ -254,7 +254,9 @@ class _Slots:
     def limit(self, found: ObservedReplica) -> tuple[int, ...]:
         """Have a replica keep to the limits that are wanted; return the step, if it takes one."""
         changes = changed_limits(found.limits, self.service.limits)
-        if not changes or (isinstance(found.phase, Running) and self.has_no_room(found.id)):
+        if not changes or isinstance(found.phase, Stopping):
+            return ()
+        if isinstance(found.phase, Running) and self.has_no_room(found.id):
             return ()
         step = LimitReplica(found.id)
         return (self.plan.add(step, ", ".join(changes), after=self.ground.first),)
