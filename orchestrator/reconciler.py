@@ -169,6 +169,7 @@ class Reconciler:
             reserved=self._reserved_by_others(stored.name),
             claims=self._claims_of_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
+            named={share.container for one in desired.services for share in one.shares},
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images
 

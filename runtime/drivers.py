@@ -85,7 +85,8 @@ class ContainerDriver(Protocol):
 
         A half-made one is made again, and a refused one leaves nothing behind. Raises
         AlreadyExistsError for the same config, whatever its limits, ConflictError for another
-        one, NotFoundError when the image or a volume it mounts does not exist.
+        one and for sharing memory with a container that shares none, NotFoundError when the
+        image, a volume it mounts or a container it shares something with does not exist.
         """
 
     async def limit(self, container: ContainerId, limits: Limits) -> None:
@@ -110,7 +111,8 @@ class ContainerDriver(Protocol):
         """Begin a new run of a container that does not run; one that runs is left alone.
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
-        Runs are numbered from 1. Raises NotFoundError for one that does not exist.
+        Runs are numbered from 1. Raises NotFoundError for one that does not exist,
+        ConflictError where another one, whose processes it shares, does not run.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:

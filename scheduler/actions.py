@@ -67,6 +67,8 @@ class CreateReplica:
     replica: ReplicaId
     revision: Revision
     addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    shares: tuple[tuple[str, str], ...] = ()
+    """What it has of which other container, by its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class PrepareReplica:
 
     replica: ReplicaId
     addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    shares: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,17 @@ class Link:
     foreign: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What replicas of a service have of another container: network, ipc or pid.
+
+    ``container`` is the id of one of the stack's own, else any name of one elsewhere.
+    """
+
+    kind: str
+    container: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredService:
     """One service as its file asks for it, replicas and all."""
@@ -144,6 +155,7 @@ class DesiredService:
     """How many processors a replica may use; 0 for all."""
     limits: Mapping[str, str] = field(default_factory=dict)
     """What a replica keeps to, in words: it changes without a new container."""
+    shares: tuple[Share, ...] = ()
     dns_all: bool = False
     """Names answer with replicas that are not ready, too."""
     dns_servers: tuple[str, ...] = ()

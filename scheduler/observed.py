@@ -77,6 +77,10 @@ class ObservedReplica:
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""
+    made: str = ""
+    """Tells this very container from others that had its name."""
+    shares: Mapping[str, str] = field(default_factory=dict)
+    """Ids of containers it shares something with, and which very ones those were."""
     cpu_reservation: float = 0.0
     """What its service reserved for it when it was made."""
     memory_reservation: int = 0
@@ -140,6 +144,14 @@ class HostListener:
     """For people, e.g. ``nginx (pid 812)``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A container of another stack that this one names: its id, and which very one it is."""
+
+    id: str
+    made: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What a replica of another stack waits for."""
@@ -162,6 +174,8 @@ class ObservedStack:
     sandboxes: tuple[ReplicaId, ...] = ()
     networks: tuple[ObservedNetwork, ...] = ()
     volumes: tuple[ObservedVolume, ...] = ()
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
+    """Name → container, of those other stacks have and services share something with."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()

@@ -25,11 +25,19 @@ from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Inte
 from scheduler.errors import ExhaustedError
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
-from scheduler.ids import NetworkName, ReplicaId, ServiceName, VolumeName
+from scheduler.ids import (
+    NetworkName,
+    ReplicaId,
+    ServiceName,
+    StackName,
+    VolumeName,
+    container_name,
+    parse_container_name,
+)
 from scheduler.observed import ObservedReplica, ObservedStack, PortLease
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Addresses, Ground, changed_limits, discard, plan_replicas
+from scheduler.replicas import Addresses, Donor, Ground, changed_limits, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
 
 
@@ -228,6 +236,8 @@ class _Planner:
                 hint="lower `cpus`, or leave it out for all of them",
                 stuck=True,
             )
+        donors, missing = self._donors(service)
+        shut = shut or missing
         leases, refused = lease_ports(self.desired.name, service, self.observed, self.promised)
         for taken in refused:
             shut = shut or f"port {taken.port} is in use by {taken.holder}"
@@ -256,9 +266,41 @@ class _Planner:
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
+            donors=donors,
             refused=self.refused,
             first=self.first,
         )
+
+    def _donors(self, service: DesiredService) -> tuple[tuple[Donor, ...], str]:
+        """Return whom a service shares something with, and why it cannot, if it cannot."""
+        found: list[Donor] = []
+        mine = {
+            container_name(self.desired.name, replica.id): replica
+            for replica in self.observed.replicas
+        }
+        services = {one.name: one.replicas for one in self.desired.services}
+        for share in service.shares:
+            stack, replica = _parsed(share.container)
+            if stack == self.desired.name and replica and replica.service in services:
+                if services[replica.service] < replica.slot:
+                    reason = f"there is to be no {replica}, whose {share.kind} it shares"
+                    hint = f"scale `{replica.service}` to {replica.slot} at least"
+                    self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                    return (), reason
+                there = mine.get(share.container)
+                made = there.made if there else ""
+                found.append(
+                    Donor(kind=share.kind, container=share.container, made=made, replica=replica)
+                )
+                continue
+            neighbour = self.observed.neighbours.get(share.container)
+            if neighbour is None:
+                reason = f"there is no container `{share.container}`, whose {share.kind} it shares"
+                hint = "start the stack that owns it, or put both services into one file"
+                self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                return (), reason
+            found.append(Donor(kind=share.kind, container=neighbour.id, made=neighbour.made))
+        return tuple(found), ""
 
     def _image(self, service: DesiredService, reference: str) -> str | None:
         pinned = self.desired.images.get(reference)
@@ -308,3 +350,11 @@ class _Planner:
     def _refuse(self, kind: str, name: str, reason: str, *, hint: str | None) -> None:
         self.unusable[f"{kind} {name}"] = reason
         self.plan.hold(f"{kind} {name}", reason, hint=hint, stuck=True)
+
+
+def _parsed(name: str) -> tuple[StackName | None, ReplicaId | None]:
+    """Return whose container an id is; nothing for a name that is no id."""
+    try:
+        return parse_container_name(name)
+    except ValueError:
+        return None, None

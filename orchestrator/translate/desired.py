@@ -10,6 +10,7 @@ from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
+from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -217,7 +218,9 @@ def _service(
             )
             for wanted, entry in sorted(service.depends_on.items())
             if entry.required or wanted in model.services
-        ),
+        )
+        + tuple(implied(model, service)),
+        shares=shares_of(model, service),
         networks=_memberships(model, service),
         mounted_images=mounted_images(model, service),
         volumes=tuple(

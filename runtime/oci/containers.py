@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -30,7 +31,7 @@ from runtime.oci.bundle import build_process
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
-from runtime.oci.namespaces import SHAREABLE, ipc_donor, pid_donor
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
@@ -128,6 +129,9 @@ class Containers(ContainerDriver):
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
             self._check_donors(config)
+            shared = self._records.get(ContainerId(config.network))
+            if shared is not None and not config.hostname and not config.uts_host:
+                config = replace(config, hostname=own_name(shared.config))
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
                 mounted = await self._mounted(record)
@@ -341,7 +345,7 @@ class Containers(ContainerDriver):
     def _check_donors(self, config: ContainerConfig) -> None:
         """Refuse to share anything with a container that is not there, or that does not share."""
         verb = "create container"
-        for name in filter(None, (pid_donor(config), ipc_donor(config))):
+        for name in filter(None, (config.network, pid_donor(config), ipc_donor(config))):
             donor = ContainerId(name)
             if donor != config.id and donor not in self._records:
                 raise NotFoundError(verb, config.id, f"there is no container `{donor}` to join")
@@ -356,13 +360,13 @@ class Containers(ContainerDriver):
 
     def _joined(self, config: ContainerConfig) -> int | None:
         """Return the first process of the container whose processes are shared, if any."""
-        for name in filter(None, (pid_donor(config), ipc_donor(config))):
-            donor = ContainerId(name)
-            if donor != config.id and not self._runs.is_running(donor):
-                cause = f"`{donor}`, which it shares something with, does not run"
-                raise ConflictError("start container", config.id, cause)
         donor = ContainerId(pid_donor(config))
-        return self._runs.running(donor, "join container").pid if donor else None
+        if not donor:
+            return None
+        if not self._runs.is_running(donor):
+            cause = f"`{donor}`, whose processes it shares, does not run"
+            raise ConflictError("start container", config.id, cause)
+        return self._runs.running(donor, "start container").pid
 
     def _cgroup(self, container: ContainerId) -> str:
         record = self._records.get(container)

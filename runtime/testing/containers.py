@@ -128,6 +128,14 @@ class FakeContainers(Faults, ContainerDriver):
             if given.kind is MountKind.IMAGE and self.images.find_now(given.source) is None:
                 cause = f"image `{given.source}` is not in the store"
                 raise NotFoundError("mount at", given.target, cause)
+        for name in (config.network, config.pid, config.ipc):
+            donor = self._boxes.get(ContainerId(name))
+            if donor is None and "." in name:
+                raise NotFoundError("create container", config.id, f"there is no `{name}` to join")
+        shared = self._boxes.get(ContainerId(config.ipc))
+        if shared is not None and shared.config.ipc != "shareable":
+            cause = f"`{config.ipc}` does not share its memory"
+            raise ConflictError("create container", config.id, cause)
         self._boxes[config.id] = _Box(config=config, created_wall=self.clock())
 
     @override
@@ -158,6 +166,10 @@ class FakeContainers(Faults, ContainerDriver):
         image = self.images.find_now(box.config.image)
         if image is None:
             raise NotFoundError("start container", container, "its image is gone")
+        joined = self._boxes.get(ContainerId(box.config.pid))
+        if joined is not None and not isinstance(joined.phase, Running):
+            cause = f"`{box.config.pid}`, whose processes it shares, does not run"
+            raise ConflictError("start container", container, cause)
         run = box.phase.run + 1 if isinstance(box.phase, Exited) else 1
         entrypoint, command = box.config.entrypoint, box.config.command
         if entrypoint is None:
