@@ -32,6 +32,7 @@ from runtime.types import (
 
 PROBE_OUTPUT = 4096
 NO_SUCH_PROGRAM = 127
+NO_CEILING = Limits(pids=None)
 OUT_OF_MEMORY = "out of memory"
 
 
@@ -79,6 +80,7 @@ class FakeContainers(Faults, ContainerDriver):
     programs: dict[tuple[str, ...], Program] = field(default_factory=dict)
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    ceilings: dict[str, Limits] = field(default_factory=dict)
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
     leftovers: list[str] = field(default_factory=list)
@@ -144,6 +146,16 @@ class FakeContainers(Faults, ContainerDriver):
         if limits.memory is not None and isinstance(box.phase, Running) and uses > limits.memory:
             raise ConflictError("limit", container, f"it uses {uses} bytes of memory now")
         box.config = replace(box.config, limits=limits)
+
+    @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        await self.change("bound", group)
+        self.ceilings[group] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        await self.look("ceiling", group)
+        return self.ceilings.get(group, NO_CEILING)
 
     @override
     async def start(self, container: ContainerId) -> None:
