@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import assert_never
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, VolumeName
+from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, StackName, VolumeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,13 @@ class LimitReplica:
     replica: ReplicaId
 
 
+@dataclass(frozen=True, slots=True)
+class LimitStack:
+    """Have all replicas together keep to another ceiling."""
+
+    stack: StackName
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
     """Begin a run. ``attempt`` counts restarts in a row; 0 for one that is not a restart."""
@@ -140,6 +147,7 @@ Action = (
     | MendSandbox
     | PrepareReplica
     | LimitReplica
+    | LimitStack
     | StartReplica
     | StopReplica
     | KillReplica
@@ -175,6 +183,8 @@ def describe(action: Action) -> str:
             return f"mend {replica}"
         case PrepareReplica(replica=replica):
             return f"prepare {replica}"
+        case LimitStack():
+            return "update limits of the stack"
         case LimitReplica(replica):
             return f"update limits of {replica}"
         case StartReplica(replica=replica):

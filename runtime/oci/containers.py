@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
+from runtime import limiting
 from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
 from runtime.errors import (
     AlreadyExistsError,
@@ -25,7 +26,6 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
-from runtime.limiting import fit
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
@@ -76,6 +76,7 @@ class Containers(ContainerDriver):
         self._records: dict[ContainerId, Record] = {}
         self._locks: WeakValueDictionary[ContainerId, asyncio.Lock] = WeakValueDictionary()
         self._busy: set[ContainerId] = set()
+        self._ceilings: dict[str, Limits] = {}
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, clock)
@@ -106,7 +107,7 @@ class Containers(ContainerDriver):
                 log=record.config.log,
                 mounts=record.config.mounts,
                 limits=record.config.limits,
-                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
+                unmet=(*limiting.fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -160,12 +161,26 @@ class Containers(ContainerDriver):
         await in_thread(resolve, cdi, self._layout.instance.cdi)
 
     @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        path = self._layout.group(group)
+        await in_thread(limiting.bound, path, ceiling)
+        # The group goes with its last container, and comes back with the next one.
+        self._ceilings[path] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        return await in_thread(limiting.read_ceiling, self._layout.group(group))
+
+    @override
     async def start(self, container: ContainerId) -> None:
         async with self._holding(container):
             record = self._known(container, "start container")
             if self._runs.is_running(container):
                 return
             await self._clear(container)
+            above = str(Path(self._layout.cgroup(record.config)).parent)
+            if above in self._ceilings:
+                await in_thread(limiting.bound, above, self._ceilings[above])
             number = self._runs.last(container) + 1
             image = await self._image(record, "start container")
             mounted = await self._mounted(record)

@@ -39,6 +39,10 @@ class Layout:
         """Return how a container's runtime is called, before the verb."""
         return (self.program(config), f"--root={self.states}")
 
+    def group(self, name: str) -> str:
+        """Return the cgroup of several containers together, below every hierarchy."""
+        return f"{self.instance.cgroup}/{name}"
+
     def cgroup(self, config: ContainerConfig) -> str:
         """Return a container's cgroup, below every hierarchy."""
         return f"{self.instance.cgroup}/{config.cgroup}"

@@ -32,6 +32,7 @@ from runtime.types import (
 
 PROBE_OUTPUT = 4096
 NO_SUCH_PROGRAM = 127
+NO_CEILING = Limits(pids=None)
 OUT_OF_MEMORY = "out of memory"
 
 
@@ -79,6 +80,7 @@ class FakeContainers(Faults, ContainerDriver):
     programs: dict[tuple[str, ...], Program] = field(default_factory=dict)
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    ceilings: dict[str, Limits] = field(default_factory=dict)
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
     runtimes: tuple[str, ...] = ("crun", "runc")
@@ -156,6 +158,16 @@ class FakeContainers(Faults, ContainerDriver):
         for name in cdi:
             if name not in self.described:
                 raise NotFoundError("pass on device", name, "nothing describes it")
+
+    @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        await self.change("bound", group)
+        self.ceilings[group] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        await self.look("ceiling", group)
+        return self.ceilings.get(group, NO_CEILING)
 
     @override
     async def start(self, container: ContainerId) -> None:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
+from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
 from orchestrator.spec.judging.process import process_refusals
-from orchestrator.spec.judging.runnable_limits import limit_refusals
 from orchestrator.spec.judging.support import REFUSED
 from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile, Volume
 from orchestrator.spec.models.stack import MOST_REPLICAS
@@ -68,6 +68,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
             if place.ipv4_address and not _is(IPv4Address, place.ipv4_address):
                 found: Path = (*path, "networks", key, "ipv4_address")
                 yield found, f"`{place.ipv4_address}` is no IPv4 address", None
+    yield from ceiling_refusals(stack)
     for name, network in stack.networks.items():
         yield from _network(network, ("networks", name))
     for name, volume in stack.volumes.items():

@@ -597,6 +597,26 @@ class ContainerContract:
 
         assert (await other.list())[0].limits == Limits(pids=50, memory=SMALL)
 
+    async def test_a_ceiling_holds_for_a_group_and_outlives_its_containers_for_the_next_one(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN)
+        ceiling = Limits(memory=4 * SMALL, cpus=0.5, pids=100)
+        nothing = Limits(pids=None)
+
+        before = await driver.ceiling("shop")
+        await driver.bound("shop", ceiling)
+        await run(driver, config)
+        during = await driver.ceiling("shop")
+        await driver.kill(WEB)
+        await driver.remove(WEB)
+        await run(driver, config)
+        again = await driver.ceiling("shop")
+        await driver.bound("shop", nothing)
+
+        assert (before, during, again) == (nothing, ceiling, ceiling)
+        assert await driver.ceiling("shop") == nothing
+
     async def test_an_unknown_container_cannot_be_limited(self, driver: ContainerDriver) -> None:
         with pytest.raises(NotFoundError):
             await driver.limit(WEB, Limits())

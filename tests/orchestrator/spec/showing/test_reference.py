@@ -204,7 +204,6 @@ def carried_out():
 
 
 SAME = {
-    "x-pyorch": "it is empty",
     "networks.*.driver": "there is one",
     "volumes.*.driver": "there is one",
     "services.*.env_file.*.required": "its file is there",
