@@ -194,6 +194,11 @@ class ContainerConfig:
     """Name of a profile the kernel has loaded."""
     unmasked: bool = False
     """Nothing of ``/proc`` and ``/sys`` is hidden or kept from being written."""
+    network: str = ""
+    """The container whose sandbox ``netns`` is, and whose names it has; empty where it is its own.
+
+    Without a ``hostname`` it is called as that one is.
+    """
     pid: str = ""
     """Whose processes it sees: its own, those of ``host``, or those of another container."""
     ipc: str = ""

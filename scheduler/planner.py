@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv4Network
 from scheduler.actions import (
     CreateNetwork,
     CreateVolume,
+    LimitReplica,
+    LimitStack,
     PullImage,
     RemoveNetwork,
     RemoveReplica,
@@ -23,11 +25,19 @@ from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Inte
 from scheduler.errors import ExhaustedError
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
-from scheduler.ids import NetworkName, ReplicaId, ServiceName, VolumeName
+from scheduler.ids import (
+    NetworkName,
+    ReplicaId,
+    ServiceName,
+    StackName,
+    VolumeName,
+    container_name,
+    parse_container_name,
+)
 from scheduler.observed import ObservedReplica, ObservedStack, PortLease
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Addresses, Ground, discard, plan_replicas
+from scheduler.replicas import Addresses, Donor, Ground, changed_limits, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
 
 
@@ -57,6 +67,8 @@ class _Planner:
     """Networks and volumes nobody can use now, and why."""
     promised: list[PortLease] = field(default_factory=list)
     refused: Mapping[ReplicaId, Refusal] = field(default_factory=dict)
+    first: tuple[int, ...] = ()
+    """Steps no replica is started before."""
 
     def run(self) -> Plan:
         services = {service.name: service for service in self.desired.services}
@@ -66,6 +78,12 @@ class _Planner:
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
             self._network(network)
         self._volumes()
+        ceiling = changed_limits(self.observed.ceiling, self.desired.ceiling)
+        # No replica may have more of the processors than all of them together: what becomes
+        # less comes after theirs, what becomes more before.
+        lowered = 0 < self.desired.ceiling_cpus < self.observed.ceiling_cpus
+        if ceiling and not lowered:
+            self.first = (self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling)),)
         found: dict[ServiceName, list[ObservedReplica]] = {}
         for replica in sorted(self.observed.replicas, key=lambda one: one.id):
             found.setdefault(replica.id.service, []).append(replica)
@@ -86,6 +104,9 @@ class _Planner:
                 gates=gates,
                 now=self.now,
             )
+        if ceiling and lowered:
+            limited = self.plan.numbers(LimitReplica)
+            self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling), after=limited)
         self._unwanted_networks()
         return self.plan.build()
 
@@ -215,6 +236,8 @@ class _Planner:
                 hint="lower `cpus`, or leave it out for all of them",
                 stuck=True,
             )
+        donors, missing = self._donors(service)
+        shut = shut or missing
         leases, refused = lease_ports(self.desired.name, service, self.observed, self.promised)
         for taken in refused:
             shut = shut or f"port {taken.port} is in use by {taken.holder}"
@@ -243,8 +266,41 @@ class _Planner:
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
+            donors=donors,
             refused=self.refused,
+            first=self.first,
         )
+
+    def _donors(self, service: DesiredService) -> tuple[tuple[Donor, ...], str]:
+        """Return whom a service shares something with, and why it cannot, if it cannot."""
+        found: list[Donor] = []
+        mine = {
+            container_name(self.desired.name, replica.id): replica
+            for replica in self.observed.replicas
+        }
+        services = {one.name: one.replicas for one in self.desired.services}
+        for share in service.shares:
+            stack, replica = _parsed(share.container)
+            if stack == self.desired.name and replica and replica.service in services:
+                if services[replica.service] < replica.slot:
+                    reason = f"there is to be no {replica}, whose {share.kind} it shares"
+                    hint = f"scale `{replica.service}` to {replica.slot} at least"
+                    self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                    return (), reason
+                there = mine.get(share.container)
+                made = there.made if there else ""
+                found.append(
+                    Donor(kind=share.kind, container=share.container, made=made, replica=replica)
+                )
+                continue
+            neighbour = self.observed.neighbours.get(share.container)
+            if neighbour is None:
+                reason = f"there is no container `{share.container}`, whose {share.kind} it shares"
+                hint = "start the stack that owns it, or put both services into one file"
+                self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                return (), reason
+            found.append(Donor(kind=share.kind, container=neighbour.id, made=neighbour.made))
+        return tuple(found), ""
 
     def _image(self, service: DesiredService, reference: str) -> str | None:
         pinned = self.desired.images.get(reference)
@@ -294,3 +350,11 @@ class _Planner:
     def _refuse(self, kind: str, name: str, reason: str, *, hint: str | None) -> None:
         self.unusable[f"{kind} {name}"] = reason
         self.plan.hold(f"{kind} {name}", reason, hint=hint, stuck=True)
+
+
+def _parsed(name: str) -> tuple[StackName | None, ReplicaId | None]:
+    """Return whose container an id is; nothing for a name that is no id."""
+    try:
+        return parse_container_name(name)
+    except ValueError:
+        return None, None

@@ -18,6 +18,7 @@ from orchestrator.publisher import Publisher
 from orchestrator.store import Store
 from orchestrator.translate import labels
 from orchestrator.translate.container import ContainerFactory
+from orchestrator.translate.observed import made_of
 from runtime.errors import AlreadyExistsError, ConflictError
 from runtime.types import (
     Attachment,
@@ -91,6 +92,8 @@ class StackActions:
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
                 await self.publisher.publish()
+            case actions.LimitStack(stack):
+                await drivers.containers.bound(stack, self.factory.ceiling())
             case actions.LimitReplica(replica):
                 await drivers.containers.limit(
                     self._container(replica), self.factory.limits(replica)
@@ -133,6 +136,8 @@ class StackActions:
         if self.factory.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
             self.publisher.publish_soon()
+        elif donor := dict(action.shares).get("network"):
+            netns = await self._shared_sandbox(action.replica, ContainerId(donor))
         config = await self._configure(action, netns)
         try:
             await self.drivers.containers.create(config)
@@ -142,6 +147,28 @@ class StackActions:
             # A half-done pass made it from another generation, and nothing runs in it yet.
             await self.drivers.containers.remove(config.id)
             await self.drivers.containers.create(config)
+
+    async def _made(self, shares: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+        wanted = {container for _, container in shares}
+        if not wanted:
+            return {}
+        containers = await self.drivers.containers.list()
+        return {facts.id: made_of(facts) for facts in containers if facts.id in wanted}
+
+    async def _shared_sandbox(self, replica: ReplicaId, donor: ContainerId) -> Path | None:
+        """Return the sandbox another container has; None where that is the host's network."""
+        for sandbox in await self.drivers.networks.list_sandboxes():
+            if sandbox.config.id == donor:
+                return sandbox.netns
+        for facts in await self.drivers.containers.list():
+            if facts.id == donor and facts.labels.get(labels.SANDBOX) == "host":
+                return None
+        raise ConflictError(
+            "create container",
+            self._container(replica),
+            f"`{donor}` has no network of its own to share",
+            hint="name the container whose network that one shares",
+        )
 
     async def _configure(self, action: actions.Filling, netns: Path | None) -> ContainerConfig:
         """Build a container's configuration from what is there now; make its nameless volumes."""
@@ -160,7 +187,7 @@ class StackActions:
                 for target, given in wanted.items():
                     config = VolumeConfig(id=VolumeId(leased[target]), labels=given)
                     await self.drivers.volumes.create(config)
-        return factory.build(action, netns)
+        return factory.build(action, netns, await self._made(action.shares))
 
     async def _sandbox(
         self, replica: ReplicaId, addresses: tuple[tuple[NetworkName, IPv4Address], ...]
@@ -193,6 +220,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
     actions.LimitReplica: "replica.limited",
+    actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
@@ -211,5 +239,7 @@ def subject_of(action: actions.Action) -> str:
             return volume
         case actions.LeasePort(service=service):
             return service
+        case actions.LimitStack():
+            return ""
         case _:
             return str(action.replica)

@@ -4,14 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import __version__
 from orchestrator.settings import Settings
 from orchestrator.spec import models
 from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
-from orchestrator.translate.limits import limits_of
+from orchestrator.translate.limits import ceiling_of, limits_of
 from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
+from orchestrator.translate.shares import network_of
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
@@ -68,15 +70,23 @@ class ContainerFactory:
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
-        mode = self.model.services[replica.service].network_mode
-        return mode in ("", "bridge", "none")
+        return network_of(self.model, self.model.services[replica.service]) == "own"
+
+    def ceiling(self) -> Limits:
+        """Return what all replicas keep to together."""
+        return ceiling_of(self.model)
 
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""
         return limits_of(self.model.services[replica.service])
 
-    def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
-        """Return the configuration of what fills ``action``'s slot."""
+    def build(
+        self, action: Filling, netns: Path | None, made: Mapping[str, str]
+    ) -> ContainerConfig:
+        """Return the configuration of what fills ``action``'s slot.
+
+        ``made`` tells of the containers it shares something with which very ones they are.
+        """
         replica = action.replica
         service = self.model.services[replica.service]
         wanted = next(one for one in self.desired.services if one.name == replica.service)
@@ -85,7 +95,7 @@ class ContainerFactory:
         image = found.id if found else self.desired.images.get(reference, reference)
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
-        own = self.own_sandbox(replica)
+        shares = dict(action.shares)
         confined = security(service.security_opt)
         return ContainerConfig(
             id=ContainerId(name),
@@ -114,8 +124,9 @@ class ContainerFactory:
             seccomp=service.seccomp if confined.seccomp != "unconfined" else "unconfined",
             apparmor=confined.apparmor or None,
             unmasked=confined.unmasked,
-            pid=_shared(service.pid),
-            ipc=_shared(service.ipc),
+            network=shares.get("network", "") if netns else "",
+            pid=shares.get("pid") or _alone(service.pid),
+            ipc=shares.get("ipc") or _alone(service.ipc),
             uts_host=service.uts == "host",
             cgroup_host=service.cgroup == "host",
             annotations=dict(service.annotations),
@@ -140,12 +151,13 @@ class ContainerFactory:
             addresses=addresses,
             netns=netns,
             runtime=service.runtime or None,
-            labels=self._labels(service, wanted, replica, own=own),
+            labels=self._labels(service, wanted, replica, image=str(image), made=made),
         )
 
     def _hostname(self, service: models.Service, replica: ReplicaId) -> str:
-        if service.hostname or service.uts == "host" or service.network_mode == "host":
-            return service.hostname  # none: the host's own
+        own = network_of(self.model, service) == "own"
+        if service.hostname or service.uts == "host" or not own:
+            return service.hostname  # none: that of whose network it is
         return f"{replica.service}-{replica.slot}"[:63]
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
@@ -170,23 +182,38 @@ class ContainerFactory:
         return tuple(found)
 
     def _labels(
-        self, service: models.Service, wanted: DesiredService, replica: ReplicaId, *, own: bool
+        self,
+        service: models.Service,
+        wanted: DesiredService,
+        replica: ReplicaId,
+        *,
+        image: str,
+        made: Mapping[str, str],
     ) -> dict[str, str]:
+        after = (
+            f"{name}:{entry.condition}:{str(entry.restart).lower()}"
+            for name, entry in sorted(service.depends_on.items())
+        )
         return {
             **service.labels,
             labels.STACK: self.desired.name,
             labels.SERVICE: replica.service,
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
-            labels.SANDBOX: "own" if own else "host",
+            labels.SANDBOX: network_of(self.model, service),
+            labels.NAME: service.container_name,
+            labels.SHARES: ",".join(f"{name}={when}" for name, when in sorted(made.items())),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
             labels.COMPOSE_ONEOFF: "False",
             labels.COMPOSE_HASH: wanted.revision,
+            labels.COMPOSE_IMAGE: image,
+            labels.COMPOSE_VERSION: __version__,
+            labels.COMPOSE_DEPENDS: ",".join(after),
         }
 
 
-def _shared(value: str) -> str:
-    """Return whose namespace a container has, as its configuration says it."""
+def _alone(value: str) -> str:
+    """Return whose namespace a container has that shares none with another container."""
     return "" if value == "private" else value

@@ -8,8 +8,9 @@ from typing import Any
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
-from orchestrator.translate.limits import limits_in_words, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
+from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -75,6 +76,7 @@ def build_desired(
     pins: Mapping[str, str],
 ) -> DesiredStack:
     """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    ceiling = ceiling_of(model)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
@@ -91,6 +93,8 @@ def build_desired(
         ),
         remove_volumes=stored.remove_volumes,
         stop_grace=stored.stop_grace,
+        ceiling=limits_in_words(ceiling),
+        ceiling_cpus=ceiling.cpus or 0.0,
         pools=settings.pools,
         subnet_prefix=settings.subnet_prefix,
         images=dict(pins),
@@ -214,7 +218,9 @@ def _service(
             )
             for wanted, entry in sorted(service.depends_on.items())
             if entry.required or wanted in model.services
-        ),
+        )
+        + tuple(implied(model, service)),
+        shares=shares_of(model, service),
         networks=_memberships(model, service),
         mounted_images=mounted_images(model, service),
         volumes=tuple(
@@ -238,6 +244,7 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        priority=service.x_pyorch.priority,
         cpus=limits.cpus or 0.0,
         limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",

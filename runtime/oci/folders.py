@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import cgroups
-from runtime.errors import UnsupportedError
+from runtime.errors import ConflictError, UnsupportedError
 from runtime.files import write_atomic
 from runtime.limiting import apply, check_processors, fit, numbers_of
 from runtime.limits import oci_resources
@@ -21,12 +21,13 @@ from runtime.oci.carried import is_carried, write_carried
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
 from runtime.oci.mounts import IMAGE, OwnMounts, bind
-from runtime.oci.namespaces import SHAREABLE, join_processes, pin_ipc
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, join_processes, pin_ipc
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root, unmount_root
 from runtime.oci.smallfiles import write_files
 from runtime.oci.users import resolve_user
 from runtime.oci.workdir import make_working_dir
+from runtime.pins import is_pinned
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -41,6 +42,8 @@ INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/cata
 """Reapers that need no libraries, none of which an image has to have."""
 CARRIED = "carried"
 """Where, in a container's scratch folder, what configs and secrets hold is mounted."""
+RESERVED = ("pyorch.", "com.docker.compose.")
+"""Beginnings of labels that an image has no say in."""
 INIT_TARGET = "/sbin/pyorch-init"
 
 
@@ -95,7 +98,12 @@ class Folders:
         make_working_dir(root, bundle["process"]["cwd"], config.id)
         self.filters.add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
-        labels = {"pyorch.command": display_command(config, image.config), **config.labels}
+        told = {
+            name: text
+            for name, text in image.config.labels.items()
+            if not name.startswith(RESERVED)
+        }
+        labels = {**told, "pyorch.command": display_command(config, image.config), **config.labels}
         labelled = replace(record, config=replace(config, labels=labels))
         records.save_record(folder / "record.json", labelled)
         return labelled
@@ -115,7 +123,8 @@ class Folders:
         folder = self._layout.scratch / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
         write_carried(folder / CARRIED, config)
-        write_files(folder / "files", config)
+        # One that is called as another is found out so when it was made.
+        write_files(folder / "files", replace(config, hostname=record.config.hostname))
         renewed = replace(record.config, addresses=config.addresses, nameservers=config.nameservers)
         found = replace(record, config=renewed)
         records.save_record(self._layout.data / config.id / "record.json", found)
@@ -164,6 +173,9 @@ class Folders:
         _drop_old_logs(config.log, keep=number - config.log_max_files)
         if config.ipc == SHAREABLE:
             pin_ipc(self._layout.scratch / config.id, config)
+        elif (donor := ipc_donor(config)) and not is_pinned(self._layout.scratch / donor / "ipc"):
+            cause = f"`{donor}`, whose memory it shares, has not run yet"
+            raise ConflictError("start container", config.id, cause)
         path = self._layout.data / config.id / "config.json"
         data = path.read_bytes()
         if joined is None and ANNOTATION.encode() in data:

@@ -14,7 +14,11 @@ from runtime.types import ContainerConfig
 
 
 def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
-    """Write hosts, hostname and resolv.conf; return their mounts."""
+    """Write hosts, hostname and resolv.conf; return their mounts.
+
+    ``folder`` is below that of the container, beside those of others: one that has another's
+    network has the names that one knows.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o711)
     name = own_name(config)
@@ -29,6 +33,8 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
         path = folder / str(number)
         path.write_text(text)
         path.chmod(0o644)
+        if config.network and target != "/etc/hostname":
+            path = folder.parent.parent / config.network / folder.name / str(number)
         if target not in own:
             mounts.append(bind(path, target, ["rw", "nosuid", "nodev", "noexec"]))
     return mounts

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
+from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
 from orchestrator.spec.judging.mounts import carried_refusals, mount_refusals, volume_refusals
 from orchestrator.spec.judging.process import process_refusals
-from orchestrator.spec.judging.runnable_limits import limit_refusals
 from orchestrator.spec.judging.support import REFUSED
 from orchestrator.spec.models import Network, Port, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
@@ -59,6 +59,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
             if place.ipv4_address and not _is(IPv4Address, place.ipv4_address):
                 found: Path = (*path, "networks", key, "ipv4_address")
                 yield found, f"`{place.ipv4_address}` is no IPv4 address", None
+    yield from ceiling_refusals(stack)
     for name, network in stack.networks.items():
         yield from _network(network, ("networks", name))
     yield from volume_refusals(stack)

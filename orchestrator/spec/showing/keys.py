@@ -86,8 +86,15 @@ def _walk(shape: Shape, path: Path, model: type[BaseModel] | None) -> Iterator[K
 def _own(path: Path, model: type[BaseModel], field: FieldInfo | None) -> Iterator[Key]:
     where = (*path, OWN)
     yield Key(path=where, description=_description(where, field), field=field)
-    for name, below in model.model_fields.items():
-        yield Key(path=(*where, name), description=str(below.description), field=below)
+    yield from _fields(where, model)
+
+
+def _fields(path: Path, model: type[BaseModel]) -> Iterator[Key]:
+    for name, field in model.model_fields.items():
+        where = (*path, name)
+        yield Key(path=where, description=str(field.description), field=field)
+        if (below := model_in(field.annotation)) is not None:
+            yield from _fields(where, below)
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

@@ -24,7 +24,6 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("dns: ns.example.com", "is no IP address"),
         ("extra_hosts: ['a=1.1.1.1 b']", "holds white space"),
         ("annotations: {run.oci.hooks: x}", "`run.oci.hooks` would steer the runtime"),
-        ("network_mode: 'container:x'", "is not carried out yet"),
         ("ports: ['80/sctp']", "`sctp` is not published yet"),
         ("ports: [{target: 0}]", "must be a port of the container"),
         ("ports: [{target: 80, published: x}]", "`x` is no port"),

@@ -205,7 +205,6 @@ def carried_out():
 
 
 SAME = {
-    "x-pyorch": "it is empty",
     "networks.*.driver": "there is one",
     "volumes.*.driver": "there is one",
     "services.*.env_file.*.required": "its file is there",
@@ -296,7 +295,7 @@ def meaning(stack):
         nameserver=str, gateway=lambda network: "10.0.0.1",
     )  # fmt: skip
     containers = [
-        factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None)
+        factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None, {})
         for name in sorted(stack.services)
     ]
     volumes = [factory.mounting.volume(one.name) for one in desired.volumes]
