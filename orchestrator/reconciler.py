@@ -33,11 +33,11 @@ from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import Failed as StackFailed
-from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
+from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
 from scheduler.actions import Addresses, PullImage
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, StackName
-from scheduler.observed import ObservedStack, Running
+from scheduler.observed import Claim, ObservedStack, Running
 from scheduler.plan import Plan
 
 log = structlog.get_logger()
@@ -90,6 +90,8 @@ class Reconciler:
     desired: dict[str, DesiredStack] = field(default_factory=dict)
     _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
+    _claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    """What each stack's replicas wait for since it was last planned."""
     _reserved: dict[str, Reservation] = field(default_factory=dict)
     """What each stack holds of the machine since it was last planned."""
     _machine: HostFacts | None = None
@@ -154,7 +156,7 @@ class Reconciler:
         references.update(*(mounted_images(model, one) for one in model.services.values()))
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
-        view = await observe(self.drivers, machine=self._wants_machine(desired))
+        view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
         self._machine = view.machine or self._machine
         observed = build_observed(
             stored.name,
@@ -167,6 +169,7 @@ class Reconciler:
             ports=self.store.ports(),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
+            claims=self._claims_of_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
             named={share.container for one in desired.services for share in one.shares},
         )
@@ -196,7 +199,8 @@ class Reconciler:
         # Nobody else's pass goes on between the observation and these two lines: what others
         # hold is counted there, and what this stack holds from now on is counted here.
         plan = plan_stack(desired, observed, now=self.now())
-        self._reserved[name] = reserve(desired, observed, now=self.now())
+        self._hold(name, reserve(desired, observed, now=self.now()))
+        self._claims[name] = claims(desired, observed, now=self.now())
         factory = ContainerFactory(
             settings=self.settings,
             model=model,
@@ -239,6 +243,20 @@ class Reconciler:
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    def _hold(self, name: str, held: Reservation) -> None:
+        """Note what a stack holds of the machine; where it is less, others may wait for that."""
+        before = self._reserved.get(name, Reservation())
+        self._reserved[name] = held
+        if held.cpus < before.cpus or held.memory < before.memory:
+            for other, waiting in self._claims.items():
+                if waiting and other != name:
+                    self.prober.wake(other)
+
+    def _claims_of_others(self, name: str) -> tuple[Claim, ...]:
+        return tuple(
+            claim for stack, found in self._claims.items() if stack != name for claim in found
+        )
 
     def _reserved_by_others(self, name: str) -> Reservation:
         others = [held for stack, held in self._reserved.items() if stack != name]
@@ -400,7 +418,9 @@ class Reconciler:
         self.reports.pop(name, None)
         self._models.pop(name, None)
         self._errors.pop(name, None)
+        self._hold(name, Reservation())
         self._reserved.pop(name, None)
+        self._claims.pop(name, None)
         shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")

@@ -25,6 +25,7 @@ MACHINE = Path("/etc/machine-id")
 Pools = tuple[IPv4Network | IPv6Network, ...]
 
 
+CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
 REGISTRIES = Path("/etc/pyorch/registries.toml")
 
 
@@ -40,6 +41,8 @@ class Settings:
     subnet_prefix: int = 26
     registries: Path = REGISTRIES
     """Mirrors, exceptions and certificates of registries."""
+    cdi: tuple[Path, ...] = CDI
+    """Where makers of devices describe them."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
 
@@ -70,6 +73,8 @@ class Settings:
             run=Path(environ.get("PYORCH_RUN") or f"/run/pyorch{suffix}"),
             pools=pools,
             registries=Path(environ.get("PYORCH_REGISTRIES") or REGISTRIES),
+            cdi=tuple(Path(part) for part in (environ.get("PYORCH_CDI") or "").split(":") if part)
+            or CDI,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
         )
 
@@ -89,6 +94,7 @@ class Settings:
             "PYORCH_RUN": str(self.run),
             "PYORCH_POOLS": ",".join(map(str, self.pools)),
             "PYORCH_REGISTRIES": str(self.registries),
+            "PYORCH_CDI": ":".join(map(str, self.cdi)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
         }
 
@@ -114,4 +120,4 @@ class Settings:
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run)
+        return Instance(name=self.name, data=self.data, run=self.run, cdi=self.cdi)

@@ -97,6 +97,23 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        """Tell, before anything is made, whether this host has a runtime and devices.
+
+        Raises UnsupportedError for a runtime that is not here, NotFoundError for a device
+        nobody describes.
+        """
+
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        """Have the containers whose cgroup is below ``group`` keep to limits together.
+
+        Of ``ceiling`` processors, memory and processes count; without any it is lifted. It
+        holds for as long as there are containers.
+        """
+
+    async def ceiling(self, group: str) -> Limits:
+        """Report what the containers below ``group`` keep to together, as the host shows it."""
+
     async def start(self, container: ContainerId) -> None:
         """Begin a new run of a container that does not run; one that runs is left alone.
 

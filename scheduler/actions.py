@@ -7,7 +7,16 @@ to the one place that carries actions out.
 from dataclasses import dataclass
 from typing import assert_never
 
-from scheduler.ids import Address, Net, NetworkName, ReplicaId, Revision, ServiceName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
 
 Addresses = tuple[tuple[NetworkName, Address], ...]
 """The addresses of a replica, one of each family in a network at most."""
@@ -100,6 +109,13 @@ class LimitReplica:
     replica: ReplicaId
 
 
+@dataclass(frozen=True, slots=True)
+class LimitStack:
+    """Have all replicas together keep to another ceiling."""
+
+    stack: StackName
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
     """Begin a run. ``attempt`` counts restarts in a row; 0 for one that is not a restart."""
@@ -142,6 +158,7 @@ Action = (
     | MendSandbox
     | PrepareReplica
     | LimitReplica
+    | LimitStack
     | StartReplica
     | StopReplica
     | KillReplica
@@ -177,6 +194,8 @@ def describe(action: Action) -> str:
             return f"mend {replica}"
         case PrepareReplica(replica=replica):
             return f"prepare {replica}"
+        case LimitStack():
+            return "update limits of the stack"
         case LimitReplica(replica):
             return f"update limits of {replica}"
         case StartReplica(replica=replica):

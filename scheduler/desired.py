@@ -160,6 +160,8 @@ class DesiredService:
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    priority: int = 0
+    """Where not everybody's reservations fit, the higher one is let in first."""
     cpus: float = 0.0
     """How many processors a replica may use; 0 for all."""
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -223,6 +225,10 @@ class DesiredStack:
     remove_volumes: bool = False
     stop_grace: float | None = None
     """Overrides every service's own grace, as ``down -t`` does."""
+    ceiling: Mapping[str, str] = field(default_factory=dict)
+    """What all replicas together keep to, in words."""
+    ceiling_cpus: float = 0.0
+    """How many processors that is; 0 for all."""
     pools: tuple[Net, ...] = ()
     """Where subnets are chosen from, in both families."""
     subnet_prefix: int = 26

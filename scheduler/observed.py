@@ -162,6 +162,15 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a replica of another stack waits for."""
+
+    priority: int
+    cpus: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedStack:
     """One observation: the stack's own things, and what of the host concerns it.
 
@@ -184,8 +193,13 @@ class ObservedStack:
     listeners: tuple[HostListener, ...] = ()
     protocols: frozenset[str] = frozenset({"tcp", "udp", "sctp"})
     """What this machine has ports of."""
+    ceiling: Mapping[str, str] = field(default_factory=dict)
+    """What all replicas of the stack together keep to, in words."""
+    ceiling_cpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
     reserved_cpus: float = 0.0
     """Held by other stacks."""
     reserved_memory: int = 0
+    claims: tuple[Claim, ...] = ()
+    """What other stacks wait for."""

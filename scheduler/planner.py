@@ -13,6 +13,8 @@ from scheduler.actions import (
     Addresses,
     CreateNetwork,
     CreateVolume,
+    LimitReplica,
+    LimitStack,
     PullImage,
     RemoveNetwork,
     RemoveReplica,
@@ -43,7 +45,7 @@ from scheduler.ids import (
 from scheduler.observed import ObservedNetwork, ObservedReplica, ObservedStack, PortLease
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Donor, Ground, discard, plan_replicas
+from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
 
 
@@ -104,6 +106,8 @@ class _Planner:
     """Networks and volumes nobody can use now, and why."""
     promised: list[PortLease] = field(default_factory=list)
     refused: Mapping[ReplicaId, Refusal] = field(default_factory=dict)
+    first: tuple[int, ...] = ()
+    """Steps no replica is started before."""
 
     def run(self) -> Plan:
         services = {service.name: service for service in self.desired.services}
@@ -113,6 +117,12 @@ class _Planner:
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
             self._network(network)
         self._volumes()
+        ceiling = changed_limits(self.observed.ceiling, self.desired.ceiling)
+        # No replica may have more of the processors than all of them together: what becomes
+        # less comes after theirs, what becomes more before.
+        lowered = 0 < self.desired.ceiling_cpus < self.observed.ceiling_cpus
+        if ceiling and not lowered:
+            self.first = (self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling)),)
         found: dict[ServiceName, list[ObservedReplica]] = {}
         for replica in sorted(self.observed.replicas, key=lambda one: one.id):
             found.setdefault(replica.id.service, []).append(replica)
@@ -133,6 +143,9 @@ class _Planner:
                 gates=gates,
                 now=self.now,
             )
+        if ceiling and lowered:
+            limited = self.plan.numbers(LimitReplica)
+            self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling), after=limited)
         self._unwanted_networks()
         return self.plan.build()
 
@@ -320,6 +333,7 @@ class _Planner:
             addresses=partial(self._addresses, service),
             donors=donors,
             refused=self.refused,
+            first=self.first,
         )
 
     def _donors(self, service: DesiredService) -> tuple[tuple[Donor, ...], str]:

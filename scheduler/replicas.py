@@ -60,6 +60,8 @@ class Ground:
     addresses: Callable[[ReplicaId], Addresses]
     donors: "tuple[Donor, ...]"
     refused: Mapping[ReplicaId, Refusal]
+    first: tuple[int, ...] = ()
+    """Steps that must succeed before a replica is started or gets other limits."""
 
 
 def plan_replicas(
@@ -200,7 +202,9 @@ class _Slots:
             self.plan.hold(str(replica), gate.shut, hint=gate.hint, stuck=gate.stuck)
             return
         number = self.plan.add(
-            StartReplica(replica=replica, attempt=attempt), reason, after=(*after, *gate.after)
+            StartReplica(replica=replica, attempt=attempt),
+            reason,
+            after=(*after, *gate.after, *self.ground.first),
         )
         self.gates.started.setdefault(self.service.name, {})[replica.slot] = number
 
@@ -297,7 +301,8 @@ class _Slots:
             return ()  # what is on its way out keeps to what it has
         if isinstance(found.phase, Running) and self.has_no_room(found.id):
             return ()
-        return (self.plan.add(LimitReplica(found.id), ", ".join(changes)),)
+        step = LimitReplica(found.id)
+        return (self.plan.add(step, ", ".join(changes), after=self.ground.first),)
 
     def keep(self, found: ObservedReplica) -> None:
         limited = self.limit(found)

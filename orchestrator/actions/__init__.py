@@ -94,6 +94,8 @@ class StackActions:
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
                 await self.publisher.publish()
+            case actions.LimitStack(stack):
+                await drivers.containers.bound(stack, self.factory.ceiling())
             case actions.LimitReplica(replica):
                 await drivers.containers.limit(
                     self._container(replica), self.factory.limits(replica)
@@ -199,6 +201,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
     actions.LimitReplica: "replica.limited",
+    actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
@@ -217,5 +220,7 @@ def subject_of(action: actions.Action) -> str:
             return volume
         case actions.LeasePort(service=service):
             return service
+        case actions.LimitStack():
+            return ""
         case _:
             return str(action.replica)

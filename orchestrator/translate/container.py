@@ -11,7 +11,7 @@ from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
-from orchestrator.translate.limits import limits_of
+from orchestrator.translate.limits import ceiling_of, limits_of
 from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
 from orchestrator.translate.shares import network_of
 from runtime.types import (
@@ -71,6 +71,10 @@ class ContainerFactory:
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
         return network_of(self.model, self.model.services[replica.service]) == "own"
+
+    def ceiling(self) -> Limits:
+        """Return what all replicas keep to together."""
+        return ceiling_of(self.model)
 
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
-from orchestrator.translate.limits import limits_in_words, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.network import (
     BRIDGE,
@@ -82,6 +82,7 @@ def build_desired(
     pins: Mapping[str, str],
 ) -> DesiredStack:
     """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    ceiling = ceiling_of(model)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
@@ -98,6 +99,8 @@ def build_desired(
         ),
         remove_volumes=stored.remove_volumes,
         stop_grace=stored.stop_grace,
+        ceiling=limits_in_words(ceiling),
+        ceiling_cpus=ceiling.cpus or 0.0,
         pools=settings.every_pool(),
         subnet_prefix=settings.subnet_prefix,
         images=dict(pins),
@@ -239,6 +242,7 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        priority=service.x_pyorch.priority,
         cpus=limits.cpus or 0.0,
         limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",

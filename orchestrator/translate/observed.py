@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
 from orchestrator.translate import labels
-from orchestrator.translate.limits import limits_in_words
+from orchestrator.translate.limits import NO_CEILING, limits_in_words
 from runtime import types as host
 from scheduler import Reservation
 from scheduler.ids import (
@@ -18,6 +18,7 @@ from scheduler.ids import (
 )
 from scheduler.observed import (
     AddressLease,
+    Claim,
     Created,
     Exited,
     Health,
@@ -43,6 +44,8 @@ class HostView:
     networks: tuple[host.NetworkFacts, ...] = ()
     volumes: tuple[host.VolumeFacts, ...] = ()
     machine: host.HostFacts | None = None
+    ceiling: host.Limits = NO_CEILING
+    """What the containers of the stack that is looked at keep to together."""
 
 
 def build_observed(
@@ -57,6 +60,7 @@ def build_observed(
     ports: tuple[PortLease, ...],
     size: host.HostFacts | None,
     reserved: Reservation,
+    claims: tuple[Claim, ...],
     volumes_of_others: Mapping[str, tuple[StackName, ...]],
     named: Collection[str] = (),
 ) -> ObservedStack:
@@ -65,9 +69,9 @@ def build_observed(
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
     probe has said something else. ``size`` is how large the machine is, as far as that is
-    known, and ``reserved`` what other stacks hold of it. ``volumes_of_others`` says which
-    volumes the files of other stacks name. ``named`` are containers the stack's services share
-    something with, by whatever name.
+    known, ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
+    ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
+    containers the stack's services share something with, by whatever name.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -154,10 +158,13 @@ def build_observed(
             )
             for found in (machine.listeners if machine else ())
         ),
+        ceiling=limits_in_words(view.ceiling),
+        ceiling_cpus=view.ceiling.cpus or 0.0,
         cpus=float(size.cpus) if size else 0.0,
         memory=size.memory if size else 0,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
+        claims=claims,
     )
 
 

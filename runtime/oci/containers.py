@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
+from runtime import limiting
 from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
 from runtime.errors import (
     AlreadyExistsError,
@@ -25,9 +26,10 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
-from runtime.limiting import fit
 from runtime.oci import records
 from runtime.oci.bundle import build_process
+from runtime.oci.cdi import resolve
+from runtime.oci.choice import find_runtime
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
@@ -74,6 +76,7 @@ class Containers(ContainerDriver):
         self._records: dict[ContainerId, Record] = {}
         self._locks: WeakValueDictionary[ContainerId, asyncio.Lock] = WeakValueDictionary()
         self._busy: set[ContainerId] = set()
+        self._ceilings: dict[str, Limits] = {}
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, clock)
@@ -104,7 +107,7 @@ class Containers(ContainerDriver):
                 log=record.config.log,
                 mounts=record.config.mounts,
                 limits=record.config.limits,
-                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
+                unmet=(*limiting.fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -128,6 +131,8 @@ class Containers(ContainerDriver):
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
             self._check_donors(config)
+            if config.runtime:
+                config = replace(config, runtime=find_runtime(config.runtime))
             shared = self._records.get(ContainerId(config.network))
             if shared is not None and not config.hostname and not config.uts_host:
                 config = replace(config, hostname=own_name(shared.config))
@@ -150,12 +155,32 @@ class Containers(ContainerDriver):
             )
 
     @override
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        if runtime:
+            find_runtime(runtime)
+        await in_thread(resolve, cdi, self._layout.instance.cdi)
+
+    @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        path = self._layout.group(group)
+        await in_thread(limiting.bound, path, ceiling)
+        # The group goes with its last container, and comes back with the next one.
+        self._ceilings[path] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        return await in_thread(limiting.read_ceiling, self._layout.group(group))
+
+    @override
     async def start(self, container: ContainerId) -> None:
         async with self._holding(container):
             record = self._known(container, "start container")
             if self._runs.is_running(container):
                 return
             await self._clear(container)
+            above = str(Path(self._layout.cgroup(record.config)).parent)
+            if above in self._ceilings:
+                await in_thread(limiting.bound, above, self._ceilings[above])
             number = self._runs.last(container) + 1
             image = await self._image(record, "start container")
             mounted = await self._mounted(record)
@@ -167,8 +192,10 @@ class Containers(ContainerDriver):
             try:
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
-                    await in_thread(self._folders.filters.learn, compiles, program)
-                done = await run([*self._layout.command, "start", container], check=False)
+                    await in_thread(self._folders.filters(record.config).learn, compiles, program)
+                done = await run(
+                    [*self._layout.command(record.config), "start", container], check=False
+                )
                 if done.returncode != 0:
                     raise UnavailableError("start container", container, done.complaint)
             except BaseException:
@@ -241,7 +268,7 @@ class Containers(ContainerDriver):
         scratch, pid_file = folder / f"exec-{token}.json", folder / f"exec-{token}.pid"
         process = build_process(record.config, image.config, config, resolved)
         write_atomic(scratch, json.dumps(process).encode())
-        line = [*self._layout.command, "exec", "--process", str(scratch)]
+        line = [*self._layout.command(record.config), "exec", "--process", str(scratch)]
         line += ["--pid-file", str(pid_file)]
         if config.tty:
             line.append("--tty")

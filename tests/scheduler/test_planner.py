@@ -73,6 +73,38 @@ def test_a_replica_that_is_replaced_gets_its_limits_with_the_new_container():
     )
 
 
+MORE = {"ceiling": {"cpus": "2", "memory": "1 GiB"}, "ceiling_cpus": 2.0}
+LESS = {"ceiling": {"cpus": "1"}, "ceiling_cpus": 1.0}
+
+
+def test_nothing_starts_before_the_stack_keeps_to_its_ceiling():
+    assert plan(stack(service(), **MORE), host()) == (
+        "#1 update limits of the stack: cpus none → 2, memory none → 1 GiB\n"
+        "#2 create web.1: slot is empty\n"
+        "#3 start web.1 after #1, #2: slot is empty"
+    )
+    assert plan(stack(service(), **MORE), host(replica(1), **MORE)) == ""
+
+
+def test_a_ceiling_that_rises_comes_before_the_limits_below_it_and_one_that_sinks_after():
+    high, low = {"cpus": "2"}, {"cpus": "1"}
+
+    assert plan(stack(service(limits=high), **MORE), host(replica(1, limits=low), **LESS)) == (
+        "#1 update limits of the stack: cpus 1 → 2, memory none → 1 GiB\n"
+        "#2 update limits of web.1 after #1: cpus 1 → 2"
+    )
+    assert plan(stack(service(limits=low), **LESS), host(replica(1, limits=high), **MORE)) == (
+        "#1 update limits of web.1: cpus 2 → 1\n"
+        "#2 update limits of the stack after #1: cpus 2 → 1, memory 1 GiB → none"
+    )
+
+
+def test_a_ceiling_that_is_gone_is_lifted():
+    assert plan(stack(service()), host(replica(1), **LESS)) == (
+        "#1 update limits of the stack: cpus 1 → none"
+    )
+
+
 def test_more_processors_than_there_are_are_refused():
     found = plan_stack(stack(service(cpus=2.5)), host(), now=NOW)
 

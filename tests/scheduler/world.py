@@ -14,6 +14,7 @@ from scheduler.actions import (
     KillReplica,
     LeasePort,
     LimitReplica,
+    LimitStack,
     MendSandbox,
     PrepareReplica,
     PullImage,
@@ -126,6 +127,7 @@ def stacks(draw, *, reserves=False):
         networks=(DesiredNetwork(name=NET),),
         volumes=(DesiredVolume(name=DATA),),
         pools=POOLS,
+        ceiling=draw(st.sampled_from([{}, {"memory": "1 GiB"}])),
     )
 
 
@@ -173,6 +175,7 @@ class World:
         self.volumes = {one.name: one for one in host.volumes}
         self.images = dict(host.images)
         self.ports = list(host.ports)
+        self.ceiling = host.ceiling
         self.addresses = list(host.addresses)
 
     def _probed(self, replica):
@@ -194,6 +197,7 @@ class World:
             images=dict(self.images),
             ports=tuple(self.ports),
             addresses=tuple(self.addresses),
+            ceiling=self.ceiling,
             cpus=CPUS,
             memory=MEMORY,
             reserved_cpus=self.others.reserved_cpus,
@@ -275,6 +279,8 @@ class World:
                         self.addresses.append(lease)
             case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
+            case LimitStack():
+                self.ceiling = self.desired.ceiling
             case LimitReplica(key):
                 service = self.services[key.service]
                 self.replicas[key] = replace(

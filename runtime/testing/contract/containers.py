@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.drivers import ContainerDriver, ExecSession
-from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError
+from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -122,6 +122,17 @@ class ContainerContract:
         for other in (replace(config, network=DB), replace(config, pid=DB)):
             with pytest.raises(NotFoundError, match="to join"):
                 await driver.create(other)
+
+        assert await driver.list() == ()
+
+    async def test_what_the_host_does_not_have_is_told_before_anything_is_made(
+        self, driver: ContainerDriver
+    ) -> None:
+        await driver.check(runtime=None, cdi=())
+        with pytest.raises(UnsupportedError, match="not installed"):
+            await driver.check(runtime="youki", cdi=())
+        with pytest.raises(NotFoundError, match="describes it"):
+            await driver.check(runtime=None, cdi=("vendor.test/nothing=x",))
 
         assert await driver.list() == ()
 
@@ -585,6 +596,26 @@ class ContainerContract:
         other = await reopen()
 
         assert (await other.list())[0].limits == Limits(pids=50, memory=SMALL)
+
+    async def test_a_ceiling_holds_for_a_group_and_outlives_its_containers_for_the_next_one(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN)
+        ceiling = Limits(memory=4 * SMALL, cpus=0.5, pids=100)
+        nothing = Limits(pids=None)
+
+        before = await driver.ceiling("shop")
+        await driver.bound("shop", ceiling)
+        await run(driver, config)
+        during = await driver.ceiling("shop")
+        await driver.kill(WEB)
+        await driver.remove(WEB)
+        await run(driver, config)
+        again = await driver.ceiling("shop")
+        await driver.bound("shop", nothing)
+
+        assert (before, during, again) == (nothing, ceiling, ceiling)
+        assert await driver.ceiling("shop") == nothing
 
     async def test_an_unknown_container_cannot_be_limited(self, driver: ContainerDriver) -> None:
         with pytest.raises(NotFoundError):
