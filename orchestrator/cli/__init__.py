@@ -40,6 +40,9 @@ COMMANDS = {
     "completion": "print a script that completes pyorch's command lines in a shell",
     "version": "print the version",
 }
+
+ALIASES = {"convert": "config"}
+"""What commands are called elsewhere."""
 EVERYWHERE = (
     (("-f", "--file"), "FILE", "stack file, or -"),
     (("--env-file",), "FILE", "file of variables"),
@@ -99,9 +102,15 @@ def _run(given: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         completing = importlib.import_module("orchestrator.cli.completing")
         given = completing.typed()
-    chosen = next((word for word in given if word in COMMANDS), None)
+    words = (ALIASES.get(word, word) for word in given)
+    chosen = next((word for word in words if word in COMMANDS), None)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text.capitalize() + ".",
+            aliases=[alias for alias, meant in ALIASES.items() if meant == name],
+        )
         if name == chosen:
             for flags, metavar, meaning in EVERYWHERE:
                 # `logs -f` follows, as everybody is used to.
@@ -122,6 +131,7 @@ def _run(given: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 1
+    args.command = ALIASES.get(args.command, args.command)
     for option in ("file", "env_file", "profile"):
         after = getattr(args, f"late_{option}", None) or []
         setattr(args, option, [*getattr(args, option), *after])

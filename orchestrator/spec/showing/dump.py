@@ -112,10 +112,11 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def _escape(value: Any) -> Any:
+    """Double the dollars of values: those of keys are nothing but dollars to whoever reads."""
     if isinstance(value, str):
         return value.replace("$", "$$")
     if isinstance(value, dict):
-        return {_escape(key): _escape(entry) for key, entry in value.items()}
+        return {key: _escape(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [_escape(entry) for entry in value]
     return value
