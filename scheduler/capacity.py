@@ -8,7 +8,7 @@ not fit is refused, and those after it are still judged by what is left.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.desired import DesiredService, DesiredStack, Intent
+from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
 from scheduler.graph import start_order
 from scheduler.ids import ReplicaId, ServiceName
 from scheduler.observed import Exited, ObservedReplica, ObservedStack, Running, Stopping
@@ -98,6 +98,7 @@ def _wanted_slots(
     names = (
         (services[name], ReplicaId(name, number))
         for name in start_order(desired)
+        if services[name].intent is ServiceIntent.RUN
         for number in range(1, services[name].replicas + 1)
     )
     return [_Slot(name, service, found.get(name)) for service, name in names]

@@ -29,6 +29,7 @@ from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
 from scheduler.replicas import Addresses, Ground, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
+from scheduler.standstill import plan_standstill
 
 
 def plan_stack(desired: DesiredStack, observed: ObservedStack, *, now: float) -> Plan:
@@ -63,8 +64,10 @@ class _Planner:
         order = start_order(self.desired)
         self.refused = refuse_starts(self.desired, self.observed, now=self.now)
         self._read_leases()
+        idle = self._idle_networks()
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
-            self._network(network)
+            if network.name not in idle:
+                self._network(network)
         self._volumes()
         found: dict[ServiceName, list[ObservedReplica]] = {}
         for replica in sorted(self.observed.replicas, key=lambda one: one.id):
@@ -78,6 +81,16 @@ class _Planner:
         gates = Gatekeeper(services=services, replicas=found, now=self.now)
         for name in order:
             service = services[name]
+            if not service.intent.makes_containers:
+                plan_standstill(
+                    self.plan,
+                    service,
+                    found.get(name, ()),
+                    services=services,
+                    replicas=found,
+                    now=self.now,
+                )
+                continue
             plan_replicas(
                 self.plan,
                 service,
@@ -88,6 +101,27 @@ class _Planner:
             )
         self._unwanted_networks()
         return self.plan.build()
+
+    def _idle_networks(self) -> set[NetworkName]:
+        """Return the networks of which only services that get no containers are members."""
+        needed: set[NetworkName] = set()
+        named: set[NetworkName] = set()
+        for service in self.desired.services:
+            places = {place.network for place in service.networks}
+            named |= places
+            if service.intent.makes_containers:
+                needed |= places
+        return named - needed
+
+    def _idle_volumes(self) -> set[VolumeName]:
+        """Return the volumes that only services name which get no containers."""
+        needed: set[VolumeName] = set()
+        named: set[VolumeName] = set()
+        for service in self.desired.services:
+            named |= set(service.volumes)
+            if service.intent.makes_containers:
+                needed |= set(service.volumes)
+        return named - needed
 
     def _read_leases(self) -> None:
         for lease in self.observed.addresses:
@@ -156,8 +190,9 @@ class _Planner:
 
     def _volumes(self) -> None:
         present = {volume.name for volume in self.observed.volumes}
+        idle = self._idle_volumes()
         for volume in sorted(self.desired.volumes, key=lambda wanted: wanted.name):
-            if volume.name in present:
+            if volume.name in present or volume.name in idle:
                 continue
             if volume.external:
                 self._refuse(
