@@ -5,14 +5,17 @@ gets an empty plan. Nothing in a plan waits: what may not happen yet is held, wi
 reason, and whatever frees it leads to another plan.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
 
 from scheduler.actions import (
     CreateNetwork,
     CreateVolume,
+    LimitReplica,
+    LimitStack,
     PullImage,
     RemoveNetwork,
     RemoveReplica,
@@ -23,11 +26,19 @@ from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Inte
 from scheduler.errors import ExhaustedError
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
-from scheduler.ids import NetworkName, ReplicaId, ServiceName, VolumeName
+from scheduler.ids import (
+    NetworkName,
+    ReplicaId,
+    ServiceName,
+    StackName,
+    VolumeName,
+    container_name,
+    parse_container_name,
+)
 from scheduler.observed import ObservedReplica, ObservedStack, PortLease
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Addresses, Ground, discard, plan_replicas
+from scheduler.replicas import Addresses, Donor, Ground, changed_limits, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
 from scheduler.standstill import plan_standstill
 
@@ -58,17 +69,27 @@ class _Planner:
     """Networks and volumes nobody can use now, and why."""
     promised: list[PortLease] = field(default_factory=list)
     refused: Mapping[ReplicaId, Refusal] = field(default_factory=dict)
+    first: tuple[int, ...] = ()
+    """Steps no replica is started before."""
 
     def run(self) -> Plan:
         services = {service.name: service for service in self.desired.services}
         order = start_order(self.desired)
         self.refused = refuse_starts(self.desired, self.observed, now=self.now)
         self._read_leases()
-        idle = self._idle_networks()
+        idle = _idle(
+            self.desired.services, lambda service: [place.network for place in service.networks]
+        )
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
             if network.name not in idle:
                 self._network(network)
         self._volumes()
+        ceiling = changed_limits(self.observed.ceiling, self.desired.ceiling)
+        # No replica may have more of the processors than all of them together: what becomes
+        # less comes after theirs, what becomes more before.
+        lowered = 0 < self.desired.ceiling_cpus < self.observed.ceiling_cpus
+        if ceiling and not lowered:
+            self.first = (self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling)),)
         found: dict[ServiceName, list[ObservedReplica]] = {}
         for replica in sorted(self.observed.replicas, key=lambda one: one.id):
             found.setdefault(replica.id.service, []).append(replica)
@@ -99,29 +120,11 @@ class _Planner:
                 gates=gates,
                 now=self.now,
             )
+        if ceiling and lowered:
+            limited = self.plan.numbers(LimitReplica)
+            self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling), after=limited)
         self._unwanted_networks()
         return self.plan.build()
-
-    def _idle_networks(self) -> set[NetworkName]:
-        """Return the networks of which only services that get no containers are members."""
-        needed: set[NetworkName] = set()
-        named: set[NetworkName] = set()
-        for service in self.desired.services:
-            places = {place.network for place in service.networks}
-            named |= places
-            if service.intent.makes_containers:
-                needed |= places
-        return named - needed
-
-    def _idle_volumes(self) -> set[VolumeName]:
-        """Return the volumes that only services name which get no containers."""
-        needed: set[VolumeName] = set()
-        named: set[VolumeName] = set()
-        for service in self.desired.services:
-            named |= set(service.volumes)
-            if service.intent.makes_containers:
-                needed |= set(service.volumes)
-        return named - needed
 
     def _read_leases(self) -> None:
         for lease in self.observed.addresses:
@@ -189,10 +192,19 @@ class _Planner:
         )
 
     def _volumes(self) -> None:
-        present = {volume.name for volume in self.observed.volumes}
-        idle = self._idle_volumes()
+        present = {volume.name: volume for volume in self.observed.volumes}
+        idle = _idle(self.desired.services, lambda service: service.volumes)
         for volume in sorted(self.desired.volumes, key=lambda wanted: wanted.name):
-            if volume.name in present or volume.name in idle:
+            if found := present.get(volume.name):
+                if not volume.external and found.options != volume.options:
+                    self._refuse(
+                        "volume",
+                        volume.name,
+                        f"volume `{volume.name}` exists with other options",
+                        hint="give this one another `name`, or remove the present one",
+                    )
+                continue
+            if volume.name in idle:
                 continue
             if volume.external:
                 self._refuse(
@@ -223,12 +235,18 @@ class _Planner:
             shut = shut or self.unusable.get(f"volume {volume}", "")
             if volume in self.volume_steps:
                 after.append(self.volume_steps[volume])
-        image = self._image(service)
-        if image is None:
-            if service.pull == "never" or service.image in self.unusable:
-                shut = shut or f"image `{service.image}` is not in the store"
+        image, *mounted = (
+            self._image(service, one) for one in (service.image, *service.mounted_images)
+        )
+        for reference, found in zip(
+            (service.image, *service.mounted_images), (image, *mounted), strict=True
+        ):
+            if found is not None:
+                continue
+            if service.pull == "never":
+                shut = shut or f"image `{reference}` is not in the store"
             elif service.replicas > 0:
-                after.append(self._pull(service))
+                after.append(self._pull(service, reference))
         if 0 < self.observed.cpus < service.cpus:
             shut = shut or f"may use {service.cpus:g} cpus: the machine has {self.observed.cpus:g}"
             self.plan.hold(
@@ -237,6 +255,8 @@ class _Planner:
                 hint="lower `cpus`, or leave it out for all of them",
                 stuck=True,
             )
+        donors, missing = self._donors(service)
+        shut = shut or missing
         leases, refused = lease_ports(self.desired.name, service, self.observed, self.promised)
         for taken in refused:
             shut = shut or f"port {taken.port} is in use by {taken.holder}"
@@ -261,33 +281,67 @@ class _Planner:
                 )
         return Ground(
             image=image,
+            mounted_images=None if None in mounted else tuple(sorted(filter(None, mounted))),
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
+            donors=donors,
             refused=self.refused,
+            first=self.first,
         )
 
-    def _image(self, service: DesiredService) -> str | None:
-        pinned = self.desired.images.get(service.image)
+    def _donors(self, service: DesiredService) -> tuple[tuple[Donor, ...], str]:
+        """Return whom a service shares something with, and why it cannot, if it cannot."""
+        found: list[Donor] = []
+        mine = {
+            container_name(self.desired.name, replica.id): replica
+            for replica in self.observed.replicas
+        }
+        services = {one.name: one.replicas for one in self.desired.services}
+        for share in service.shares:
+            stack, replica = _parsed(share.container)
+            if stack == self.desired.name and replica and replica.service in services:
+                if services[replica.service] < replica.slot:
+                    reason = f"there is to be no {replica}, whose {share.kind} it shares"
+                    hint = f"scale `{replica.service}` to {replica.slot} at least"
+                    self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                    return (), reason
+                there = mine.get(share.container)
+                made = there.made if there else ""
+                found.append(
+                    Donor(kind=share.kind, container=share.container, made=made, replica=replica)
+                )
+                continue
+            neighbour = self.observed.neighbours.get(share.container)
+            if neighbour is None:
+                reason = f"there is no container `{share.container}`, whose {share.kind} it shares"
+                hint = "start the stack that owns it, or put both services into one file"
+                self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                return (), reason
+            found.append(Donor(kind=share.kind, container=neighbour.id, made=neighbour.made))
+        return tuple(found), ""
+
+    def _image(self, service: DesiredService, reference: str) -> str | None:
+        pinned = self.desired.images.get(reference)
         if pinned is not None:
             return pinned
         if service.pull == "always":
             return None
-        found = self.observed.images.get(service.image)
+        found = self.observed.images.get(reference)
         if found is None and service.pull == "never":
             self.plan.hold(
                 service.name,
-                f"image `{service.image}` is not in the store and may not be pulled",
-                hint=f"`pyorch image pull {service.image}`, or `pyorch image load ARCHIVE`",
+                f"image `{reference}` is not in the store and may not be pulled",
+                hint=f"`pyorch image pull {reference}`, or `pyorch image load ARCHIVE`",
                 stuck=True,
             )
         return found
 
-    def _pull(self, service: DesiredService) -> int:
-        if service.image not in self.pulls:
+    def _pull(self, service: DesiredService, reference: str) -> int:
+        if reference not in self.pulls:
             why = "pull policy is `always`" if service.pull == "always" else "is missing"
-            self.pulls[service.image] = self.plan.add(PullImage(service.image), why)
-        return self.pulls[service.image]
+            self.pulls[reference] = self.plan.add(PullImage(reference), why)
+        return self.pulls[reference]
 
     def _addresses(self, service: DesiredService, replica: ReplicaId) -> Addresses:
         chosen: list[tuple[NetworkName, IPv4Address]] = []
@@ -315,3 +369,27 @@ class _Planner:
     def _refuse(self, kind: str, name: str, reason: str, *, hint: str | None) -> None:
         self.unusable[f"{kind} {name}"] = reason
         self.plan.hold(f"{kind} {name}", reason, hint=hint, stuck=True)
+
+
+def _parsed(name: str) -> tuple[StackName | None, ReplicaId | None]:
+    """Return whose container an id is; nothing for a name that is no id."""
+    try:
+        return parse_container_name(name)
+    except ValueError:
+        return None, None
+
+
+Name = TypeVar("Name", NetworkName, VolumeName)
+
+
+def _idle(
+    services: Iterable[DesiredService], named: Callable[[DesiredService], Iterable[Name]]
+) -> set[Name]:
+    """Return what only services name that get no containers."""
+    found: set[Name] = set()
+    needed: set[Name] = set()
+    for service in services:
+        found.update(named(service))
+        if service.intent.makes_containers:
+            needed.update(named(service))
+    return found - needed
