@@ -297,16 +297,22 @@ class _Planner:
             container_name(self.desired.name, replica.id): replica
             for replica in self.observed.replicas
         }
-        services = {one.name: one.replicas for one in self.desired.services}
+        services = {one.name: one for one in self.desired.services}
         for share in service.shares:
             stack, replica = _parsed(share.container)
             if stack == self.desired.name and replica and replica.service in services:
-                if services[replica.service] < replica.slot:
+                owner = services[replica.service]
+                if owner.replicas < replica.slot:
                     reason = f"there is to be no {replica}, whose {share.kind} it shares"
                     hint = f"scale `{replica.service}` to {replica.slot} at least"
                     self.plan.hold(service.name, reason, hint=hint, stuck=True)
                     return (), reason
                 there = mine.get(share.container)
+                if there is None and not owner.intent.makes_containers:
+                    reason = f"{owner.name}, whose {share.kind} it shares, is not to run"
+                    hint = f"`pyorch up {owner.name}` has it run"
+                    self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                    return (), reason
                 made = there.made if there else ""
                 found.append(
                     Donor(kind=share.kind, container=share.container, made=made, replica=replica)

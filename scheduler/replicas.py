@@ -169,6 +169,8 @@ class _Slots:
         """Whether a replica of the wanted revision is on its way up: others wait for it."""
         if self.outdated(found):
             return isinstance(found.phase, Stopping)
+        if self.service.intent is ServiceIntent.CREATED:
+            return False
         match found.phase:
             case Running(health=health):
                 return health is Health.STARTING

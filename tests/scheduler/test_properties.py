@@ -51,9 +51,9 @@ def test_every_situation_settles_and_then_holds_exactly_what_was_asked_for(desir
 )
 @settings(max_examples=200, deadline=None)
 def test_every_situation_settles_with_what_is_wanted_of_each_service(desired, host, intents):
-    # One that starts alone waits for nobody: then every wish can be met.
+    # One that starts alone and shares nothing needs nobody: then every wish can be met.
     services = tuple(
-        replace(service, intent=intent, alone=True)
+        replace(service, intent=intent, alone=True, shares=())
         for service, intent in zip(desired.services, intents, strict=False)
     )
     world = World(replace(desired, services=services), host)
