@@ -20,7 +20,7 @@ from orchestrator.spec.judging.consistency import Consistency
 from orchestrator.spec.judging.runnable import refusals
 from orchestrator.spec.judging.support import REFUSED, lost_words, unsupported
 from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
-from orchestrator.spec.problems import Mark, refuse, suggest
+from orchestrator.spec.problems import Mark, Problem, SpecError, refuse, suggest
 from orchestrator.spec.reading.discover import (
     STDIN,
     Discovery,
@@ -170,6 +170,7 @@ def _assemble(request: LoadRequest) -> Document:
     base = str(found.directory) if request.resolve_paths else None
     place = Place(found.directory, base, found.variables)
     assembler = Assembler(request, troubles, notes, place, remotes)
+    _read(files, assembler)
     name = _name(request, found, files, assembler)
     found.variables["COMPOSE_PROJECT_NAME"] = name
     model = assembler.assemble(files)
@@ -188,6 +189,18 @@ def _assemble(request: LoadRequest) -> Document:
         troubles=troubles,
         fetched=remotes.used,
     )
+
+
+def _read(files: list[str], assembler: Assembler) -> None:
+    """Read every file that was named, so that what is wrong with each of them is told."""
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            assembler.parse(file)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
 
 
 def _name(request: LoadRequest, found: Found, files: list[str], assembler: Assembler) -> str:
