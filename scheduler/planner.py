@@ -11,30 +11,17 @@ from functools import partial
 from typing import TypeVar
 
 from scheduler.actions import (
-    Addresses,
-    CreateNetwork,
     CreateVolume,
     LimitReplica,
     LimitStack,
     PullImage,
-    RemoveNetwork,
     RemoveReplica,
 )
-from scheduler.addresses import (
-    IPV6_PREFIX,
-    choose_address,
-    choose_subnet,
-    gateway_of,
-    prefix_for,
-)
 from scheduler.capacity import Refusal, refuse_starts
-from scheduler.desired import AddressRange, DesiredNetwork, DesiredService, DesiredStack, Intent
-from scheduler.errors import ExhaustedError
+from scheduler.desired import DesiredService, DesiredStack, Intent
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
 from scheduler.ids import (
-    Address,
-    Net,
     NetworkName,
     ReplicaId,
     ServiceName,
@@ -43,7 +30,8 @@ from scheduler.ids import (
     container_name,
     parse_container_name,
 )
-from scheduler.observed import ObservedNetwork, ObservedReplica, ObservedStack, PortLease
+from scheduler.networks import NetworkPlanner
+from scheduler.observed import ObservedReplica, ObservedStack, PortLease
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
 from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas
@@ -61,67 +49,34 @@ def plan_stack(desired: DesiredStack, observed: ObservedStack, *, now: float) ->
     return _Planner(desired=desired, observed=observed, now=now).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """What a network's addresses of one family are taken from."""
-
-    subnet: Net
-    gateway: Address
-    within: Net | None
-
-
-def _moved(wanted: DesiredNetwork, pools: tuple[_Pool, ...]) -> str:
-    """Return why a network that is there cannot become the one that is wanted; empty if it can."""
-    present: dict[int, _Pool] = {pool.subnet.version: pool for pool in pools}
-    versions = [one.version for one in wanted.ranges]
-    nets = ", ".join(str(pool.subnet) for pool in pools)
-    for one in wanted.ranges:
-        pool = present.get(one.version)
-        if pool is None:
-            return f"network `{wanted.name}` exists without IPv{one.version}"
-        if one.subnet not in (None, pool.subnet):
-            return f"network `{wanted.name}` exists with subnet {nets}"
-        if one.gateway not in (None, pool.gateway):
-            return f"network `{wanted.name}` exists with gateway {pool.gateway}"
-    if len(present) > len(versions):
-        return f"network `{wanted.name}` exists with subnet {nets}"
-    return ""
-
-
-def _first_in(net: Net, addresses: Iterable[Address]) -> Address | None:
-    return next((one for one in sorted(addresses, key=str) if one in net), None)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Planner:
     desired: DesiredStack
     observed: ObservedStack
     now: float
     plan: PlanBuilder = field(default_factory=PlanBuilder)
-    network_steps: dict[NetworkName, int] = field(default_factory=dict)
+    networks: NetworkPlanner = field(init=False)
     volume_steps: dict[VolumeName, int] = field(default_factory=dict)
     pulls: dict[str, int] = field(default_factory=dict)
-    pools: dict[NetworkName, tuple[_Pool, ...]] = field(default_factory=dict)
-    taken: dict[NetworkName, set[Address]] = field(default_factory=dict)
-    held_addresses: dict[tuple[ReplicaId, NetworkName], set[Address]] = field(default_factory=dict)
-    unusable: dict[str, str] = field(default_factory=dict)
-    """Networks and volumes nobody can use now, and why."""
+    unusable: dict[VolumeName, str] = field(default_factory=dict)
+    """Volumes nobody can use now, and why."""
     promised: list[PortLease] = field(default_factory=list)
     refused: Mapping[ReplicaId, Refusal] = field(default_factory=dict)
     first: tuple[int, ...] = ()
     """Steps no replica is started before."""
 
+    def __post_init__(self) -> None:
+        self.networks = NetworkPlanner(desired=self.desired, observed=self.observed, plan=self.plan)
+
     def run(self) -> Plan:
         services = {service.name: service for service in self.desired.services}
         order = start_order(self.desired)
         self.refused = refuse_starts(self.desired, self.observed, now=self.now)
-        self._read_leases()
-        idle = _idle(
-            self.desired.services, lambda service: [place.network for place in service.networks]
+        self.networks.make(
+            idle=_idle(
+                self.desired.services, lambda service: [place.network for place in service.networks]
+            )
         )
-        for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
-            if network.name not in idle:
-                self._network(network)
         self._volumes()
         ceiling = changed_limits(self.observed.ceiling, self.desired.ceiling)
         # No replica may have more of the processors than all of them together: what becomes
@@ -162,103 +117,8 @@ class _Planner:
         if ceiling and lowered:
             limited = self.plan.numbers(LimitReplica)
             self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling), after=limited)
-        self._unwanted_networks()
+        self.networks.remove_unwanted()
         return self.plan.build()
-
-    def _read_leases(self) -> None:
-        for lease in self.observed.addresses:
-            self.taken.setdefault(lease.network, set()).add(lease.address)
-            if lease.stack == self.desired.name:
-                held = self.held_addresses.setdefault((lease.replica, lease.network), set())
-                held.add(lease.address)
-        for service in self.desired.services:
-            for place in service.networks:
-                self.taken.setdefault(place.network, set()).update(place.addresses)
-        for network in self.desired.networks:
-            for one in network.ranges:
-                self.taken.setdefault(network.name, set()).update(one.reserved)
-
-    def _network(self, wanted: DesiredNetwork) -> None:
-        found = next((one for one in self.observed.networks if one.name == wanted.name), None)
-        if found is None and wanted.external:
-            self._refuse(
-                "network",
-                wanted.name,
-                f"external network `{wanted.name}` does not exist",
-                hint="make it with the stack that owns it, or drop `external: true`",
-            )
-            return
-        if found is not None:
-            self._keep_network(wanted, found)
-            return
-        members = sum(
-            service.replicas
-            for service in self.desired.services
-            if any(place.network == wanted.name for place in service.networks)
-        )
-        try:
-            pools = tuple(self._choose_pool(wanted.name, one, members) for one in wanted.ranges)
-        except ExhaustedError as error:
-            self._refuse("network", wanted.name, str(error), hint=error.hint)
-            return
-        self._create_network(wanted, pools, "is missing")
-
-    def _keep_network(self, wanted: DesiredNetwork, found: ObservedNetwork) -> None:
-        ranges = {one.version: one for one in wanted.ranges}
-        pools = tuple(
-            _Pool(
-                subnet, gateway, ranges[subnet.version].within if subnet.version in ranges else None
-            )
-            for subnet, gateway in found.subnets
-        )
-        self.pools[wanted.name] = pools
-        if wanted.external:
-            return
-        if found.stack != self.desired.name:
-            self._refuse(
-                "network",
-                wanted.name,
-                f"network `{wanted.name}` belongs to stack `{found.stack}`",
-                hint="mark it `external: true` to share it",
-            )
-        elif moved := _moved(wanted, pools):
-            self._refuse(
-                "network", wanted.name, moved, hint="`pyorch down` first, then `pyorch up`"
-            )
-        elif not found.intact:
-            self._create_network(wanted, pools, "its bridge is gone or down")
-        elif found.revision != wanted.revision or found.internal != wanted.internal:
-            self._create_network(wanted, pools, "its options have changed")
-
-    def _choose_pool(self, name: NetworkName, wanted: AddressRange, members: int) -> "_Pool":
-        subnet = wanted.subnet
-        if subnet is None:
-            taken = [
-                *self.observed.routes,
-                *(pool.subnet for pools in self.pools.values() for pool in pools),
-            ]
-            taken += [subnet for other in self.observed.networks for subnet, _ in other.subnets]
-            prefix = prefix_for(members, self.desired.subnet_prefix)
-            subnet = choose_subnet(
-                name,
-                [pool for pool in self.desired.pools if pool.version == wanted.version],
-                prefix if wanted.version == 4 else IPV6_PREFIX,
-                taken,
-            )
-        return _Pool(subnet, wanted.gateway or gateway_of(subnet), wanted.within)
-
-    def _create_network(
-        self, wanted: DesiredNetwork, pools: "tuple[_Pool, ...]", reason: str
-    ) -> None:
-        self.pools[wanted.name] = pools
-        self.network_steps[wanted.name] = self.plan.add(
-            CreateNetwork(
-                network=wanted.name,
-                subnets=tuple((pool.subnet, pool.gateway) for pool in pools),
-                internal=wanted.internal,
-            ),
-            reason,
-        )
 
     def _volumes(self) -> None:
         present = {volume.name: volume for volume in self.observed.volumes}
@@ -267,7 +127,6 @@ class _Planner:
             if found := present.get(volume.name):
                 if not volume.external and found.options != volume.options:
                     self._refuse(
-                        "volume",
                         volume.name,
                         f"volume `{volume.name}` exists with other options",
                         hint="give this one another `name`, or remove the present one",
@@ -277,7 +136,6 @@ class _Planner:
                 continue
             if volume.external:
                 self._refuse(
-                    "volume",
                     volume.name,
                     f"external volume `{volume.name}` does not exist",
                     hint="make it with the stack that owns it, or drop `external: true`",
@@ -297,11 +155,11 @@ class _Planner:
         after: list[int] = []
         shut = ""
         for place in service.networks:
-            shut = shut or self.unusable.get(f"network {place.network}", "")
-            if place.network in self.network_steps:
-                after.append(self.network_steps[place.network])
+            shut = shut or self.networks.unusable.get(place.network, "")
+            if place.network in self.networks.steps:
+                after.append(self.networks.steps[place.network])
         for volume in service.volumes:
-            shut = shut or self.unusable.get(f"volume {volume}", "")
+            shut = shut or self.unusable.get(volume, "")
             if volume in self.volume_steps:
                 after.append(self.volume_steps[volume])
         image, *mounted = (
@@ -349,7 +207,7 @@ class _Planner:
             mounted_images=None if None in mounted else tuple(sorted(filter(None, mounted))),
             after=tuple(sorted(set(after))),
             shut=shut,
-            addresses=partial(self._addresses, service),
+            addresses=partial(self.networks.addresses, service),
             donors=donors,
             refused=self.refused,
             first=self.first,
@@ -414,38 +272,9 @@ class _Planner:
             self.pulls[reference] = self.plan.add(PullImage(reference), why)
         return self.pulls[reference]
 
-    def _addresses(self, service: DesiredService, replica: ReplicaId) -> Addresses:
-        chosen: list[tuple[NetworkName, Address]] = []
-        for place in service.networks:
-            used = self.taken.setdefault(place.network, set())
-            held = self.held_addresses.get((replica, place.network), set())
-            for pool in self.pools.get(place.network, ()):
-                address = _first_in(pool.subnet, place.addresses)
-                address = address or _first_in(pool.within or pool.subnet, held)
-                if address is None:
-                    address = choose_address(
-                        self.desired.name,
-                        replica,
-                        place.network,
-                        pool.subnet,
-                        pool.gateway,
-                        used,
-                        within=pool.within,
-                    )
-                used.add(address)
-                chosen.append((place.network, address))
-        return tuple(chosen)
-
-    def _unwanted_networks(self) -> None:
-        wanted = {network.name for network in self.desired.networks}
-        for network in sorted(self.observed.networks, key=lambda found: found.name):
-            mine = network.stack == self.desired.name
-            if mine and network.name not in wanted and network.members == 0:
-                self.plan.add(RemoveNetwork(network.name), "not in the stack file")
-
-    def _refuse(self, kind: str, name: str, reason: str, *, hint: str | None) -> None:
-        self.unusable[f"{kind} {name}"] = reason
-        self.plan.hold(f"{kind} {name}", reason, hint=hint, stuck=True)
+    def _refuse(self, volume: VolumeName, reason: str, *, hint: str) -> None:
+        self.unusable[volume] = reason
+        self.plan.hold(f"volume {volume}", reason, hint=hint, stuck=True)
 
 
 def _parsed(name: str) -> tuple[StackName | None, ReplicaId | None]:
