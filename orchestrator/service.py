@@ -187,6 +187,11 @@ class Orchestrator:
             stored, containers, await self.drivers.networks.list_sandboxes()
         )
 
+    def unattached(self, name: str) -> set[str]:
+        """Return the services whose output an attached `up` does not show."""
+        model = self.reconciler.model(self._known(name))
+        return {one for one, service in model.services.items() if service.attach is False}
+
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
         stored = self._known(name)
@@ -335,7 +340,9 @@ def _told(event: Event) -> dict[str, Any]:
 
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    """Whether two files say the same, wherever they are."""
+    first, second = ({**document, "origin": None} for document in (one, other))
+    return json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
 
 
 def _scaled(model: StackFile, scale: Mapping[str, int]) -> StackFile:

@@ -243,6 +243,8 @@ class ContainerConfig:
     log_max_size: int = 20 * 1024 * 1024
     log_max_files: int = 5
     labels: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """Labels that are only told: other ones do not make another container."""
 
 
 @dataclass(frozen=True, slots=True)

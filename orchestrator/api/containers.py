@@ -49,11 +49,13 @@ async def stream_logs(
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Yield log lines of a stack, oldest first; with ``follow`` go on until the stack is gone.
 
-    Restarts and new replicas are followed. With ``attached`` the stream ends when the stack has
-    been stopped or has nothing left that runs, and everything was read. A line longer than what
-    conmon writes at once is put together again.
+    Restarts and new replicas are followed. With ``attached`` services that are not to be shown
+    then are left out, and the stream ends when the stack has been stopped or has nothing left
+    that runs, and everything was read. A line longer than what conmon writes at once is put
+    together again.
     """
     tailed: dict[str, _Tailed] = {}
+    unshown = orchestrator.unattached(stack) if attached else set()
     first = True
     while True:
         found: list[dict[str, Any]] = []
@@ -62,6 +64,8 @@ async def stream_logs(
         for facts in await orchestrator.drivers.containers.list():
             name, replica = parse_container_name(facts.id)
             if name != stack or (services and replica.service not in services):
+                continue
+            if replica.service in unshown:
                 continue
             place = tailed.setdefault(str(replica), _Tailed(str(replica), facts.log, 0))
             over = not follow or ended or isinstance(facts.phase, Exited)

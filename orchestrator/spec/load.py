@@ -19,7 +19,7 @@ from orchestrator.spec.composing.place import Notes, Place
 from orchestrator.spec.judging.consistency import Consistency
 from orchestrator.spec.judging.runnable import refusals
 from orchestrator.spec.judging.support import REFUSED, lost_words, unsupported
-from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
+from orchestrator.spec.models import Origin, ServiceExtension, StackExtension, StackFile
 from orchestrator.spec.problems import Mark, refuse, suggest
 from orchestrator.spec.reading.discover import (
     STDIN,
@@ -124,6 +124,16 @@ def _load(request: LoadRequest) -> Loaded:
                 troubles.add(tree, path, cause, hint=hint)
     stop(troubles)
     assert stack is not None  # without one there is a problem, and `stop` has raised it
+    if request.to_run:
+        origin = Origin(
+            directory=str(found.directory),
+            files=tuple(
+                file if file == STDIN else os.path.normpath(request.cwd / file)
+                for file in found.files
+            ),
+            env_files=tuple(os.path.normpath(request.cwd / one) for one in request.env_files),
+        )
+        stack = stack.model_copy(update={"origin": origin})
     for text in (*lost_words(tree, names), *unsupported(stack)):
         notes.warn(None, (), text)
     return Loaded(

@@ -152,6 +152,7 @@ class ContainerFactory:
             netns=netns,
             runtime=service.runtime or None,
             labels=self._labels(service, wanted, replica, image=str(image), made=made),
+            remarks=self._remarks(service),
         )
 
     def _hostname(self, service: models.Service, replica: ReplicaId) -> str:
@@ -190,10 +191,6 @@ class ContainerFactory:
         image: str,
         made: Mapping[str, str],
     ) -> dict[str, str]:
-        after = (
-            f"{name}:{entry.condition}:{str(entry.restart).lower()}"
-            for name, entry in sorted(service.depends_on.items())
-        )
         return {
             **service.labels,
             labels.STACK: self.desired.name,
@@ -209,9 +206,22 @@ class ContainerFactory:
             labels.COMPOSE_ONEOFF: "False",
             labels.COMPOSE_HASH: wanted.revision,
             labels.COMPOSE_IMAGE: image,
+        }
+
+    def _remarks(self, service: models.Service) -> dict[str, str]:
+        after = (
+            f"{name}:{entry.condition}:{str(entry.restart).lower()}"
+            for name, entry in sorted(service.depends_on.items())
+        )
+        origin = self.model.origin
+        found = {
             labels.COMPOSE_VERSION: __version__,
             labels.COMPOSE_DEPENDS: ",".join(after),
+            labels.COMPOSE_DIRECTORY: origin.directory,
+            labels.COMPOSE_FILES: ",".join(origin.files),
+            labels.COMPOSE_ENV_FILES: ",".join(origin.env_files),
         }
+        return {name: text for name, text in found.items() if text or name in labels.ALWAYS}
 
 
 def _alone(value: str) -> str:

@@ -101,7 +101,7 @@ class Containers(ContainerDriver):
             ContainerFacts(
                 id=container,
                 image=record.config.image,
-                labels=record.config.labels,
+                labels={**record.config.remarks, **record.config.labels},
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,

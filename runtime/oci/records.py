@@ -138,7 +138,7 @@ def fingerprint_of(config: ContainerConfig) -> str:
     import hashlib
 
     document = asdict(config)
-    del document["addresses"], document["nameservers"], document["limits"]
+    del document["remarks"], document["addresses"], document["nameservers"], document["limits"]
     for given in document["mounts"]:
         given["content"] = base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)

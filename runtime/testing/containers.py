@@ -102,7 +102,7 @@ class FakeContainers(Faults, ContainerDriver):
             ContainerFacts(
                 id=container,
                 image=box.config.image,
-                labels=box.config.labels,
+                labels={**box.config.remarks, **box.config.labels},
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,

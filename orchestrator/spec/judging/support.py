@@ -16,7 +16,6 @@ from orchestrator.spec.values.confinement import option
 from orchestrator.spec.values.shellwords import split
 
 ACCEPTED = {
-    "services.*.attach": "an attached `up` shows every service's output",
     "services.*.build": "images are not built yet; they must be there",
     "services.*.cgroup_parent": "containers' cgroups are pyorch's own",
     "services.*.cpu_count": "it is of Windows only",
@@ -80,11 +79,11 @@ CARRIED_OUT = {
     "": "configs include name networks secrets services volumes x-pyorch",
     "include.*": "env_file path project_directory",
     "services.*": """
-        annotations blkio_config cap_add cap_drop cgroup command configs container_name cpu_period
-        cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt
-        dns_search domainname entrypoint env_file environment expose extends external_links
-        extra_hosts gpus group_add healthcheck hostname image init ipc label_file labels links
-        mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
+        annotations attach blkio_config cap_add cap_drop cgroup command configs container_name
+        cpu_period cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices
+        dns dns_opt dns_search domainname entrypoint env_file environment expose extends
+        external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file
+        labels links mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
         oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
         read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
         stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir

@@ -115,7 +115,7 @@ def test_a_stack_without_services_is_printed_and_not_run(load, complain):
 
 
 EXAMPLES = {
-    "attach": "false", "blkio_config": "{weight: 10}", "build": ".",
+    "blkio_config": "{weight: 10}", "build": ".",
     "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
     "cpu_period": "1", "cpu_quota": "1", "cpu_rt_period": "1", "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}", "deploy.endpoint_mode": "{endpoint_mode: vip}",

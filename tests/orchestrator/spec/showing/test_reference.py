@@ -211,6 +211,7 @@ SAME = {
     "services.*.depends_on.*.required": "what is needed is there",
     "services.*.profiles": "its profile is active",
     "services.*.expose": "there is nothing to do",
+    "services.*.attach": "whoever shows the output does it",
     "services.*.userns_mode": "there is nothing to do",
     "services.*.gpus.*.options": "there is nothing to do",
     "services.*.gpus.*.capabilities": "its driver says enough",
