@@ -107,6 +107,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
+            group.create_task(orchestrator.changes.run(), name="log changes"),
             group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
         ]
         try:

@@ -386,7 +386,7 @@ class Reconciler:
         self._models.pop(name, None)
         self._errors.pop(name, None)
         self._reserved.pop(name, None)
-        shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
+        shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))

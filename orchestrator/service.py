@@ -23,6 +23,7 @@ from orchestrator.store import Store, StoredStack
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
+from runtime.logs import Changes
 from scheduler import plan_stack
 from scheduler.desired import Intent
 from scheduler.ids import StackName, parse_container_name
@@ -57,6 +58,8 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    changes: Changes = field(default_factory=Changes)
+    """Tells who reads logs that there is more."""
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
         """Accept a settled stack file as what is wanted from now on, and wake its stack.

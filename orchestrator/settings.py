@@ -91,6 +91,10 @@ class Settings:
         """The API's socket."""
         return self.run / "pyorchd.sock"
 
+    def logs_of(self, stack: str) -> Path:
+        """Where the logs of a stack's replicas are: a folder by service, then one by slot."""
+        return self.data / "logs" / stack
+
     @property
     def daemon_log(self) -> Path:
         """Where a daemon without a service manager writes its log."""

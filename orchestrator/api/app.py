@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from orchestrator import __version__
 from orchestrator.api import images, resources
-from orchestrator.api.containers import exec_in, stream_logs
+from orchestrator.api.containers import exec_in
+from orchestrator.api.logs import send_logs
 from orchestrator.api.streams import KEY, read_body, send_stream
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
@@ -82,7 +83,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.post("/v1/stacks/{name}/stop", _stop),
             web.post("/v1/stacks/{name}/start", _start),
             web.get("/v1/stacks/{name}/events", _events),
-            web.get("/v1/stacks/{name}/logs", _logs),
+            web.get("/v1/stacks/{name}/logs", send_logs),
             web.post("/v1/stacks/{name}/exec", _exec),
             *images.routes(),
             *resources.routes(),
@@ -228,24 +229,6 @@ def _grace(request: web.Request) -> float | None:
 
 async def _events(request: web.Request) -> web.StreamResponse:
     return await send_stream(request, request.app[KEY].follow(request.match_info["name"]))
-
-
-async def _logs(request: web.Request) -> web.StreamResponse:
-    name = request.match_info["name"]
-    orchestrator = request.app[KEY]
-    query = request.query
-    services = tuple(query.getall("service", []))
-    await orchestrator.need_services(name, services)
-    tail = None if query.get("tail", "all") == "all" else int(query["tail"])
-    lines = stream_logs(
-        orchestrator,
-        name,
-        services=services,
-        follow=query.get("follow") == "1",
-        tail=tail,
-        attached=query.get("attached") == "1",
-    )
-    return await send_stream(request, lines)
 
 
 async def _exec(request: web.Request) -> web.StreamResponse:

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,9 +11,8 @@ from urllib.parse import quote, urlencode
 
 from orchestrator.client.http import Answer, connect, request
 from orchestrator.errors import PyorchError
+from orchestrator.frames import HEAD
 
-STDIN, RESIZE, SIGNAL = 0, 1, 2
-STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
 END = {"end": True}
 """The last line of every stream: without it the daemon went away in the middle."""
 
@@ -178,17 +176,12 @@ def _refusal(data: bytes) -> PyorchError:
         return PyorchError(f"the daemon answered: {data[:200].decode(errors='replace')}")
 
 
-def frame(kind: int, data: bytes) -> bytes:
-    """Return one frame of an exec connection."""
-    return struct.pack(">BI", kind, len(data)) + data
-
-
 def read_frame(channel: socket.socket) -> tuple[int, bytes] | None:
     """Return the next frame's kind and content; None at the end."""
-    head = _exactly(channel, 5)
+    head = _exactly(channel, HEAD.size)
     if head is None:
         return None
-    kind, length = struct.unpack(">BI", head)
+    kind, length = HEAD.unpack(head)
     data = _exactly(channel, length)
     return None if data is None else (kind, data)
 

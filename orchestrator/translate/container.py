@@ -63,11 +63,7 @@ class ContainerFactory:
             id=ContainerId(name),
             image=Digest(image or reference),
             cgroup=f"{self.desired.name}/{replica}",
-            log=self.settings.data
-            / "logs"
-            / self.desired.name
-            / replica.service
-            / str(replica.slot),
+            log=self.settings.logs_of(self.desired.name) / replica.service / str(replica.slot),
             hostname=service.hostname or f"{replica.service}-{replica.slot}"[:63],
             command=service.command,
             entrypoint=service.entrypoint,
