@@ -108,6 +108,33 @@ class Limits:
     pids: int | None = 4096
 
 
+class LogDriver(StrEnum):
+    """Where a container's output goes besides its own log; ``NONE`` has not even that."""
+
+    FILE = "file"
+    NONE = "none"
+    JOURNALD = "journald"
+    SYSLOG = "syslog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What becomes of a container's output.
+
+    Of a replica's log ``max_files`` files of ``max_size`` bytes are kept, all if ``max_size``
+    is None. ``tag`` and ``attributes`` go along with what is forwarded; ``options`` are the
+    driver's own.
+    """
+
+    driver: LogDriver = LogDriver.FILE
+    max_size: int | None = 20_000_000
+    max_files: int = 5
+    compress: bool = True
+    tag: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerConfig:
     """Everything needed to make one container; two equal configs make equal containers.
@@ -124,7 +151,7 @@ class ContainerConfig:
     cgroup: str
     """Path of the container's cgroup below the instance's, e.g. ``shop/web.2``."""
     log: Path
-    """Directory of the log files; each run writes ``<run>.log`` in it."""
+    """Directory of the log files of every run; of containers before this one, too."""
     hostname: str
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
@@ -160,8 +187,7 @@ class ContainerConfig:
     netns: Path | None = None
     """The sandbox to join; ``None`` is the host's network namespace."""
     runtime: str | None = None
-    log_max_size: int = 20 * 1024 * 1024
-    log_max_files: int = 5
+    logging: LogConfig = field(default_factory=LogConfig)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

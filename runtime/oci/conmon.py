@@ -27,12 +27,14 @@ class Monitor:
     bundle: Path
     run: Path
     exits: Path
-    log: Path
+    log: Path | None
+    """Where output goes; None: nowhere."""
     runtime: str
     runtime_args: Sequence[str]
     tty: bool = False
     stdin: bool = False
     log_size: int = -1
+    """Bytes after which the log begins anew and what it held is lost: the last resort."""
 
     @property
     def pid_file(self) -> Path:
@@ -45,6 +47,19 @@ class Monitor:
         return self.run / "conmon.pid"
 
     @property
+    def control(self) -> Path:
+        """The fifo it takes orders from."""
+        return self.bundle / "ctl"
+
+    def pid(self) -> int | None:
+        """Return conmon's own process, if it still runs or nobody has collected it."""
+        try:
+            pid = int(self.conmon_pid_file.read_text())
+            return pid if "conmon" in Path(f"/proc/{pid}/comm").read_text() else None
+        except (OSError, ValueError):
+            return None
+
+    @property
     def exit_file(self) -> Path:
         """Where conmon leaves the exit code."""
         return self.exits / self.container
@@ -54,8 +69,11 @@ class Monitor:
         line = ["conmon", "--api-version", "1", "-c", self.container, "-u", self.container]
         line += ["-r", self.runtime, "-b", str(self.bundle), "--persist-dir", str(self.run)]
         line += ["-p", str(self.pid_file), "-P", str(self.conmon_pid_file)]
-        line += ["-l", f"k8s-file:{self.log}", "--exit-dir", str(self.exits)]
-        line += ["--socket-dir-path", str(self.run), "--log-level", "warning"]
+        line += ["-l", "none" if self.log is None else f"k8s-file:{self.log}"]
+        line += ["--log-size-max", str(self.log_size), "--no-sync-log"]
+        line += ["--exit-dir", str(self.exits), "--socket-dir-path", str(self.run)]
+        # A warning for every line that cannot be written would cost more than the lines.
+        line += ["--log-level", "error"]
         if self.tty:
             line.append("-t")
         if self.stdin:
@@ -77,7 +95,7 @@ class Monitor:
                 # It leaves a child behind and ends at once; the child answers over the pipe.
                 await run(
                     self.argv(),
-                    env={**os.environ, "_OCI_SYNCPIPE": "3"},
+                    env={**os.environ, "_OCI_SYNCPIPE": "3", "TZ": "UTC0"},
                     pass_fds=(writing,),
                     check=False,
                 )

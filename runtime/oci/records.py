@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.files import read_json, write_atomic
-from runtime.types import ContainerConfig, ContainerId, Digest, Limits, Mount, MountKind
+from runtime.types import ContainerConfig, ContainerId, Digest, Limits, LogConfig, LogDriver, Mount, MountKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +141,8 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
     values["log"] = Path(values["log"])
     values["netns"] = Path(values["netns"]) if values["netns"] else None
     values["limits"] = Limits(**values["limits"])
+    logging = {**values["logging"], "driver": LogDriver(values["logging"]["driver"])}
+    values["logging"] = LogConfig(**logging)
     values["mounts"] = tuple(
         Mount(
             **{
