@@ -107,7 +107,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
-            group.create_task(orchestrator.changes.run(), name="log changes"),
+            group.create_task(drivers.logs.run(), name="logs"),
             group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
         ]
         try:
@@ -151,6 +151,7 @@ def boot_clock() -> float:
 
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.image import Images
+    from runtime.logs import LogKeeper
     from runtime.network import Networks
     from runtime.oci import Containers
     from runtime.volumes import Volumes
@@ -164,11 +165,14 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     networks = Networks(instance)
     await networks.open()
     stack.push_async_callback(networks.close)
-    containers = Containers(instance, images, volumes)
+    logs = LogKeeper()
+    containers = Containers(instance, images, volumes, logs)
     await containers.open()
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
-    return Drivers(containers=containers, images=images, networks=networks, volumes=volumes)
+    return Drivers(
+        containers=containers, images=images, networks=networks, volumes=volumes, logs=logs
+    )
 
 
 class _only_one:  # noqa: N801 - reads as a sentence where it is used

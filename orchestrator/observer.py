@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.translate.observed import HostView
 from runtime.drivers import ContainerDriver, ImageDriver, NetworkDriver, VolumeDriver
+from runtime.logs import LogKeeper
 from runtime.types import HostFacts, ImageFacts
 
 
@@ -17,6 +18,7 @@ class Drivers:
     images: ImageDriver
     networks: NetworkDriver
     volumes: VolumeDriver
+    logs: LogKeeper = field(default_factory=LogKeeper)
 
 
 async def observe(drivers: Drivers, *, machine: bool) -> HostView:

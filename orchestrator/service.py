@@ -14,16 +14,16 @@ from typing import Any
 
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
+from orchestrator.generations import Generations
 from orchestrator.observer import Drivers, find_images
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
-from orchestrator.spec.consistency import check_settled
+from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
-from runtime.logs import Changes
 from scheduler import plan_stack
 from scheduler.desired import Intent
 from scheduler.ids import StackName, parse_container_name
@@ -58,8 +58,6 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
-    changes: Changes = field(default_factory=Changes)
-    """Tells who reads logs that there is more."""
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
         """Accept a settled stack file as what is wanted from now on, and wake its stack.
@@ -85,6 +83,31 @@ class Orchestrator:
                 return Applied(generation=stored.generation, changed=False)
         number = self.store.save_generation(model.name, document, {}, owner_uid=options.owner_uid)
         self._wake(model.name)
+        return Applied(generation=number, changed=True)
+
+    async def rollback(self, name: str, number: int | None, *, owner_uid: int) -> Applied:
+        """Want again what a generation said, with the images it stood on.
+
+        Without ``number`` it is the newest one that is not the same as the present. It becomes
+        the next generation. An image that is not here any more is pulled by its name.
+        """
+        generations = Generations(store=self.store)
+        number = generations.before(name) if number is None else number
+        document, pins = generations.document(name, number)
+        present = self._known(name).generation
+        if not generations.diff(name, number, present):
+            self.store.set_intent(name, Intent.RUN)
+            self._wake(name)
+            return Applied(generation=present, changed=False)
+        here = {
+            reference: image
+            for reference, image in pins.items()
+            if await self.drivers.images.find(image) is not None
+        }
+        number = self.store.save_generation(
+            name, document, here, owner_uid=owner_uid, origin=f"rollback to {number}"
+        )
+        self._wake(name)
         return Applied(generation=number, changed=True)
 
     async def plan(self, model: StackFile | None, name: str) -> Plan:

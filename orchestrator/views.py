@@ -54,6 +54,8 @@ class StackView:
     replicas: tuple[ReplicaView, ...]
     host: tuple[str, ...] = ()
     """What of this host's own settings is changed as long as there are networks."""
+    unmet: tuple[str, ...] = ()
+    """What of the file this host cannot do, each by its service."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -107,6 +109,13 @@ class Views:
                 self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
             ),
             host=tuple(self.drivers.networks.changes()),
+            unmet=tuple(
+                dict.fromkeys(
+                    f"services.{parse_container_name(facts.id)[1].service}.{lost}"
+                    for facts in mine
+                    for lost in facts.unmet
+                )
+            ),
         )
 
     def _replica(

@@ -20,6 +20,7 @@ from runtime.types import (
     HostFacts,
     ImageDamage,
     ImageFacts,
+    Limits,
     NetworkConfig,
     NetworkFacts,
     NetworkId,
@@ -79,15 +80,24 @@ class ContainerDriver(Protocol):
         """Make the bundle and the root filesystem; nothing runs.
 
         A half-made one is made again, and a refused one leaves nothing behind. Raises
-        AlreadyExistsError for the same config, ConflictError for another one, NotFoundError
-        when the image or a volume it mounts does not exist.
+        AlreadyExistsError for the same config, whatever its limits, ConflictError for another
+        one, NotFoundError when the image or a volume it mounts does not exist.
+        """
+
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        """Have a container keep to other limits from now on, in this run and in those to come.
+
+        All of them or none: where the host refuses one, the former ones hold. Raises
+        NotFoundError for one that does not exist, ConflictError where it uses more memory
+        than it may have.
         """
 
     async def start(self, container: ContainerId) -> None:
         """Begin a new run of a container that does not run; one that runs is left alone.
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
-        Runs are numbered from 1. Raises NotFoundError for one that does not exist.
+        Runs of one log folder are numbered upwards from 1, those of earlier containers
+        included. Raises NotFoundError for one that does not exist.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:

@@ -95,17 +95,62 @@ class Mount:
     content: bytes = field(default=b"", repr=False)
 
 
+class IoKind(StrEnum):
+    """What of the traffic with a block device is counted."""
+
+    READ_BYTES = "read_bps"
+    WRITE_BYTES = "write_bps"
+    READS = "read_iops"
+    WRITES = "write_iops"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoRate:
+    """How much of it there may be in a second, for the block device at a path of the host."""
+
+    kind: IoKind
+    device: str
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Device nodes of the host. ``source`` may be a directory or a pattern of several.
+
+    ``target`` is where they are in the container; empty is where they are on the host.
+    """
+
+    source: str
+    target: str = ""
+    permissions: str = "rwm"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the cgroup enforces; ``None`` means unlimited, except for ``pids``."""
+    """What the cgroup enforces; ``None`` means unlimited.
+
+    ``cpus`` excludes ``cpu_period`` and ``cpu_quota``, which are in µs. ``memory_swap`` is
+    memory and swap together, -1 for no limit of it. What is set aside (``reserved_…``) is
+    only reported back: whoever admits containers counts it.
+    """
 
     cpus: float | None = None
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
     cpu_shares: int | None = None
     cpuset: str | None = None
     memory: int | None = None
     memory_reservation: int | None = None
     memory_swap: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
     pids: int | None = 4096
+    io_weight: int | None = None
+    io_weights: tuple[tuple[str, int], ...] = ()
+    """By block device: its path on the host, and the weight."""
+    io_rates: tuple[IoRate, ...] = ()
+    reserved_cpus: float = 0.0
+    reserved_memory: int = 0
 
 
 class LogDriver(StrEnum):
@@ -153,6 +198,8 @@ class ContainerConfig:
     log: Path
     """Directory of the log files of every run; of containers before this one, too."""
     hostname: str
+    """Empty: it is called as its host is."""
+    domainname: str = ""
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     environment: Mapping[str, str | None] = field(default_factory=dict)
@@ -167,11 +214,33 @@ class ContainerConfig:
     privileged: bool = False
     no_new_privileges: bool = False
     seccomp: str | None = None
-    """``None``: the distribution's profile. ``unconfined``: none. Else a profile's path."""
+    """``None``: the distribution's profile. ``unconfined``: none. Else a profile, as JSON."""
+    apparmor: str | None = None
+    """Name of a profile the kernel has loaded."""
+    unmasked: bool = False
+    """Nothing of ``/proc`` and ``/sys`` is hidden or kept from being written."""
+    pid: str = ""
+    """Whose processes it sees: its own, those of ``host``, or those of another container."""
+    ipc: str = ""
+    """Whose shared memory and queues it has: its own, those of ``host``, or another container's.
+
+    ``shareable``: its own, which outlive its runs and which others may have. ``none``: its
+    own, without ``/dev/shm``.
+    """
+    uts_host: bool = False
+    """Its names are the host's own: they change with those."""
+    cgroup_host: bool = False
+    """It sees its cgroup by the path the host knows it by."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Told to the runtime and whoever asks it; nobody checks here that none steers it."""
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    devices: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    """What else it may use, by number: ``c 1:3 rwm``, a ``*`` standing for any number."""
+    cdi: tuple[str, ...] = ()
+    """Devices by the names their makers describe them under: ``vendor.com/class=name``."""
     limits: Limits = field(default_factory=Limits)
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -237,6 +306,10 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    limits: Limits = field(default_factory=Limits)
+    """Those it is to keep to, as they were asked for."""
+    unmet: tuple[str, ...] = ()
+    """What of its configuration this host cannot do, or does not give as much of: key and why."""
     prepared: bool = True
     """It runs, or can be started: the small files mounted into it have not gone with a reboot."""
 

@@ -136,12 +136,18 @@ class DesiredService:
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    cpus: float = 0.0
+    """How many processors a replica may use; 0 for all."""
+    limits: Mapping[str, str] = field(default_factory=dict)
+    """What a replica keeps to, in words: it changes without a new container."""
     dns_all: bool = False
     """Names answer with replicas that are not ready, too."""
     dns_servers: tuple[str, ...] = ()
     """Who is asked for what nobody here is called; the host's own where there are none."""
     links: tuple[Link, ...] = ()
     """Names it alone knows."""
+    since: Mapping[Revision, str] = field(default_factory=dict)
+    """What has changed since older revisions, in the words of the stack file, where it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

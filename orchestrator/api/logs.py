@@ -96,7 +96,7 @@ async def follow_logs(
             over = over or (query.attached and await _has_ended(orchestrator, stack))
             for owner, place in await _replicas(folder, query):
                 if query.follow:
-                    orchestrator.changes.ask(place, changed)
+                    orchestrator.drivers.logs.changes.ask(place, changed)
                 await _finished(logs.add, owner, place, late=late)
             late = True
             while batch := await _finished(logs.batch, ended=over):
@@ -111,7 +111,7 @@ async def follow_logs(
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
-        orchestrator.changes.forget(changed)
+        orchestrator.drivers.logs.changes.forget(changed)
         logs.close()
 
 

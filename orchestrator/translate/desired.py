@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
+from orchestrator.translate.limits import limits_in_words, limits_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -27,13 +29,27 @@ from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeN
 
 UNREVISED = {
     "attach",
+    "blkio_config",
     "build",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
     "depends_on",
     "deploy",
     "develop",
     "env_file",
     "healthcheck",
     "label_file",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memswap_limit",
+    "oom_kill_disable",
+    "pids_limit",
     "ports",
     "pre_stop",
     "profiles",
@@ -80,13 +96,17 @@ def build_desired(
 
 def revision(model: StackFile, service: Service) -> Revision:
     """Return the hash of everything about a service that needs a new container to change."""
+    return revision_of(revised(model, service))
+
+
+def revised(model: StackFile, service: Service) -> dict[str, Any]:
+    """Return everything about a service that needs a new container to change.
+
+    Contents of configs and secrets are in it as hashes.
+    """
     # What is left out stays out, so that a key learned later changes no revision.
     parts = service.model_dump(mode="json", exclude=UNREVISED, exclude_defaults=True)
     parts["recreate"] = model.recreate
-    limits = service.deploy.resources.limits if service.deploy else None
-    parts["limits"] = limits.model_dump(mode="json", exclude_defaults=True) if limits else None
-    reserved = service.deploy.resources.reservations if service.deploy else None
-    parts["reserved"] = reserved.memory if reserved else None
     parts["networks"] = {
         model.networks[name].name: place.model_dump(exclude_defaults=True)
         for name, place in service.networks.items()
@@ -99,7 +119,7 @@ def revision(model: StackFile, service: Service) -> Revision:
         parts[f"{kind}_content"] = {
             name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
         }
-    return revision_of(parts)
+    return parts
 
 
 def _networks(model: StackFile) -> tuple[DesiredNetwork, ...]:
@@ -153,6 +173,7 @@ def _service(
 ) -> DesiredService:
     deploy = service.deploy
     reserved = deploy.resources.reservations if deploy else None
+    limits = limits_of(service)
     grace = service.stop_grace_period
     return DesiredService(
         name=ServiceName(name),
@@ -194,6 +215,8 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        cpus=limits.cpus or 0.0,
+        limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",
         dns_servers=service.dns,
         links=_links(service),

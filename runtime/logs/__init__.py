@@ -1,6 +1,7 @@
 """The log of a replica: files, turned over and compressed, read, searched and forwarded."""
 
 from runtime.logs.changes import Changes
+from runtime.logs.keeping import LogKeeper
 from runtime.logs.losses import Loss
 from runtime.logs.merging import Entry, MergedLogs
 from runtime.logs.reading import EVERYTHING, LogReader, Place, Range
@@ -12,6 +13,7 @@ __all__ = [
     "Changes",
     "Entry",
     "Line",
+    "LogKeeper",
     "LogReader",
     "Loss",
     "MergedLogs",

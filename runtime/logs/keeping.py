@@ -162,9 +162,7 @@ class LogKeeper:
 
     async def _tidy(self, log: KeptLog) -> None:
         running = {one.folder: one.run for one in self._logs.values()}
-        await in_thread(
-            turning.drop_old, log.folder, log.config, running=running.get(log.folder)
-        )
+        await in_thread(turning.drop_old, log.folder, log.config, running=running.get(log.folder))
         for folder, cap in [*self._caps.items()]:
             if folder in log.folder.parents:
                 below = [*folder.glob("*/*")]
@@ -286,5 +284,3 @@ def _written_down(log: KeptLog) -> Checkpoint | None:
         return Checkpoint(**found)  # type: ignore[arg-type]
     except TypeError:
         return None
-
-

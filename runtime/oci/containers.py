@@ -24,15 +24,20 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
+from runtime.limiting import fit
+from runtime.logs.folder import newest_run
+from runtime.logs.keeping import LogKeeper
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
+from runtime.oci.shortfalls import shortfalls
 from runtime.oci.signals import signal_number
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
@@ -44,6 +49,7 @@ from runtime.types import (
     ExecConfig,
     ImageFacts,
     Instance,
+    Limits,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -59,6 +65,7 @@ class Containers(ContainerDriver):
         instance: Instance,
         images: ImageDriver,
         volumes: Volumes,
+        logs: LogKeeper,
         *,
         clock: Callable[[], float] = records.boottime,
     ) -> None:
@@ -70,7 +77,7 @@ class Containers(ContainerDriver):
         self._busy: set[ContainerId] = set()
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
-        self._runs = Runs(self._layout, self._records, clock)
+        self._runs = Runs(self._layout, self._records, logs, clock)
         self.orphans = Orphans(self._runs.main_processes)
         """To be told whenever a child of this process has ended."""
 
@@ -94,6 +101,8 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                limits=record.config.limits,
+                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -116,6 +125,7 @@ class Containers(ContainerDriver):
             if image is None:
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
+            self._check_donors(config)
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
                 built = await in_thread(self._folders.build, record, image)
@@ -125,15 +135,26 @@ class Containers(ContainerDriver):
             self._records[config.id] = built
 
     @override
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        async with self._holding(container):
+            record = self._known(container, "limit")
+            running = self._runs.is_running(container)
+            self._records[container] = await in_thread(
+                self._folders.limit, record, limits, running=running
+            )
+
+    @override
     async def start(self, container: ContainerId) -> None:
         async with self._holding(container):
             record = self._known(container, "start container")
             if self._runs.is_running(container):
                 return
             await self._clear(container)
-            number = self._runs.last(container) + 1
+            # Logs outlast containers: another one in its place has filled the folder before.
+            number = max(self._runs.last(container), newest_run(record.config.log)) + 1
             image = await self._image(record, "start container")
-            compiles = await in_thread(self._folders.prepare, record, image, number)
+            joined = self._joined(record.config)
+            compiles = await in_thread(self._folders.prepare, record, image, number, joined=joined)
             pid = await self._layout.monitor(record.config, number).create()
             try:
                 if compiles is not None:
@@ -281,6 +302,32 @@ class Containers(ContainerDriver):
         if image is None:
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
+
+    def _check_donors(self, config: ContainerConfig) -> None:
+        """Refuse to share anything with a container that is not there, or that does not share."""
+        verb = "create container"
+        for name in filter(None, (pid_donor(config), ipc_donor(config))):
+            donor = ContainerId(name)
+            if donor != config.id and donor not in self._records:
+                raise NotFoundError(verb, config.id, f"there is no container `{donor}` to join")
+        shared = self._records.get(ContainerId(config.ipc))
+        if shared is not None and shared.config.ipc != SHAREABLE:
+            raise ConflictError(
+                verb,
+                config.id,
+                f"`{shared.config.id}` does not share its memory",
+                hint="write `ipc: shareable` there",
+            )
+
+    def _joined(self, config: ContainerConfig) -> int | None:
+        """Return the first process of the container whose processes are shared, if any."""
+        for name in filter(None, (pid_donor(config), ipc_donor(config))):
+            donor = ContainerId(name)
+            if donor != config.id and not self._runs.is_running(donor):
+                cause = f"`{donor}`, which it shares something with, does not run"
+                raise ConflictError("start container", config.id, cause)
+        donor = ContainerId(pid_donor(config))
+        return self._runs.running(donor, "join container").pid if donor else None
 
     def _cgroup(self, container: ContainerId) -> str:
         record = self._records.get(container)

@@ -7,24 +7,31 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from runtime import cgroups
 from runtime.errors import UnsupportedError
 from runtime.files import write_atomic
+from runtime.limiting import apply, check_processors, fit, numbers_of
+from runtime.limits import oci_resources
+from runtime.logs.folder import begin_run
 from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
-from runtime.oci.mounts import OwnMounts
+from runtime.oci.mounts import OwnMounts, bind
+from runtime.oci.namespaces import SHAREABLE, join_processes, pin_ipc
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root, unmount_root, write_files
 from runtime.oci.users import resolve_user
-from runtime.types import ContainerConfig, ContainerId, ImageFacts
+from runtime.oci.workdir import make_working_dir
+from runtime.types import ContainerConfig, ContainerId, ImageFacts, Limits, LogDriver
 from runtime.volumes import Volumes
 
-INIT_PATHS = ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit", "/usr/bin/tini")
-INIT_TARGET = "/run/pyorch-init"
+INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit")
+"""Reapers that need no libraries, none of which an image has to have."""
+INIT_TARGET = "/sbin/pyorch-init"
 
 
 class Folders:
@@ -52,10 +59,13 @@ class Folders:
             root, image.config.user if config.user is None else config.user, config.group_add
         )
         own = self._own(config).build(root, user)
-        init = None
+        init: tuple[str, ...] = ()
         if config.init:
-            init = INIT_TARGET
-            own.append(_init_mount(config.id))
+            program = _find_init(config.id)
+            own.append(bind(program, INIT_TARGET, ["ro", "nosuid", "nodev"]))
+            # A reaper that is not the first process has to ask for the orphans.
+            first = not config.pid
+            init = (INIT_TARGET, "--") if first else (INIT_TARGET, "-s", "--")
         bundle = build_bundle(
             config,
             image.config,
@@ -63,8 +73,11 @@ class Folders:
             cgroup=self._layout.cgroup(config),
             user=user,
             mounts=[*files, *own],
+            resources=self._resources(config.id, config.limits),
             init=init,
+            scratch=self._layout.scratch,
         )
+        make_working_dir(root, bundle["process"]["cwd"], config.id)
         self.filters.add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
         labels = {"pyorch.command": display_command(config, image.config), **config.labels}
@@ -82,21 +95,52 @@ class Folders:
         records.save_record(self._layout.data / config.id / "record.json", found)
         return found
 
-    def prepare(self, record: Record, image: ImageFacts, number: int) -> str | None:
-        """Make ready for a run; return the key of seccomp rules that are compiled by it."""
+    def limit(self, record: Record, limits: Limits, *, running: bool) -> Record:
+        """Have this run and those to come keep to other limits; return what was written down."""
+        config = record.config
+        resources = self._resources(config.id, limits)
+        if running:
+            # What cannot be enforced is left out of both, so that no run is told of it.
+            before, after = fit(config.limits)[0], fit(limits)[0]
+            apply(self._layout.cgroup(config), before, after, config.id)
+        path = self._layout.data / config.id / "config.json"
+        bundle = json.loads(path.read_bytes())
+        kept = bundle["linux"]["resources"]["devices"]
+        bundle["linux"]["resources"] = {"devices": kept, **resources}
+        write_atomic(path, json.dumps(bundle).encode())
+        found = replace(record, config=replace(config, limits=limits))
+        records.save_record(path.with_name("record.json"), found)
+        return found
+
+    def _resources(self, subject: str, limits: Limits) -> dict[str, Any]:
+        check_processors(limits, subject)
+        enforced, _ = fit(limits)
+        return oci_resources(enforced, numbers_of(enforced, subject))
+
+    def prepare(
+        self, record: Record, image: ImageFacts, number: int, *, joined: int | None = None
+    ) -> str | None:
+        """Make ready for a run; return the key of seccomp rules that are compiled by it.
+
+        ``joined`` is the first process of the container whose processes this one shares.
+        """
         config = record.config
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         self._own(config).hold()
-        config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
-        _drop_old_logs(config.log, keep=number - config.log_max_files)
+        if config.logging.driver is not LogDriver.NONE:
+            begin_run(config.log, number)
+        if config.ipc == SHAREABLE:
+            pin_ipc(self._layout.scratch / config.id, config)
         path = self._layout.data / config.id / "config.json"
         data = path.read_bytes()
-        if ANNOTATION.encode() in data:
+        if joined is None and ANNOTATION.encode() in data:
             return None
         bundle = json.loads(data)
+        if joined is not None:
+            join_processes(bundle, joined)
         compiles = self.filters.add_to(bundle)
-        if ANNOTATION in bundle.get("annotations", {}):
+        if joined is not None or ANNOTATION in bundle.get("annotations", {}):
             write_atomic(path, json.dumps(bundle).encode())
         return compiles
 
@@ -119,9 +163,10 @@ class Folders:
         """Remove everything a container was."""
         folder = self._layout.data / container
         unmount_root(folder)
-        if (self._layout.scratch / container / "mounts").exists():
-            unmount_below(self._layout.scratch / container)
-        shutil.rmtree(self._layout.scratch / container, ignore_errors=True)
+        scratch = self._layout.scratch / container
+        if any((scratch / name).exists() for name in ("mounts", "shm")):
+            unmount_below(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
         (self._layout.exits / container).unlink(missing_ok=True)
         for name in ("upper", "work", "merged"):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -164,24 +209,13 @@ class Folders:
         return found
 
 
-def _init_mount(container: ContainerId) -> dict[str, object]:
-    for path in INIT_PATHS:
+def _find_init(container: ContainerId) -> Path:
+    for path in INITS:
         if os.access(path, os.X_OK):
-            return {
-                "destination": INIT_TARGET,
-                "type": "bind",
-                "source": path,
-                "options": ["rbind", "ro", "nosuid", "nodev"],
-            }
+            return Path(path)
     raise UnsupportedError(
         "create container",
         container,
         "`init: true` needs a reaper and none is installed",
-        hint="apt-get install catatonit",
+        hint="apt-get install tini",
     )
-
-
-def _drop_old_logs(folder: Path, *, keep: int) -> None:
-    for path in folder.glob("*.log"):
-        if path.stem.isdigit() and int(path.stem) <= keep:
-            path.unlink(missing_ok=True)

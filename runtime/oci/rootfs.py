@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime.errors import InvalidError
 from runtime.oci.mounts import bind
+from runtime.oci.namespaces import own_name
 from runtime.syscalls import MNT_DETACH, MS_NODEV, mount, umount2
 from runtime.types import ContainerConfig, MountKind
 
@@ -83,12 +84,10 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
     """Write hosts, hostname, resolv.conf and carried contents; return their mounts."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o711)
-    hosts = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-    hosts += [f"{address}\t{config.hostname}" for address in config.addresses[:1]]
-    hosts += [f"{address}\t{name}" for name, address in config.extra_hosts]
+    name = own_name(config)
     texts = {
-        "/etc/hosts": "\n".join(hosts) + "\n",
-        "/etc/hostname": config.hostname + "\n",
+        "/etc/hosts": _hosts(config, name),
+        "/etc/hostname": (f"{name}.{config.domainname}" if config.domainname else name) + "\n",
         "/etc/resolv.conf": _resolv_conf(config),
     }
     own = {given.target for given in config.mounts}
@@ -118,6 +117,18 @@ def _opened(name: str, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _hosts(config: ContainerConfig, name: str) -> str:
+    if config.netns is None:
+        # Who has the host's network knows the names the host knows.
+        lines = Path("/etc/hosts").read_text().splitlines()
+    else:
+        names = f"{name}.{config.domainname} {name}" if config.domainname else name
+        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
+        lines += [f"{address}\t{names}" for address in config.addresses[:1]]
+    lines += [f"{address}\t{name}" for name, address in config.extra_hosts]
+    return "\n".join(lines) + "\n"
 
 
 def _resolv_conf(config: ContainerConfig) -> str:

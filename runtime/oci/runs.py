@@ -15,10 +15,19 @@ from runtime import cgroups
 from runtime.drivers import OnExit
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.files import in_thread
+from runtime.logs.keeping import KeptLog, LogKeeper
 from runtime.oci import records
 from runtime.oci.layout import Layout
 from runtime.oci.records import Record, RunState
-from runtime.types import ContainerConfig, ContainerId, ContainerPhase, Created, Exited, Running
+from runtime.types import (
+    ContainerConfig,
+    ContainerId,
+    ContainerPhase,
+    Created,
+    Exited,
+    LogDriver,
+    Running,
+)
 
 UNKNOWN = 255
 REBOOT = "host reboot"
@@ -28,11 +37,16 @@ class Runs:
     """The current or last run of every container of an instance."""
 
     def __init__(
-        self, layout: Layout, known: dict[ContainerId, Record], clock: Callable[[], float]
+        self,
+        layout: Layout,
+        known: dict[ContainerId, Record],
+        logs: LogKeeper,
+        clock: Callable[[], float],
     ) -> None:
         """Watch the containers of ``known``, which others keep; nothing is touched yet."""
         self._layout = layout
         self._records = known
+        self._logs = logs
         self._clock = clock
         self._states: dict[ContainerId, RunState] = {}
         self._watches: dict[ContainerId, int] = {}
@@ -175,7 +189,23 @@ class Runs:
             self._begin_end(container, None)
             return
         self._watches[container] = fd
+        self._keep_log(container, state)
         asyncio.get_running_loop().add_reader(fd, self._begin_end, container, fd)
+
+    def _keep_log(self, container: ContainerId, state: RunState) -> None:
+        config = self._records[container].config
+        monitor = self._layout.monitor(config, state.run)
+        if config.logging.driver is LogDriver.NONE or (pid := monitor.pid()) is None:
+            return
+        log = KeptLog(
+            folder=config.log,
+            run=state.run,
+            config=config.logging,
+            control=monitor.control,
+            monitor=pid,
+            notes=self._layout.scratch / container / "log.json",
+        )
+        self._logs.begin(container, log)
 
     def _begin_end(self, container: ContainerId, fd: int | None) -> None:
         if fd is not None:
@@ -192,7 +222,12 @@ class Runs:
         ended = self._clock()
         code, why = await self._exit_code(container, record.config, state)
         oom = await in_thread(cgroups.oom_kills, self._layout.cgroup(record.config)) > 0
+        if record.config.pid:
+            # Where it is not the first process of all it sees, those it began do not end with it.
+            await in_thread(cgroups.kill, self._layout.cgroup(record.config))
         self.unwatch(container)
+        # Before its monitor is collected: what it has counted goes with it.
+        await self._logs.end(container)
         await self._reap_monitor(container)
         state = self._states[container]
         if state.code is None:

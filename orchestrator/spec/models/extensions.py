@@ -4,6 +4,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.spec.models.base import Size
+
+MOST_LOGS = 4 * 1024**3
+"""Bytes of logs a stack keeps where its file does not say."""
+
 
 class Extension(BaseModel):
     """Closed to the last key: a spelling mistake here is noticed by nobody else."""
@@ -20,5 +25,19 @@ class ServiceExtension(Extension):
     )
 
 
+class LogsExtension(Extension):
+    """``x-pyorch.logs``."""
+
+    max_size: Size = Field(
+        default=MOST_LOGS,
+        ge=0,
+        description="What the logs of all replicas may take on the disk together; 0: no cap.",
+    )
+
+
 class StackExtension(Extension):
     """Top-level ``x-pyorch``."""
+
+    logs: LogsExtension = Field(
+        default=LogsExtension(), description="How much is kept of what containers print."
+    )
