@@ -99,7 +99,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await orchestrator.reconciler.preload()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
-    watch_exits(drivers.containers, queue)
+    watch_exits(drivers.containers, queue, store, orchestrator.events)
     for known in store.stacks():
         queue.add(known.name)
     async with asyncio.TaskGroup() as group:

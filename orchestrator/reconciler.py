@@ -199,6 +199,7 @@ class Reconciler:
             nameserver=self.drivers.networks.nameserver,
             gateway=self.drivers.networks.gateway,
         )
+        self.drivers.logs.cap(self.settings.logs_of(name), factory.log_cap)
         actions = StackActions(
             stack=stored.name,
             drivers=self.drivers,
@@ -394,6 +395,7 @@ class Reconciler:
         self._models.pop(name, None)
         self._errors.pop(name, None)
         self._reserved.pop(name, None)
+        self.drivers.logs.cap(self.settings.logs_of(name), None)
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")

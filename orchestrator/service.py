@@ -159,7 +159,7 @@ class Orchestrator:
         The daemon is of no use afterwards: it ends, and the next one starts them again.
         """
         ended = asyncio.Event()
-        self.drivers.containers.on_exit(lambda _: ended.set())
+        self.drivers.containers.on_exit(lambda *_: ended.set())
         self.reconciler.halting = True
         for known in self.store.stacks():
             self.queue.add(known.name)

@@ -25,6 +25,10 @@ class ReplicaView:
     phase: str
     health: str
     exit_code: int | None
+    oom: bool
+    """It ended because memory had run out."""
+    why: str
+    """What is known of its end besides the code."""
     restarts: int
     image: str
     image_id: str
@@ -143,6 +147,8 @@ class Views:
             phase=_phase_word(phase),
             health=health.value if running else Health.NONE.value,
             exit_code=phase.code if isinstance(phase, host.Exited) else None,
+            oom=isinstance(phase, host.Exited) and phase.oom,
+            why=phase.why if isinstance(phase, host.Exited) else "",
             restarts=histories.get(replica, ReplicaHistory()).restarts,
             image=service.image if service else str(facts.image),
             image_id=str(facts.image),

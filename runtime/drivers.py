@@ -15,6 +15,7 @@ from runtime.types import (
     ContainerId,
     Digest,
     ExecConfig,
+    Exited,
     Exposure,
     Freed,
     HostFacts,
@@ -33,7 +34,9 @@ from runtime.types import (
     Zone,
 )
 
-OnExit = Callable[[ContainerId], None]
+OnExit = Callable[[ContainerId, Exited], None]
+OnOom = Callable[[ContainerId, str], None]
+"""Told of the container, and in a few words of whose limit it was."""
 OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
 Needed = Callable[[], Awaitable[Mapping[Digest, str]]]
@@ -144,6 +147,12 @@ class ContainerDriver(Protocol):
         """Have ``callback`` called in the event loop as soon as any container ends.
 
         Once a run, and :meth:`list` reports it as exited by then.
+        """
+
+    def on_oom(self, callback: OnOom) -> None:
+        """Have ``callback`` called when a process of a container was ended for want of memory.
+
+        The container may run on without it.
         """
 
     async def sweep(self) -> Sequence[str]:
@@ -341,6 +350,7 @@ __all__ = [
     "NetworkDriver",
     "OnDrift",
     "OnExit",
+    "OnOom",
     "OnProgress",
     "VolumeDriver",
 ]

@@ -290,7 +290,7 @@ class Exited:
     stopped: bool = False
     """It had been told to stop before it ended, or ended with the machine."""
     why: str = ""
-    """For codes that were not seen: ``host reboot``, ``monitor died``. Else empty."""
+    """What else is known: ``host reboot``, ``monitor died``, ``out of memory, limit 24 MiB``."""
 
 
 ContainerPhase = Created | Running | Exited

@@ -91,7 +91,7 @@ class Gatekeeper:
                     return Gate(shut=f"{wanted.name} is unhealthy", stuck=True)
                 case Exited() as exited if self._stays_down(wanted, replica):
                     return Gate(
-                        shut=f"{wanted.name} exited with {exited.code} and is not restarted",
+                        shut=f"{wanted.name} {exited} and is not restarted",
                         stuck=True,
                     )
                 case _:
@@ -106,7 +106,7 @@ class Gatekeeper:
                 case Exited(code=0):
                     continue
                 case Exited() as exited if self._stays_down(wanted, replica):
-                    return Gate(shut=f"{wanted.name} exited with {exited.code}", stuck=True)
+                    return Gate(shut=f"{wanted.name} {exited}", stuck=True)
                 case _:
                     return Gate(shut=f"{wanted.name} has not completed yet")
         return Gate()

@@ -51,6 +51,11 @@ class Exited:
     lived: float = 0.0
     stopped: bool = False
     """It was told to stop, or the machine went down: it did not end by itself."""
+    why: str = ""
+    """What else is known of it, e.g. that memory had run out."""
+
+    def __str__(self) -> str:
+        return f"exited with {self.code}" + (f", {self.why}" if self.why else "")
 
 
 Phase = Created | Running | Stopping | Exited

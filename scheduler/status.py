@@ -49,9 +49,9 @@ def settled(
                 down = down or f"{replica.id} is unhealthy"
             case Running(health=Health.STARTING):
                 waiting = True
-            case Exited(code=code, stopped=False) if code != 0:
+            case Exited(code=code, stopped=False) as exited if code != 0:
                 if replica.id not in planned and str(replica.id) not in held_now:
-                    down = down or f"{replica.id} exited with {code}"
+                    down = down or f"{replica.id} {exited}"
             case _:
                 pass
     if down:

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from runtime.network.netns import run_inside
 from tests.instance import Pyorch
+from tests.patience import patient
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ HOST = "198.18.0.1"
 STRANGER = "198.18.0.2"
 GATE = "198.19.0.1"
 NEIGHBOUR = "198.19.0.2"
-PATIENCE = 20.0
+PATIENCE = patient(20.0)
 A, PTR, AAAA = 1, 12, 28
 NO_SUCH_NAME = 3
 

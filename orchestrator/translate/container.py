@@ -48,6 +48,11 @@ class ContainerFactory:
         mode = self.model.services[replica.service].network_mode
         return mode in ("", "bridge", "none")
 
+    @property
+    def log_cap(self) -> int | None:
+        """How much the logs of all replicas may take together."""
+        return self.model.x_pyorch.logs or None
+
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""
         return limits_of(self.model.services[replica.service])

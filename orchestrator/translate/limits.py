@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from orchestrator.spec import models
+from runtime.limits import size
 from runtime.types import IoKind, IoRate, Limits
 
 MOST_PROCESSES = 4096
@@ -10,7 +11,6 @@ MOST_PROCESSES = 4096
 SHARES = 1024
 """Weight of one processor."""
 LEAST_SHARES = 2
-UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 IO_WORDS = {
     IoKind.READ_BYTES: "bytes read from",
@@ -88,13 +88,3 @@ def _words(limits: Limits) -> Iterator[tuple[str, str]]:
     for one in limits.io_rates:
         whole = one.kind in (IoKind.READ_BYTES, IoKind.WRITE_BYTES)
         yield f"{IO_WORDS[one.kind]} {one.device}", f"{size(one.rate) if whole else one.rate}/s"
-
-
-def size(amount: int) -> str:
-    """Return bytes in the largest unit that says them exactly."""
-    if amount < 0:
-        return "unlimited"
-    for unit, factor in UNITS:
-        if amount and amount % factor == 0:
-            return f"{amount // factor} {unit}"
-    return f"{amount} B"

@@ -176,5 +176,9 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
             return Stopping(until=stopping.stop_by or 0.0)
         case host.Exited() as exited:
             return Exited(
-                code=exited.code, at=exited.at, lived=exited.lived, stopped=exited.stopped
+                code=exited.code,
+                at=exited.at,
+                lived=exited.lived,
+                stopped=exited.stopped,
+                why=exited.why,
             )

@@ -46,7 +46,7 @@ class KeptLog:
     run: int
     config: LogConfig
     control: Path
-    monitor: int
+    monitor: int | None
     notes: Path
     """Where the last checkpoint is written down."""
     inode: int = 0

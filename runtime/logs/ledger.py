@@ -40,9 +40,9 @@ class Checkpoint:
     at: int
 
 
-def take_checkpoint(monitor: int, newest: Segment) -> Checkpoint | None:
+def take_checkpoint(monitor: int | None, newest: Segment) -> Checkpoint | None:
     """Return the present moment as one; None where the monitor is gone."""
-    counted = _counted(monitor)
+    counted = None if monitor is None else _counted(monitor)
     if counted is None:
         return None
     return Checkpoint(

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
-from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit
+from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -265,6 +265,10 @@ class Containers(ContainerDriver):
     @override
     def on_exit(self, callback: OnExit) -> None:
         self._runs.on_exit(callback)
+
+    @override
+    def on_oom(self, callback: OnOom) -> None:
+        self._runs.on_oom(callback)
 
     @override
     async def sweep(self) -> Sequence[str]:

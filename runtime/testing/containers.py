@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from runtime.drivers import ContainerDriver, ExecSession, OnExit
+from runtime.drivers import ContainerDriver, ExecSession, OnExit, OnOom
 from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError
 from runtime.testing.faults import Faults
 from runtime.testing.images import FakeImages
@@ -32,6 +32,7 @@ from runtime.types import (
 
 PROBE_OUTPUT = 4096
 NO_SUCH_PROGRAM = 127
+OUT_OF_MEMORY = "out of memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ class FakeContainers(Faults, ContainerDriver):
     """What the next sweep finds and removes."""
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
     _callbacks: list[OnExit] = field(default_factory=list)
+    _oom_callbacks: list[OnOom] = field(default_factory=list)
     _pids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
@@ -222,6 +224,10 @@ class FakeContainers(Faults, ContainerDriver):
         self._callbacks.append(callback)
 
     @override
+    def on_oom(self, callback: OnOom) -> None:
+        self._oom_callbacks.append(callback)
+
+    @override
     async def sweep(self) -> Sequence[str]:
         await self.look("sweep")
         found, self.leftovers = self.leftovers, []
@@ -237,6 +243,12 @@ class FakeContainers(Faults, ContainerDriver):
     def end(self, container: ContainerId, code: int, *, oom: bool = False) -> None:
         """Have a running container end by itself, now."""
         self._end(self._running(container, "end"), code, oom=oom)
+
+    def run_out_of_memory(self, container: ContainerId) -> None:
+        """Have a process of a running container killed that is not its main one."""
+        self._running(container, "end")
+        for callback in self._oom_callbacks:
+            callback(container, OUT_OF_MEMORY)
 
     def reboot(self) -> None:
         """End everything as a power cut does: nobody sees it, and nobody is told."""
@@ -302,11 +314,12 @@ class FakeContainers(Faults, ContainerDriver):
             at=now,
             lived=now - box.phase.started,
             oom=oom,
+            why=OUT_OF_MEMORY if oom else "",
             stopped=box.phase.stop_by is not None,
         )
         _cut(box)
         for callback in self._callbacks:
-            callback(box.config.id)
+            callback(box.config.id, box.phase)
 
 
 class FakeSession(ExecSession):

@@ -138,7 +138,6 @@ CARRIED_OUT = {
     "services.*.logging": "driver options",
     "services.*.x-pyorch": "dns",
     "x-pyorch": "logs",
-    "x-pyorch.logs": "max_size",
     "networks.*": "driver external internal ipam name",
     "networks.*.external": "name",
     "networks.*.ipam": "config",

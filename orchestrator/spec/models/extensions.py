@@ -25,19 +25,11 @@ class ServiceExtension(Extension):
     )
 
 
-class LogsExtension(Extension):
-    """``x-pyorch.logs``."""
-
-    max_size: Size = Field(
-        default=MOST_LOGS,
-        ge=0,
-        description="What the logs of all replicas may take on the disk together; 0: no cap.",
-    )
-
-
 class StackExtension(Extension):
     """Top-level ``x-pyorch``."""
 
-    logs: LogsExtension = Field(
-        default=LogsExtension(), description="How much is kept of what containers print."
+    logs: Size = Field(
+        default=MOST_LOGS,
+        ge=0,
+        description="What the logs of all replicas may take on the disk together; 0: no cap.",
     )

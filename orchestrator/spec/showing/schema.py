@@ -117,6 +117,8 @@ def _about(key: Key) -> Schema:
 
 
 def _field(field: FieldInfo) -> Schema:
+    if field.annotation is int:
+        return {"type": ["integer", "string"]}
     if get_origin(field.annotation) is not Literal:
         raise TypeError(f"{field.annotation}: say here how an editor is told of such a key")
     return _words(list(get_args(field.annotation)))

@@ -1,6 +1,7 @@
 """The promises of :class:`~runtime.drivers.ContainerDriver` and its sessions."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from runtime.types import (
     Running,
 )
 
-PATIENCE = 20.0
+PATIENCE = 20.0 * float(os.environ.get("PYORCH_PATIENCE", "1"))
 SMALL = 16 * 1024 * 1024
 WEB = ContainerId("shop.web.1")
 DB = ContainerId("shop.db.1")
@@ -559,7 +560,7 @@ class Ends:
         """Listen from now on."""
         self.driver = driver
         self.told: asyncio.Queue[ContainerId] = asyncio.Queue()
-        driver.on_exit(self.told.put_nowait)
+        driver.on_exit(lambda name, _: self.told.put_nowait(name))
 
     async def wait(self, name: ContainerId) -> Exited:
         """Return how ``name`` ended, once that is told; it must be the next one told."""

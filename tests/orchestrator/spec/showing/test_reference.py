@@ -204,7 +204,6 @@ def carried_out():
 
 
 SAME = {
-    "x-pyorch": "it is empty",
     "networks.*.driver": "there is one",
     "volumes.*.driver": "there is one",
     "services.*.env_file.*.required": "its file is there",
@@ -290,7 +289,7 @@ def meaning(stack):
         factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None)
         for name in sorted(stack.services)
     ]
-    return desired, containers
+    return desired, containers, factory.log_cap
 
 
 @pytest.mark.parametrize("key", [key for key in carried_out() if key not in SAME])
