@@ -306,6 +306,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    logged: bool = True
+    """Its output is kept, so that it can be read again."""
     limits: Limits = field(default_factory=Limits)
     """Those it is to keep to, as they were asked for."""
     unmet: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from orchestrator.api.streams import KEY
 from orchestrator.service import Orchestrator
 from runtime.files import in_thread
 from runtime.logs import EVERYTHING, NANO, Entry, Line, MergedLogs, Range
+from scheduler.ids import parse_container_name
 
 SETTLE = 0.01
 """Seconds in which further lines join the first: who follows a flood is not woken for each."""
@@ -38,6 +39,10 @@ class LogQuery:
     follow: bool = False
     attached: bool = False
     """End when the stack has been stopped or has nothing left that runs."""
+
+    def asks_for(self, service: str, slot: int) -> bool:
+        """Whether lines of a replica are wanted."""
+        return (not self.services or service in self.services) and self.index in (None, slot)
 
     @classmethod
     def of(cls, request: web.Request) -> "LogQuery":
@@ -67,6 +72,8 @@ async def send_logs(request: web.Request) -> web.StreamResponse:
     stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await stream.prepare(request)
     try:
+        for owner in await _unlogged(orchestrator, stack, query):
+            await stream.write(json.dumps({"replica": owner, "unlogged": True}).encode() + b"\n")
         async with aclosing(follow_logs(orchestrator, stack, query)) as batches:
             async for batch in batches:
                 await stream.write(await in_thread(_encoded, batch))
@@ -129,6 +136,16 @@ async def _tell(orchestrator: Orchestrator, stack: str, changed: asyncio.Event) 
             changed.set()
 
 
+async def _unlogged(orchestrator: Orchestrator, stack: str, query: LogQuery) -> Sequence[str]:
+    """Return the replicas whose output is kept nowhere."""
+    found = []
+    for facts in await orchestrator.drivers.containers.list():
+        owner, replica = parse_container_name(facts.id)
+        if owner == stack and not facts.logged and query.asks_for(replica.service, replica.slot):
+            found.append(str(replica))
+    return found
+
+
 async def _replicas(folder: Path, query: LogQuery) -> Sequence[tuple[str, Path]]:
     """Return every replica that has a log, gone ones as well, with the folder of it."""
 
@@ -136,9 +153,7 @@ async def _replicas(folder: Path, query: LogQuery) -> Sequence[tuple[str, Path]]
         return [
             (f"{place.parent.name}.{place.name}", place)
             for place in sorted(folder.glob("*/*"))
-            if place.name.isdigit()
-            and (not query.services or place.parent.name in query.services)
-            and query.index in (None, int(place.name))
+            if place.name.isdigit() and query.asks_for(place.parent.name, int(place.name))
         ]
 
     return await in_thread(look)

@@ -98,6 +98,9 @@ def print_logs(
     paints: dict[str, str] = {}
     for entry in client.stream("GET", f"/v1/stacks/{stack}/logs", query):
         replica = entry["replica"].replace(".", "-")
+        if "unlogged" in entry:
+            say(f"{replica}: the driver `none` keeps nothing to show")
+            continue
         if "lost" in entry:
             sys.stdout.flush()
             lost = entry["lost"]

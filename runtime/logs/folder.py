@@ -3,11 +3,13 @@
 ``<run>.log`` is what the monitor writes to. Every file has a second name from its first moment
 on, ``<run>.<number>.log``, numbered from 1: the monitor replaces ``<run>.log`` by a new file
 whenever it is told to (or must), and what was in the old one stays under that name.
-``<run>.log.tmp`` is the file it takes next; it is there beforehand, because a monitor that cannot
-make it on a full disk would end, and the container with it. ``<run>.<number>.log.gz`` is a file
-that was turned over and then compressed.
+``<run>.log.tmp`` is the file it takes next. It is there beforehand, and has its second name
+already: a monitor that cannot make it on a full disk would end, and the container with it, and
+one that takes it while nobody looks loses nothing. ``<run>.<number>.log.gz`` is a file that was
+turned over and then compressed.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE_MODE = 0o640
+SPARE = ".log.tmp"
 FOLDER_MODE = 0o750
 
 _NUMBERED = re.compile(r"(\d{1,9})\.(\d{1,9})\.log(\.gz)?")
@@ -59,14 +62,18 @@ def spare(folder: Path, run: int) -> Path:
 def list_segments(folder: Path) -> tuple[Segment, ...]:
     """Return a replica's log files, oldest first; none where there is no folder.
 
-    A file that has no second name yet comes under the number it will have.
+    A file that has no second name yet comes under the number it will have; one that is not
+    written to yet is none.
     """
     entries = list(_entries(folder))
+    spares = {facts.st_ino for name, facts in entries if name.endswith(SPARE)}
     found: dict[tuple[int, int], Segment] = {}
     unnamed: list[tuple[int, Path, os.stat_result]] = []
     for name, facts in entries:
         if match := _NUMBERED.fullmatch(name):
             run, number, packed = int(match[1]), int(match[2]), bool(match[3])
+            if facts.st_ino in spares:
+                continue
             before = found.get((run, number))
             # Both are there for the moment between packing a file and removing it.
             if before is None or packed:
@@ -91,7 +98,7 @@ def begin_run(folder: Path, run: int) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     _touch(current(folder, run))
     keep_name(folder, run)
-    _touch(spare(folder, run))
+    make_spare(folder, run)
 
 
 def keep_name(folder: Path, run: int) -> Segment | None:
@@ -105,20 +112,32 @@ def keep_name(folder: Path, run: int) -> Segment | None:
     if newest is None:
         return None
     if newest.path == current(folder, run):
-        os.link(newest.path, numbered(folder, run, newest.number), follow_symlinks=False)
+        name = numbered(folder, run, newest.number)
+        # Where it did not take the file that was meant for it, that one comes after it.
+        _unlink_same(name, spare(folder, run))
+        os.link(newest.path, name, follow_symlinks=False)
     return newest
 
 
 def make_spare(folder: Path, run: int) -> None:
-    """See to it that the monitor's next file is there."""
-    _touch(spare(folder, run))
+    """See to it that the monitor's next file is there, under both its names."""
+    path = spare(folder, run)
+    _touch(path)
+    numbers = [one.number for one in list_segments(folder) if one.run == run]
+    name = numbered(folder, run, max(numbers, default=0) + 1)
+    with contextlib.suppress(FileNotFoundError, FileExistsError):
+        # Taken meanwhile, or named already.
+        os.link(path, name, follow_symlinks=False)
 
 
 def end_run(folder: Path, run: int) -> None:
     """Leave of a run that is over only the names its files keep."""
     keep_name(folder, run)
     current(folder, run).unlink(missing_ok=True)
-    spare(folder, run).unlink(missing_ok=True)
+    path = spare(folder, run)
+    for number in {one.number + 1 for one in list_segments(folder) if one.run == run}:
+        _unlink_same(numbered(folder, run, number), path)
+    path.unlink(missing_ok=True)
 
 
 def runs_of(segments: Iterable[Segment]) -> Sequence[int]:
@@ -131,9 +150,10 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
+    above = f"{folder}/"
     for name in names:
         try:
-            facts = os.stat(folder / name, follow_symlinks=False)
+            facts = os.stat(above + name, follow_symlinks=False)
         except FileNotFoundError:
             continue  # old files go at any moment
         if stat.S_ISREG(facts.st_mode):
@@ -150,6 +170,13 @@ def _segment(path: Path, run: int, number: int, facts: os.stat_result, *, packed
         size=facts.st_size,
         changed_wall=facts.st_mtime,
     )
+
+
+def _unlink_same(path: Path, other: Path) -> None:
+    """Remove ``path`` where it is but another name of ``other``."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.samefile(other):
+            path.unlink()
 
 
 def _touch(path: Path) -> None:

@@ -32,6 +32,8 @@ REST = 15
 SHARE = 4
 """Of a cap's bytes, one in so many may be in files that are still written to."""
 SMALLEST = 64 * 1024
+CAP_PAUSE = 2.0
+"""Seconds between two counts of everything below a folder with a cap."""
 LONGEST = 30 * NANO
 """Nanoseconds a small difference is waited for to go away."""
 
@@ -49,6 +51,7 @@ class KeptLog:
     monitor: int | None
     notes: Path
     """Where the last checkpoint is written down."""
+    number: int = 0
     inode: int = 0
     size: int = 0
     looked: float = field(default_factory=time.monotonic)
@@ -68,6 +71,7 @@ class LogKeeper:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._caps: dict[Path, int] = {}
+        self._capped: dict[Path, float] = {}
         self._to_pack: asyncio.Queue[KeptLog] = asyncio.Queue()
         self._packing: dict[Path, asyncio.TimerHandle] = {}
         self._callbacks: list[OnLoss] = []
@@ -161,13 +165,13 @@ class LogKeeper:
                 callback(log.folder, loss)
 
     async def _tidy(self, log: KeptLog) -> None:
-        running = {one.folder: one.run for one in self._logs.values()}
-        await in_thread(turning.drop_old, log.folder, log.config, running=running.get(log.folder))
+        before = self._before(log.folder)
+        await in_thread(turning.drop_old, log.folder, log.config, before=before)
         for folder, cap in [*self._caps.items()]:
-            if folder in log.folder.parents:
-                below = [*folder.glob("*/*")]
-                within = cap - cap // SHARE
-                await in_thread(turning.drop_over_cap, below, within, running)
+            now = time.monotonic()
+            if folder in log.folder.parents and now >= self._capped.get(folder, 0.0):
+                self._capped[folder] = now + CAP_PAUSE
+                await in_thread(self._drop_over_cap, folder, cap)
         if log.config.compress:
             # Who is turned over again before that is flooded: its files go before they would
             # be of use compressed.
@@ -176,13 +180,25 @@ class LogKeeper:
             loop = asyncio.get_running_loop()
             self._packing[log.folder] = loop.call_later(SETTLED, self._to_pack.put_nowait, log)
 
+    def _before(self, folder: Path) -> turning.Place:
+        """Return the file of a log from which on none may go yet."""
+        for log in self._logs.values():
+            if log.folder == folder:
+                # What has not been reckoned with would be missed.
+                reckoned = log.checkpoint.number if log.checkpoint else log.number
+                return log.run, min(log.number, reckoned)
+        return turning.NEVER
+
+    def _drop_over_cap(self, folder: Path, cap: int) -> None:
+        before = {log.folder: self._before(log.folder) for log in [*self._logs.values()]}
+        turning.drop_over_cap(folder.glob("*/*"), cap - cap // SHARE, before)
+
     async def _pack(self) -> None:
         """Compress what was turned over, one file at a time, and never for long."""
         while True:
             log = await self._to_pack.get()
             self._packing.pop(log.folder, None)
-            running = {one.folder: one.run for one in self._logs.values()}
-            found = await in_thread(turning.to_pack, log.folder, running=running.get(log.folder))
+            found = await in_thread(turning.to_pack, log.folder, before=self._before(log.folder))
             for segment in found:
                 await self._pack_one(segment)
 
@@ -219,11 +235,15 @@ def _look(log: KeptLog, limit: int) -> tuple[bool, Loss | None]:
                 # It took another file by itself.
                 keep_name(log.folder, log.run)
                 make_spare(log.folder, log.run)
-            loss = _reckon(log, away=away)
             turned = False
             if facts.st_size >= limit:
                 turned = turning.turn_over(log.folder, log.run, log.control)
                 facts = os.stat(current(log.folder, log.run), follow_symlinks=False)
+            newest = keep_name(log.folder, log.run)
+            log.number = newest.number if newest else log.number
+            # Only then: files that are reckoned with may go.
+            loss = _reckon(log, away=away)
+            if turned:
                 _write_down(log)
             log.inode, log.size, log.looked = facts.st_ino, facts.st_size, time.monotonic()
         except OSError:
@@ -244,14 +264,17 @@ def _settle(log: KeptLog) -> Loss | None:
 
 
 def _reckon(log: KeptLog, *, away: bool, ended: bool = False) -> Loss | None:
-    segments = tuple(one for one in list_segments(log.folder) if one.run == log.run)
-    now = take_checkpoint(log.monitor, segments[-1]) if segments else None
+    def list_run() -> tuple[Segment, ...]:
+        return tuple(one for one in list_segments(log.folder) if one.run == log.run)
+
+    taken = take_checkpoint(log.monitor, list_run)
     before = log.checkpoint
     if before is None:
         before = _written_down(log)
         away = True
-    if now is None:
+    if taken is None:
         return None
+    now, segments = taken
     loss = None
     if before is not None:
         missing, why = find_missing(before, now, segments, away=away)

@@ -8,6 +8,7 @@ what comes out is near, not exact, and small differences are none.
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,27 +32,39 @@ UNKNOWN = "it could not be written"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A moment at which nothing was missing: how much had been read, and where the log ended."""
+    """A moment at which nothing was missing: how much had been read, and where the log ended.
+
+    A monitor goes on while it is looked at, so that what it had read is known before and after.
+    """
 
     read: int
     calls: int
+    read_after: int
+    calls_after: int
     number: int
     offset: int
     at: int
 
 
-def take_checkpoint(monitor: int | None, newest: Segment) -> Checkpoint | None:
-    """Return the present moment as one; None where the monitor is gone."""
-    counted = None if monitor is None else _counted(monitor)
-    if counted is None:
+def take_checkpoint(
+    monitor: int | None, list_run: Callable[[], tuple[Segment, ...]]
+) -> tuple[Checkpoint, tuple[Segment, ...]] | None:
+    """Return the present moment as one, and the files of the run; None without a monitor."""
+    before = None if monitor is None else _counted(monitor)
+    segments = list_run()
+    after = None if monitor is None else _counted(monitor)
+    if before is None or after is None or not segments:
         return None
-    return Checkpoint(
-        read=counted[0],
-        calls=counted[1],
-        number=newest.number,
-        offset=newest.size,
+    point = Checkpoint(
+        read=before[0],
+        calls=before[1],
+        read_after=after[0],
+        calls_after=after[1],
+        number=segments[-1].number,
+        offset=segments[-1].size,
         at=time.time_ns(),
     )
+    return point, segments
 
 
 def find_missing(
@@ -59,16 +72,16 @@ def find_missing(
 ) -> tuple[int, str]:
     """Return how much was read between two moments and is not in ``segments``, and why not.
 
-    ``segments`` are those of the run; ``away`` says that some may have gone in between. They
-    are read only where what was read and how much they have grown do not fit, or where the
-    disk is nearly full.
+    ``segments`` are those of the run; ``away`` says that nobody has looked for a while. They are
+    read only where what was read and how much they have grown do not fit, or where the disk is
+    nearly full.
     """
-    read, calls = now.read - before.read, now.calls - before.calls
+    read, calls = now.read - before.read_after, now.calls - before.calls_after
     since = [one for one in segments if one.number >= before.number]
     grown = sum(one.size for one in since) - before.offset
     tight = _left(segments[-1].path.parent) < TIGHT
     # At the least so much came from the container; the log of it is longer by every head.
-    if grown >= read - OWN_READ * calls and not away and not tight:
+    if grown >= read - OWN_READ * calls and not tight:
         return 0, ""
     kept = sum(_content(one, before.offset if one.number == before.number else 0) for one in since)
     missing = read - OWN_READ * calls // 2 - kept

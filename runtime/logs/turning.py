@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 
 from runtime.files import drop_staging
@@ -24,12 +24,17 @@ from runtime.logs.folder import (
 from runtime.logs.packed import BLOCK, pack_block
 from runtime.types import LogConfig
 
+Place = tuple[int, int]
+"""A run, and the number of a file of it."""
+
 MOST_FILES = 100
 """Files of one replica: one that ends all the time leaves many small ones."""
 SEGMENT = 20 * 1024 * 1024
 """Bytes of one file where the log as a whole has no bound."""
 REOPEN = b"2 0 0\n"
 """Has a monitor take its next file."""
+NEVER = (2**63, 0)
+"""After every file: nothing of a log is written to."""
 PATIENCE = 1.0
 """Seconds a monitor is given to do so."""
 
@@ -69,8 +74,8 @@ def turn_over(folder: Path, run: int, control: Path) -> bool:
     return False
 
 
-def drop_old(folder: Path, config: LogConfig, *, running: int | None) -> None:
-    """Remove the oldest files of a replica, as many as there are too many."""
+def drop_old(folder: Path, config: LogConfig, *, before: Place) -> None:
+    """Remove a replica's oldest files, as many as are too many; none from ``before`` on."""
     if config.max_size is None:
         return
     segments = list(list_segments(folder))
@@ -82,35 +87,32 @@ def drop_old(folder: Path, config: LogConfig, *, running: int | None) -> None:
         total = sum(one.size for one in segments)
         if total <= budget and same_run <= most and len(segments) <= MOST_FILES:
             return
-        if _is_current(oldest, segments, running):
+        if oldest.place >= before:
             return
         _remove(oldest)
         segments.pop(0)
 
 
-def drop_over_cap(folders: Iterable[Path], cap: int, running: dict[Path, int]) -> None:
-    """Remove the oldest files of all ``folders`` together until they are within ``cap``."""
-    found = []
-    for folder in folders:
-        segments = list_segments(folder)
-        run = running.get(folder)
-        found += [(one, _is_current(one, segments, run)) for one in segments]
+def drop_over_cap(folders: Iterable[Path], cap: int, before: Mapping[Path, Place]) -> None:
+    """Remove the oldest files of all ``folders`` together until they are within ``cap``.
+
+    None are removed of a folder from its place in ``before`` on.
+    """
+    found = [(one, folder) for folder in folders for one in list_segments(folder)]
     total = sum(one.size for one, _ in found)
-    for segment, is_current in sorted(found, key=lambda pair: pair[0].changed_wall):
+    for segment, folder in sorted(found, key=lambda pair: pair[0].changed_wall):
         if total <= cap:
             return
-        if not is_current:
+        if segment.place < before.get(folder, NEVER):
             _remove(segment)
             total -= segment.size
 
 
-def to_pack(folder: Path, *, running: int | None) -> tuple[Segment, ...]:
-    """Return the files that were turned over and are not compressed yet, oldest first."""
+def to_pack(folder: Path, *, before: Place) -> tuple[Segment, ...]:
+    """Return the files before a place that are not compressed yet, oldest first."""
     drop_staging(folder)
     segments = list_segments(folder)
-    return tuple(
-        one for one in segments[:-1] if not one.packed and not _is_current(one, segments, running)
-    )
+    return tuple(one for one in segments[:-1] if not one.packed and one.place < before)
 
 
 def pack(segment: Segment) -> Generator[None, None, None]:
@@ -156,12 +158,6 @@ def _tell(control: Path) -> bool:
         return False
     finally:
         os.close(fd)
-
-
-def _is_current(segment: Segment, segments: Iterable[Segment], running: int | None) -> bool:
-    if running is None or segment.run != running:
-        return False
-    return segment.number == max(one.number for one in segments if one.run == running)
 
 
 def _remove(segment: Segment) -> None:

@@ -50,6 +50,7 @@ from runtime.types import (
     ImageFacts,
     Instance,
     Limits,
+    LogDriver,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -101,6 +102,7 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                logged=record.config.logging.driver is not LogDriver.NONE,
                 limits=record.config.limits,
                 unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),

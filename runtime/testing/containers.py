@@ -24,6 +24,7 @@ from runtime.types import (
     ExecConfig,
     Exited,
     Limits,
+    LogDriver,
     MountKind,
     ProbeOutput,
     Running,
@@ -101,6 +102,7 @@ class FakeContainers(Faults, ContainerDriver):
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                logged=box.config.logging.driver is not LogDriver.NONE,
                 limits=box.config.limits,
             )
             for container, box in sorted(self._boxes.items())

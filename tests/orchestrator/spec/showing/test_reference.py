@@ -314,7 +314,7 @@ def test_what_leaving_a_key_out_means_is_what_it_comes_to(load):
         "name: s\nvolumes: {vol: }\nservices:\n  a: {image: i, healthcheck: {test: x}}\n"
         "  b: {build: ., volumes: ['vol:/v']}\n"
     ).stack
-    desired, (container, _) = meaning(stack)
+    desired, (container, _), _ = meaning(stack)
     service, other = desired.services
     check = service.healthcheck
     said = {name.split(".", 2)[-1]: text for name, text in LEFT_OUT.items()}
