@@ -81,7 +81,8 @@ def drop_old(folder: Path, config: LogConfig, *, before: Place) -> None:
     segments = list(list_segments(folder))
     budget = config.max_size * config.max_files
     most = max(config.max_files, 2)
-    while segments:
+    # A burst may fill a file beyond all bounds before it is turned over: it stays until the next.
+    while len(segments) > 2:
         oldest = segments[0]
         same_run = sum(1 for one in segments if one.run == oldest.run)
         total = sum(one.size for one in segments)
