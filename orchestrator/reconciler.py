@@ -9,6 +9,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -25,15 +26,16 @@ from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
+from orchestrator.translate.mounts import mounted_images
 from orchestrator.translate.observed import build_observed, reserved_by_running
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts
 from scheduler import Failed as StackFailed
-from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
+from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
 from scheduler.actions import PullImage
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, StackName
-from scheduler.observed import ObservedStack, Running
+from scheduler.observed import Claim, ObservedStack, Running
 from scheduler.plan import Plan
 
 log = structlog.get_logger()
@@ -86,6 +88,8 @@ class Reconciler:
     desired: dict[str, DesiredStack] = field(default_factory=dict)
     _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
+    _claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    """What each stack's replicas wait for since it was last planned."""
     _reserved: dict[str, Reservation] = field(default_factory=dict)
     """What each stack holds of the machine since it was last planned."""
     _machine: HostFacts | None = None
@@ -147,9 +151,10 @@ class Reconciler:
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
         references = {service.image for service in model.services.values() if service.image}
+        references.update(*(mounted_images(model, one) for one in model.services.values()))
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
-        view = await observe(self.drivers, machine=self._wants_machine(desired))
+        view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
         self._machine = view.machine or self._machine
         observed = build_observed(
             stored.name,
@@ -162,7 +167,9 @@ class Reconciler:
             ports=self.store.ports(),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
+            claims=self._claims_of_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
+            named={share.container for one in desired.services for share in one.shares},
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images
 
@@ -190,7 +197,8 @@ class Reconciler:
         # Nobody else's pass goes on between the observation and these two lines: what others
         # hold is counted there, and what this stack holds from now on is counted here.
         plan = plan_stack(desired, observed, now=self.now())
-        self._reserved[name] = reserve(desired, observed, now=self.now())
+        self._hold(name, reserve(desired, observed, now=self.now()))
+        self._claims[name] = claims(desired, observed, now=self.now())
         factory = ContainerFactory(
             settings=self.settings,
             model=model,
@@ -198,6 +206,7 @@ class Reconciler:
             images=images,
             nameserver=self.drivers.networks.nameserver,
             gateway=self.drivers.networks.gateway,
+            leased=partial(self.store.anonymous_volumes, stored.name),
         )
         self.drivers.logs.cap(self.settings.logs_of(name), factory.log_cap)
         actions = StackActions(
@@ -206,9 +215,7 @@ class Reconciler:
             store=self.store,
             events=self.events,
             publisher=self.publisher,
-            configure=factory.build,
-            limits=factory.limits,
-            own_sandbox=factory.own_sandbox,
+            factory=factory,
             sandbox_sysctls={},
         )
         outcomes = await execute(plan, actions.perform)
@@ -234,6 +241,20 @@ class Reconciler:
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    def _hold(self, name: str, held: Reservation) -> None:
+        """Note what a stack holds of the machine; where it is less, others may wait for that."""
+        before = self._reserved.get(name, Reservation())
+        self._reserved[name] = held
+        if held.cpus < before.cpus or held.memory < before.memory:
+            for other, waiting in self._claims.items():
+                if waiting and other != name:
+                    self.prober.wake(other)
+
+    def _claims_of_others(self, name: str) -> tuple[Claim, ...]:
+        return tuple(
+            claim for stack, found in self._claims.items() if stack != name for claim in found
+        )
 
     def _reserved_by_others(self, name: str) -> Reservation:
         others = [held for stack, held in self._reserved.items() if stack != name]
@@ -288,13 +309,14 @@ class Reconciler:
         if desired.intent is not Intent.RUN:
             return False
         fresh = {
-            service.image: str(images[service.image].id)
+            reference: str(images[reference].id)
             for service in desired.services
-            if service.image in images
-            and service.image not in pins
+            for reference in (service.image, *service.mounted_images)
+            if reference in images
+            and reference not in pins
             and (
                 service.pull != "always"
-                or (stored.name, stored.generation, service.image) in self._pulled
+                or (stored.name, stored.generation, reference) in self._pulled
             )
         }
         if not fresh:
@@ -394,8 +416,10 @@ class Reconciler:
         self.reports.pop(name, None)
         self._models.pop(name, None)
         self._errors.pop(name, None)
+        self._hold(name, Reservation())
         self._reserved.pop(name, None)
         self.drivers.logs.cap(self.settings.logs_of(name), None)
+        self._claims.pop(name, None)
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")

@@ -13,7 +13,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.store import Store
 from orchestrator.translate import labels
-from runtime.types import NetworkId, VolumeFacts, VolumeId
+from runtime.types import NetworkId, VolumeConfig, VolumeFacts, VolumeId
 from scheduler.desired import Intent
 from scheduler.ids import parse_container_name
 
@@ -76,7 +76,7 @@ class Resources:
         """Make an empty volume that is no stack's. Raises PyorchError for one that is there."""
         if any(facts.id == name for facts in await self.drivers.volumes.list()):
             raise PyorchError(f"there is a volume `{name}` already", code="already_exists")
-        await self.drivers.volumes.create(VolumeId(name), dict(labelled))
+        await self.drivers.volumes.create(VolumeConfig(id=VolumeId(name), labels=dict(labelled)))
         return await self.volume(name)
 
     async def remove_volume(self, name: str) -> None:

@@ -239,16 +239,19 @@ class Orchestrator:
             host.Digest(image): f"stack `{stack}`" for image, stack in self.store.pinned().items()
         }
         asked = {
-            service.image: desired.name
+            reference: desired.name
             for desired in tuple(self.reconciler.desired.values())
             for service in desired.services
+            for reference in (service.image, *service.mounted_images)
         }
         for reference, stack in asked.items():
             found = await self.drivers.images.find(reference)
             if found is not None:
                 needed[found.id] = f"stack `{stack}`"
         for facts in await self.drivers.containers.list():
-            needed[facts.image] = f"container `{facts.id}`"
+            mounted = (one for one in facts.mounts if one.kind is host.MountKind.IMAGE)
+            for image in (facts.image, *(host.Digest(one.source) for one in mounted)):
+                needed[image] = f"container `{facts.id}`"
         return needed
 
     async def follow(self, name: str) -> AsyncGenerator[dict[str, Any], None]:

@@ -12,11 +12,12 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from secrets import token_hex
 
 from orchestrator.errors import PyorchError
 from scheduler.desired import Intent
@@ -83,6 +84,16 @@ SCHEMA: tuple[str, ...] = (
     """
     ALTER TABLE generations ADD COLUMN origin TEXT NOT NULL DEFAULT '';
     ALTER TABLE generations ADD COLUMN accepted_uid INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
+    CREATE TABLE anonymous_volumes (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        volume TEXT NOT NULL,
+        PRIMARY KEY (stack, service, slot, target)
+    ) STRICT;
     """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
@@ -396,6 +407,29 @@ class Store:
                 ),
             )
 
+    def anonymous_volumes(self, stack: str, replica: ReplicaId) -> dict[str, str]:
+        """Return the volumes without a name a slot holds, by where they are mounted."""
+        rows = self._db.execute(
+            "SELECT target, volume FROM anonymous_volumes"
+            " WHERE stack = ? AND service = ? AND slot = ?",
+            (stack, replica.service, replica.slot),
+        )
+        return dict(rows.fetchall())
+
+    def lease_volumes(
+        self, stack: str, replica: ReplicaId, targets: Iterable[str]
+    ) -> dict[str, str]:
+        """Let a slot hold one volume for each of ``targets``; what it holds already stays."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO anonymous_volumes VALUES (?, ?, ?, ?, ?)",
+                [
+                    (stack, replica.service, replica.slot, target, token_hex(32))
+                    for target in targets
+                ],
+            )
+        return self.anonymous_volumes(stack, replica)
+
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
@@ -425,6 +459,10 @@ class Store:
                 return
             db.execute(
                 "DELETE FROM replicas WHERE stack = ? AND service = ? AND slot = ?",
+                (stack, replica.service, replica.slot),
+            )
+            db.execute(
+                "DELETE FROM anonymous_volumes WHERE stack = ? AND service = ? AND slot = ?",
                 (stack, replica.service, replica.slot),
             )
             _drop_addresses(db, stack, replica)

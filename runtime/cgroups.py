@@ -17,6 +17,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -25,6 +26,8 @@ from pathlib import Path
 from runtime.errors import UnavailableError
 
 ROOT = Path("/sys/fs/cgroup")
+UNLIMITED = 2**62
+"""Version 1 says that memory is not limited with a number of about this size."""
 PATIENCE = 5.0
 """Seconds to wait for killed processes to leave a group."""
 
@@ -149,6 +152,21 @@ def children(path: str) -> set[str]:
         with contextlib.suppress(OSError):
             found.update(entry.name for entry in os.scandir(top) if entry.is_dir())
     return found
+
+
+def make(path: str, controllers: Collection[str]) -> None:
+    """Make the group and those above it, where ``controllers`` are to count for it."""
+    parts = Path(path.lstrip("/")).parts
+    for tree in hierarchies():
+        if tree.controllers and not tree.controllers & set(controllers):
+            continue
+        (tree.root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        for depth in range(0 if tree.controllers else len(parts)):
+            handed_on = tree.root.joinpath(*parts[:depth]) / "cgroup.subtree_control"
+            for one in controllers:
+                # What this kernel has in another hierarchy, or not at all, is counted there.
+                with contextlib.suppress(OSError):
+                    handed_on.write_text(f"+{one}")
 
 
 def remove_if_empty(path: str) -> None:

@@ -29,6 +29,7 @@ from runtime.types import (
     PullProgress,
     SandboxConfig,
     SandboxFacts,
+    VolumeConfig,
     VolumeFacts,
     VolumeId,
     Zone,
@@ -84,7 +85,8 @@ class ContainerDriver(Protocol):
 
         A half-made one is made again, and a refused one leaves nothing behind. Raises
         AlreadyExistsError for the same config, whatever its limits, ConflictError for another
-        one, NotFoundError when the image or a volume it mounts does not exist.
+        one and for sharing memory with a container that shares none, NotFoundError when the
+        image, a volume it mounts or a container it shares something with does not exist.
         """
 
     async def limit(self, container: ContainerId, limits: Limits) -> None:
@@ -95,12 +97,23 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        """Have the containers whose cgroup is below ``group`` keep to limits together.
+
+        Of ``ceiling`` processors, memory and processes count; without any it is lifted. It
+        holds for as long as there are containers.
+        """
+
+    async def ceiling(self, group: str) -> Limits:
+        """Report what the containers below ``group`` keep to together, as the host shows it."""
+
     async def start(self, container: ContainerId) -> None:
         """Begin a new run of a container that does not run; one that runs is left alone.
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
         Runs of one log folder are numbered upwards from 1, those of earlier containers
-        included. Raises NotFoundError for one that does not exist.
+        included. Raises NotFoundError for one that does not exist, ConflictError where another
+        one, whose processes it shares, does not run.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:
@@ -335,11 +348,17 @@ class VolumeDriver(Protocol):
     async def list(self) -> tuple[VolumeFacts, ...]:
         """Report every volume, sorted by id."""
 
-    async def create(self, volume: VolumeId, labels: "dict[str, str]") -> None:
-        """Make an empty volume; one that exists is kept as it is."""
+    async def create(self, config: VolumeConfig) -> None:
+        """Make an empty volume; one that exists is kept as it is.
+
+        Nothing is mounted yet. Raises InvalidError for options that mean nothing.
+        """
 
     async def remove(self, volume: VolumeId) -> None:
-        """Delete a volume with its content; one that is gone is removed."""
+        """Delete a volume with its content; one that is gone is removed.
+
+        What its options have mounted is let go, and stays as it is.
+        """
 
 
 __all__ = [

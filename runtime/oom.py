@@ -17,8 +17,6 @@ from runtime.limits import size
 from runtime.types import Limits
 
 NEAR = 2**20
-UNLIMITED = 2**62
-"""Version 1 says it with a number, of about this size."""
 
 
 @dataclass(slots=True)
@@ -76,7 +74,7 @@ def explain_oom(path: str, limits: Limits) -> str:
         return f"out of memory, limit {size(limits.memory)}"
     above = str(Path(path).parent)
     most = cgroups.read(above, "memory.max") or cgroups.read(above, "memory.limit_in_bytes")
-    if most is not None and most.isdigit() and int(most) < UNLIMITED:
+    if most is not None and most.isdigit() and int(most) < cgroups.UNLIMITED:
         return f"out of memory, limit of its stack {size(int(most))}"
     return "out of memory, as is the whole machine"
 

@@ -63,6 +63,8 @@ class MountKind(StrEnum):
     BIND = "bind"
     VOLUME = "volume"
     TMPFS = "tmpfs"
+    IMAGE = "image"
+    """The root filesystem of another image; what is written there goes with the container."""
     FILE = "file"
     """Content carried in the configuration itself: a config or a secret, on tmpfs."""
 
@@ -71,8 +73,8 @@ class MountKind(StrEnum):
 class Mount:
     """One thing mounted into a container.
 
-    ``source`` is a host path for a bind, a :data:`VolumeId` for a volume, and empty
-    otherwise. ``content`` is only for :attr:`MountKind.FILE` and never printed.
+    ``source`` is a host path for a bind, a :data:`VolumeId` for a volume, the id of an image,
+    and empty otherwise. ``content`` is only for :attr:`MountKind.FILE` and never printed.
     """
 
     kind: MountKind
@@ -83,7 +85,7 @@ class Mount:
     nocopy: bool = False
     """Leave an empty volume empty instead of filling it from the image."""
     subpath: str = ""
-    """What of a volume is mounted; empty for all of it. It must be there."""
+    """What of a volume or an image is mounted; empty for all of it. It must be there."""
     recursive: str = ""
     """What becomes of mounts below a bind: ``disabled`` leaves them out, ``writable`` keeps a
     read-only bind from being one for them, too."""
@@ -219,6 +221,11 @@ class ContainerConfig:
     """Name of a profile the kernel has loaded."""
     unmasked: bool = False
     """Nothing of ``/proc`` and ``/sys`` is hidden or kept from being written."""
+    network: str = ""
+    """The container whose sandbox ``netns`` is, and whose names it has; empty where it is its own.
+
+    Without a ``hostname`` it is called as that one is.
+    """
     pid: str = ""
     """Whose processes it sees: its own, those of ``host``, or those of another container."""
     ipc: str = ""
@@ -314,6 +321,8 @@ class ContainerFacts:
     """What of its configuration this host cannot do, or does not give as much of: key and why."""
     prepared: bool = True
     """It runs, or can be started: the small files mounted into it have not gone with a reboot."""
+    mounts: tuple[Mount, ...] = ()
+    """What is mounted in it, without the content of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -538,13 +547,27 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeConfig:
+    """A named volume. ``labels`` are kept in its record and reported back.
+
+    ``options`` are those of Docker's local driver: ``type``, ``device`` and ``o`` say what is
+    mounted as its content; without any it is a directory of this machine.
+    """
+
+    id: VolumeId
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeFacts:
-    """A named volume on the host. ``path`` is its content."""
+    """A named volume found on the host. ``path`` is its content."""
 
     id: VolumeId
     path: Path
     labels: Mapping[str, str]
     created_wall: float
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 # ── the host ─────────────────────────────────────────────────────────────────────────────

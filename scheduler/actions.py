@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import assert_never
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, VolumeName
+from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, StackName, VolumeName
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class CreateReplica:
     replica: ReplicaId
     revision: Revision
     addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    shares: tuple[tuple[str, str], ...] = ()
+    """What it has of which other container, by its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class PrepareReplica:
 
     replica: ReplicaId
     addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    shares: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,13 @@ class LimitReplica:
     """Have a replica keep to other limits, whether it runs or not; the container stays."""
 
     replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStack:
+    """Have all replicas together keep to another ceiling."""
+
+    stack: StackName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +147,7 @@ Action = (
     | MendSandbox
     | PrepareReplica
     | LimitReplica
+    | LimitStack
     | StartReplica
     | StopReplica
     | KillReplica
@@ -172,6 +183,8 @@ def describe(action: Action) -> str:
             return f"mend {replica}"
         case PrepareReplica(replica=replica):
             return f"prepare {replica}"
+        case LimitStack():
+            return "update limits of the stack"
         case LimitReplica(replica):
             return f"update limits of {replica}"
         case StartReplica(replica=replica):

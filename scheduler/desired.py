@@ -115,6 +115,17 @@ class Link:
     foreign: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What replicas of a service have of another container: network, ipc or pid.
+
+    ``container`` is the id of one of the stack's own, else any name of one elsewhere.
+    """
+
+    kind: str
+    container: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredService:
     """One service as its file asks for it, replicas and all."""
@@ -132,14 +143,19 @@ class DesiredService:
     networks: tuple[Membership, ...] = ()
     """In order of priority: the first one carries the default route."""
     volumes: tuple[VolumeName, ...] = ()
+    mounted_images: tuple[str, ...] = ()
+    """References of the images mounted in it, besides the one it runs from."""
     ports: tuple[Port, ...] = ()
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    priority: int = 0
+    """Where not everybody's reservations fit, the higher one is let in first."""
     cpus: float = 0.0
     """How many processors a replica may use; 0 for all."""
     limits: Mapping[str, str] = field(default_factory=dict)
     """What a replica keeps to, in words: it changes without a new container."""
+    shares: tuple[Share, ...] = ()
     dns_all: bool = False
     """Names answer with replicas that are not ready, too."""
     dns_servers: tuple[str, ...] = ()
@@ -167,6 +183,8 @@ class DesiredVolume:
 
     name: VolumeName
     external: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What is mounted as its content; none for a directory of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +199,10 @@ class DesiredStack:
     remove_volumes: bool = False
     stop_grace: float | None = None
     """Overrides every service's own grace, as ``down -t`` does."""
+    ceiling: Mapping[str, str] = field(default_factory=dict)
+    """What all replicas together keep to, in words."""
+    ceiling_cpus: float = 0.0
+    """How many processors that is; 0 for all."""
     pools: tuple[IPv4Network, ...] = ()
     """Where subnets are chosen from."""
     subnet_prefix: int = 26

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.desired import Condition, Dependency, DesiredService
-from scheduler.ids import ServiceName
+from scheduler.ids import ReplicaId, ServiceName
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running
 from scheduler.restart import StayDown, decide_restart
 
@@ -28,6 +28,8 @@ class Gatekeeper:
     now: float
     started: dict[ServiceName, dict[int, int]] = field(default_factory=dict)
     """Service → slot → number of the step of this plan that starts it."""
+    filled: dict[ReplicaId, int] = field(default_factory=dict)
+    """Replica → number of the step of this plan that makes it, or makes it ready."""
     touched: set[ServiceName] = field(default_factory=set)
     """Services of which this plan stops or replaces a replica."""
 

@@ -70,11 +70,17 @@ class ObservedReplica:
     image: str
     """Id of the image it was made from."""
     phase: Phase
+    mounted_images: tuple[str, ...] = ()
+    """Ids of the images mounted in it, sorted."""
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""
+    made: str = ""
+    """Tells this very container from others that had its name."""
+    shares: Mapping[str, str] = field(default_factory=dict)
+    """Ids of containers it shares something with, and which very ones those were."""
     cpu_reservation: float = 0.0
     """What its service reserved for it when it was made."""
     memory_reservation: int = 0
@@ -102,6 +108,7 @@ class ObservedVolume:
     stack: StackName
     others: tuple[StackName, ...] = ()
     """Other stacks whose files name it."""
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +144,23 @@ class HostListener:
     """For people, e.g. ``nginx (pid 812)``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A container of another stack that this one names: its id, and which very one it is."""
+
+    id: str
+    made: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a replica of another stack waits for."""
+
+    priority: int
+    cpus: float = 0.0
+    memory: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedStack:
     """One observation: the stack's own things, and what of the host concerns it.
@@ -150,14 +174,21 @@ class ObservedStack:
     sandboxes: tuple[ReplicaId, ...] = ()
     networks: tuple[ObservedNetwork, ...] = ()
     volumes: tuple[ObservedVolume, ...] = ()
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
+    """Name → container, of those other stacks have and services share something with."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()
     addresses: tuple[AddressLease, ...] = ()
     routes: tuple[IPv4Network, ...] = ()
     listeners: tuple[HostListener, ...] = ()
+    ceiling: Mapping[str, str] = field(default_factory=dict)
+    """What all replicas of the stack together keep to, in words."""
+    ceiling_cpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
     reserved_cpus: float = 0.0
     """Held by other stacks."""
     reserved_memory: int = 0
+    claims: tuple[Claim, ...] = ()
+    """What other stacks wait for."""

@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv4Network
 from scheduler.actions import (
     CreateNetwork,
     CreateVolume,
+    LimitReplica,
+    LimitStack,
     PullImage,
     RemoveNetwork,
     RemoveReplica,
@@ -23,11 +25,19 @@ from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Inte
 from scheduler.errors import ExhaustedError
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
-from scheduler.ids import NetworkName, ReplicaId, ServiceName, VolumeName
+from scheduler.ids import (
+    NetworkName,
+    ReplicaId,
+    ServiceName,
+    StackName,
+    VolumeName,
+    container_name,
+    parse_container_name,
+)
 from scheduler.observed import ObservedReplica, ObservedStack, PortLease
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Addresses, Ground, discard, plan_replicas
+from scheduler.replicas import Addresses, Donor, Ground, changed_limits, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
 
 
@@ -57,6 +67,8 @@ class _Planner:
     """Networks and volumes nobody can use now, and why."""
     promised: list[PortLease] = field(default_factory=list)
     refused: Mapping[ReplicaId, Refusal] = field(default_factory=dict)
+    first: tuple[int, ...] = ()
+    """Steps no replica is started before."""
 
     def run(self) -> Plan:
         services = {service.name: service for service in self.desired.services}
@@ -66,6 +78,12 @@ class _Planner:
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
             self._network(network)
         self._volumes()
+        ceiling = changed_limits(self.observed.ceiling, self.desired.ceiling)
+        # No replica may have more of the processors than all of them together: what becomes
+        # less comes after theirs, what becomes more before.
+        lowered = 0 < self.desired.ceiling_cpus < self.observed.ceiling_cpus
+        if ceiling and not lowered:
+            self.first = (self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling)),)
         found: dict[ServiceName, list[ObservedReplica]] = {}
         for replica in sorted(self.observed.replicas, key=lambda one: one.id):
             found.setdefault(replica.id.service, []).append(replica)
@@ -86,6 +104,9 @@ class _Planner:
                 gates=gates,
                 now=self.now,
             )
+        if ceiling and lowered:
+            limited = self.plan.numbers(LimitReplica)
+            self.plan.add(LimitStack(self.desired.name), ", ".join(ceiling), after=limited)
         self._unwanted_networks()
         return self.plan.build()
 
@@ -155,9 +176,16 @@ class _Planner:
         )
 
     def _volumes(self) -> None:
-        present = {volume.name for volume in self.observed.volumes}
+        present = {volume.name: volume for volume in self.observed.volumes}
         for volume in sorted(self.desired.volumes, key=lambda wanted: wanted.name):
-            if volume.name in present:
+            if found := present.get(volume.name):
+                if not volume.external and found.options != volume.options:
+                    self._refuse(
+                        "volume",
+                        volume.name,
+                        f"volume `{volume.name}` exists with other options",
+                        hint="give this one another `name`, or remove the present one",
+                    )
                 continue
             if volume.external:
                 self._refuse(
@@ -188,12 +216,18 @@ class _Planner:
             shut = shut or self.unusable.get(f"volume {volume}", "")
             if volume in self.volume_steps:
                 after.append(self.volume_steps[volume])
-        image = self._image(service)
-        if image is None:
-            if service.pull == "never" or service.image in self.unusable:
-                shut = shut or f"image `{service.image}` is not in the store"
+        image, *mounted = (
+            self._image(service, one) for one in (service.image, *service.mounted_images)
+        )
+        for reference, found in zip(
+            (service.image, *service.mounted_images), (image, *mounted), strict=True
+        ):
+            if found is not None:
+                continue
+            if service.pull == "never":
+                shut = shut or f"image `{reference}` is not in the store"
             elif service.replicas > 0:
-                after.append(self._pull(service))
+                after.append(self._pull(service, reference))
         if 0 < self.observed.cpus < service.cpus:
             shut = shut or f"may use {service.cpus:g} cpus: the machine has {self.observed.cpus:g}"
             self.plan.hold(
@@ -202,6 +236,8 @@ class _Planner:
                 hint="lower `cpus`, or leave it out for all of them",
                 stuck=True,
             )
+        donors, missing = self._donors(service)
+        shut = shut or missing
         leases, refused = lease_ports(self.desired.name, service, self.observed, self.promised)
         for taken in refused:
             shut = shut or f"port {taken.port} is in use by {taken.holder}"
@@ -226,33 +262,67 @@ class _Planner:
                 )
         return Ground(
             image=image,
+            mounted_images=None if None in mounted else tuple(sorted(filter(None, mounted))),
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
+            donors=donors,
             refused=self.refused,
+            first=self.first,
         )
 
-    def _image(self, service: DesiredService) -> str | None:
-        pinned = self.desired.images.get(service.image)
+    def _donors(self, service: DesiredService) -> tuple[tuple[Donor, ...], str]:
+        """Return whom a service shares something with, and why it cannot, if it cannot."""
+        found: list[Donor] = []
+        mine = {
+            container_name(self.desired.name, replica.id): replica
+            for replica in self.observed.replicas
+        }
+        services = {one.name: one.replicas for one in self.desired.services}
+        for share in service.shares:
+            stack, replica = _parsed(share.container)
+            if stack == self.desired.name and replica and replica.service in services:
+                if services[replica.service] < replica.slot:
+                    reason = f"there is to be no {replica}, whose {share.kind} it shares"
+                    hint = f"scale `{replica.service}` to {replica.slot} at least"
+                    self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                    return (), reason
+                there = mine.get(share.container)
+                made = there.made if there else ""
+                found.append(
+                    Donor(kind=share.kind, container=share.container, made=made, replica=replica)
+                )
+                continue
+            neighbour = self.observed.neighbours.get(share.container)
+            if neighbour is None:
+                reason = f"there is no container `{share.container}`, whose {share.kind} it shares"
+                hint = "start the stack that owns it, or put both services into one file"
+                self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                return (), reason
+            found.append(Donor(kind=share.kind, container=neighbour.id, made=neighbour.made))
+        return tuple(found), ""
+
+    def _image(self, service: DesiredService, reference: str) -> str | None:
+        pinned = self.desired.images.get(reference)
         if pinned is not None:
             return pinned
         if service.pull == "always":
             return None
-        found = self.observed.images.get(service.image)
+        found = self.observed.images.get(reference)
         if found is None and service.pull == "never":
             self.plan.hold(
                 service.name,
-                f"image `{service.image}` is not in the store and may not be pulled",
-                hint=f"`pyorch image pull {service.image}`, or `pyorch image load ARCHIVE`",
+                f"image `{reference}` is not in the store and may not be pulled",
+                hint=f"`pyorch image pull {reference}`, or `pyorch image load ARCHIVE`",
                 stuck=True,
             )
         return found
 
-    def _pull(self, service: DesiredService) -> int:
-        if service.image not in self.pulls:
+    def _pull(self, service: DesiredService, reference: str) -> int:
+        if reference not in self.pulls:
             why = "pull policy is `always`" if service.pull == "always" else "is missing"
-            self.pulls[service.image] = self.plan.add(PullImage(service.image), why)
-        return self.pulls[service.image]
+            self.pulls[reference] = self.plan.add(PullImage(reference), why)
+        return self.pulls[reference]
 
     def _addresses(self, service: DesiredService, replica: ReplicaId) -> Addresses:
         chosen: list[tuple[NetworkName, IPv4Address]] = []
@@ -280,3 +350,11 @@ class _Planner:
     def _refuse(self, kind: str, name: str, reason: str, *, hint: str | None) -> None:
         self.unusable[f"{kind} {name}"] = reason
         self.plan.hold(f"{kind} {name}", reason, hint=hint, stuck=True)
+
+
+def _parsed(name: str) -> tuple[StackName | None, ReplicaId | None]:
+    """Return whose container an id is; nothing for a name that is no id."""
+    try:
+        return parse_container_name(name)
+    except ValueError:
+        return None, None

@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "show what containers print",
     "exec": "run a command in a container",
     "config": "check the stack file and print it settled",
+    "graph": "draw who waits for whom, and how they are",
     "lint": "find what a stack file may say and rarely means",
     "ls": "list stacks",
     "port": "print where a port of a service is published",

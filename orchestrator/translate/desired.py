@@ -8,7 +8,9 @@ from typing import Any
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
-from orchestrator.translate.limits import limits_in_words, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
+from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
+from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -74,6 +76,7 @@ def build_desired(
     pins: Mapping[str, str],
 ) -> DesiredStack:
     """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    ceiling = ceiling_of(model)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
@@ -83,11 +86,15 @@ def build_desired(
         ),
         networks=_networks(model),
         volumes=tuple(
-            DesiredVolume(name=VolumeName(volume.name), external=volume.external)
+            DesiredVolume(
+                name=VolumeName(volume.name), external=volume.external, options=volume.driver_opts
+            )
             for volume in model.volumes.values()
         ),
         remove_volumes=stored.remove_volumes,
         stop_grace=stored.stop_grace,
+        ceiling=limits_in_words(ceiling),
+        ceiling_cpus=ceiling.cpus or 0.0,
         pools=settings.pools,
         subnet_prefix=settings.subnet_prefix,
         images=dict(pins),
@@ -115,11 +122,30 @@ def revised(model: StackFile, service: Service) -> dict[str, Any]:
         "configs": {one.source: model.configs[one.source].payload for one in service.configs},
         "secrets": {one.source: model.secrets[one.source].payload for one in service.secrets},
     }
+    if service.volumes_from:
+        parts["donors"] = {
+            name: _donated(model, name) for name in map(_donor, service.volumes_from) if name
+        }
     for kind, payloads in carried.items():
         parts[f"{kind}_content"] = {
             name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
         }
     return parts
+
+
+def _donor(entry: str) -> str:
+    return "" if entry.startswith(CONTAINER) else donor_of(entry)[0]
+
+
+def _donated(model: StackFile, name: str) -> list[object]:
+    """Return what a service hands on by `volumes_from`, that of its own donors included."""
+    service = model.services[name]
+    found: list[object] = [
+        one.model_dump(mode="json", exclude_defaults=True)
+        for one in service.volumes
+        if one.type in ("bind", "volume")
+    ]
+    return found + [_donated(model, one) for one in map(_donor, service.volumes_from) if one]
 
 
 def _networks(model: StackFile) -> tuple[DesiredNetwork, ...]:
@@ -192,8 +218,11 @@ def _service(
             )
             for wanted, entry in sorted(service.depends_on.items())
             if entry.required or wanted in model.services
-        ),
+        )
+        + tuple(implied(model, service)),
+        shares=shares_of(model, service),
         networks=_memberships(model, service),
+        mounted_images=mounted_images(model, service),
         volumes=tuple(
             sorted(
                 {
@@ -215,6 +244,7 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        priority=service.x_pyorch.priority,
         cpus=limits.cpus or 0.0,
         limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",

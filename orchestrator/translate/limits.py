@@ -11,6 +11,8 @@ MOST_PROCESSES = 4096
 SHARES = 1024
 """Weight of one processor."""
 LEAST_SHARES = 2
+PAGE = 4096
+NO_CEILING = Limits(pids=None)
 
 IO_WORDS = {
     IoKind.READ_BYTES: "bytes read from",
@@ -50,6 +52,17 @@ def limits_of(service: models.Service) -> Limits:
         ),
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
+    )
+
+
+def ceiling_of(model: models.StackFile) -> Limits:
+    """Return what all containers of a stack keep to together."""
+    given = model.x_pyorch.resources
+    return Limits(
+        cpus=given.cpus or None,
+        # The kernel counts in pages: what it says of itself afterwards is to be the same.
+        memory=given.memory // PAGE * PAGE or None,
+        pids=given.pids or None,
     )
 
 

@@ -10,11 +10,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
+from runtime import limiting
 from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
 from runtime.errors import (
     AlreadyExistsError,
@@ -24,7 +26,6 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
-from runtime.limiting import fit
 from runtime.logs.folder import newest_run
 from runtime.logs.keeping import LogKeeper
 from runtime.oci import records
@@ -32,7 +33,7 @@ from runtime.oci.bundle import build_process
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
-from runtime.oci.namespaces import SHAREABLE, ipc_donor, pid_donor
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
@@ -51,6 +52,7 @@ from runtime.types import (
     Instance,
     Limits,
     LogDriver,
+    MountKind,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -76,6 +78,7 @@ class Containers(ContainerDriver):
         self._records: dict[ContainerId, Record] = {}
         self._locks: WeakValueDictionary[ContainerId, asyncio.Lock] = WeakValueDictionary()
         self._busy: set[ContainerId] = set()
+        self._ceilings: dict[str, Limits] = {}
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, logs, clock)
@@ -90,7 +93,9 @@ class Containers(ContainerDriver):
             record = records.load_record(folder / "record.json")
             if record is not None:
                 self._records[record.config.id] = record
+                self._folders.claim(record)
                 self._runs.load(record.config.id)
+        await in_thread(self._folders.let_go)
 
     @override
     async def list(self) -> tuple[ContainerFacts, ...]:
@@ -103,8 +108,9 @@ class Containers(ContainerDriver):
                 created_wall=record.created_wall,
                 log=record.config.log,
                 logged=record.config.logging.driver is not LogDriver.NONE,
+                mounts=record.config.mounts,
                 limits=record.config.limits,
-                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
+                unmet=(*limiting.fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -128,9 +134,13 @@ class Containers(ContainerDriver):
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
             self._check_donors(config)
+            shared = self._records.get(ContainerId(config.network))
+            if shared is not None and not config.hostname and not config.uts_host:
+                config = replace(config, hostname=own_name(shared.config))
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
-                built = await in_thread(self._folders.build, record, image)
+                mounted = await self._mounted(record)
+                built = await in_thread(self._folders.build, record, image, mounted)
             except DriverError:
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
@@ -146,17 +156,34 @@ class Containers(ContainerDriver):
             )
 
     @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        path = self._layout.group(group)
+        await in_thread(limiting.bound, path, ceiling)
+        # The group goes with its last container, and comes back with the next one.
+        self._ceilings[path] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        return await in_thread(limiting.read_ceiling, self._layout.group(group))
+
+    @override
     async def start(self, container: ContainerId) -> None:
         async with self._holding(container):
             record = self._known(container, "start container")
             if self._runs.is_running(container):
                 return
             await self._clear(container)
+            above = str(Path(self._layout.cgroup(record.config)).parent)
+            if above in self._ceilings:
+                await in_thread(limiting.bound, above, self._ceilings[above])
             # Logs outlast containers: another one in its place has filled the folder before.
             number = max(self._runs.last(container), newest_run(record.config.log)) + 1
             image = await self._image(record, "start container")
+            mounted = await self._mounted(record)
             joined = self._joined(record.config)
-            compiles = await in_thread(self._folders.prepare, record, image, number, joined=joined)
+            compiles = await in_thread(
+                self._folders.prepare, record, image, mounted, number, joined=joined
+            )
             pid = await self._layout.monitor(record.config, number).create()
             try:
                 if compiles is not None:
@@ -309,10 +336,22 @@ class Containers(ContainerDriver):
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
 
+    async def _mounted(self, record: Record) -> dict[str, ImageFacts]:
+        """Return the images that are mounted in a container."""
+        found = {}
+        for given in record.config.mounts:
+            if given.kind is MountKind.IMAGE:
+                image = await self._images.find(given.source)
+                if image is None:
+                    cause = f"image `{given.source}` is not in the store"
+                    raise NotFoundError("mount at", given.target, cause)
+                found[given.source] = image
+        return found
+
     def _check_donors(self, config: ContainerConfig) -> None:
         """Refuse to share anything with a container that is not there, or that does not share."""
         verb = "create container"
-        for name in filter(None, (pid_donor(config), ipc_donor(config))):
+        for name in filter(None, (config.network, pid_donor(config), ipc_donor(config))):
             donor = ContainerId(name)
             if donor != config.id and donor not in self._records:
                 raise NotFoundError(verb, config.id, f"there is no container `{donor}` to join")
@@ -327,13 +366,13 @@ class Containers(ContainerDriver):
 
     def _joined(self, config: ContainerConfig) -> int | None:
         """Return the first process of the container whose processes are shared, if any."""
-        for name in filter(None, (pid_donor(config), ipc_donor(config))):
-            donor = ContainerId(name)
-            if donor != config.id and not self._runs.is_running(donor):
-                cause = f"`{donor}`, which it shares something with, does not run"
-                raise ConflictError("start container", config.id, cause)
         donor = ContainerId(pid_donor(config))
-        return self._runs.running(donor, "join container").pid if donor else None
+        if not donor:
+            return None
+        if not self._runs.is_running(donor):
+            cause = f"`{donor}`, whose processes it shares, does not run"
+            raise ConflictError("start container", config.id, cause)
+        return self._runs.running(donor, "start container").pid
 
     def _cgroup(self, container: ContainerId) -> str:
         record = self._records.get(container)

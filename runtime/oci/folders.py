@@ -3,14 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from runtime import cgroups
-from runtime.errors import UnsupportedError
+from runtime.errors import ConflictError, UnsupportedError
 from runtime.files import write_atomic
 from runtime.limiting import apply, check_processors, fit, numbers_of
 from runtime.limits import oci_resources
@@ -20,17 +20,29 @@ from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
-from runtime.oci.mounts import OwnMounts, bind
-from runtime.oci.namespaces import SHAREABLE, join_processes, pin_ipc
+from runtime.oci.mounts import IMAGE, OwnMounts, bind
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, join_processes, pin_ipc
 from runtime.oci.records import Record
-from runtime.oci.rootfs import mount_root, unmount_root, write_files
+from runtime.oci.rootfs import mount_root, unmount_root
+from runtime.oci.smallfiles import write_files
 from runtime.oci.users import resolve_user
 from runtime.oci.workdir import make_working_dir
-from runtime.types import ContainerConfig, ContainerId, ImageFacts, Limits, LogDriver
+from runtime.pins import is_pinned
+from runtime.types import (
+    ContainerConfig,
+    ContainerId,
+    ImageFacts,
+    Limits,
+    LogDriver,
+    MountKind,
+    VolumeId,
+)
 from runtime.volumes import Volumes
 
 INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit")
 """Reapers that need no libraries, none of which an image has to have."""
+RESERVED = ("pyorch.", "com.docker.compose.")
+"""Beginnings of labels that an image has no say in."""
 INIT_TARGET = "/sbin/pyorch-init"
 
 
@@ -47,8 +59,11 @@ class Folders:
         """The seccomp rules of containers, compiled once."""
         return Filters(self._layout.instance.run / "seccomp", Path(self._layout.program))
 
-    def build(self, record: Record, image: ImageFacts) -> Record:
-        """Make a container that has never run; return what was written down of it."""
+    def build(self, record: Record, image: ImageFacts, mounted: Mapping[str, ImageFacts]) -> Record:
+        """Make a container that has never run; return what was written down of it.
+
+        ``mounted`` are the images that are mounted in it.
+        """
         config = record.config
         folder = self._layout.data / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
@@ -58,7 +73,7 @@ class Folders:
         user = resolve_user(
             root, image.config.user if config.user is None else config.user, config.group_add
         )
-        own = self._own(config).build(root, user)
+        own = self._own(config, mounted).build(root, user)
         init: tuple[str, ...] = ()
         if config.init:
             program = _find_init(config.id)
@@ -80,16 +95,32 @@ class Folders:
         make_working_dir(root, bundle["process"]["cwd"], config.id)
         self.filters.add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
-        labels = {"pyorch.command": display_command(config, image.config), **config.labels}
+        told = {
+            name: text
+            for name, text in image.config.labels.items()
+            if not name.startswith(RESERVED)
+        }
+        labels = {**told, "pyorch.command": display_command(config, image.config), **config.labels}
         labelled = replace(record, config=replace(config, labels=labels))
         records.save_record(folder / "record.json", labelled)
         return labelled
+
+    def claim(self, record: Record) -> None:
+        """Know again which volumes a container uses."""
+        for given in record.config.mounts:
+            if given.kind is MountKind.VOLUME:
+                self._volumes.claim(VolumeId(given.source), record.config.id)
+
+    def let_go(self) -> None:
+        """Unmount volumes no container that is known uses."""
+        self._volumes.release_unused()
 
     def renew(self, record: Record, config: ContainerConfig) -> Record:
         """Write the small files anew: they went with a reboot, or addresses have changed."""
         folder = self._layout.scratch / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
-        write_files(folder / "files", config)
+        # One that is called as another is found out so when it was made.
+        write_files(folder / "files", replace(config, hostname=record.config.hostname))
         renewed = replace(record.config, addresses=config.addresses, nameservers=config.nameservers)
         found = replace(record, config=renewed)
         records.save_record(self._layout.data / config.id / "record.json", found)
@@ -118,7 +149,13 @@ class Folders:
         return oci_resources(enforced, numbers_of(enforced, subject))
 
     def prepare(
-        self, record: Record, image: ImageFacts, number: int, *, joined: int | None = None
+        self,
+        record: Record,
+        image: ImageFacts,
+        mounted: Mapping[str, ImageFacts],
+        number: int,
+        *,
+        joined: int | None = None,
     ) -> str | None:
         """Make ready for a run; return the key of seccomp rules that are compiled by it.
 
@@ -127,11 +164,14 @@ class Folders:
         config = record.config
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
-        self._own(config).hold()
+        self._own(config, mounted).hold()
         if config.logging.driver is not LogDriver.NONE:
             begin_run(config.log, number)
         if config.ipc == SHAREABLE:
             pin_ipc(self._layout.scratch / config.id, config)
+        elif (donor := ipc_donor(config)) and not is_pinned(self._layout.scratch / donor / "ipc"):
+            cause = f"`{donor}`, whose memory it shares, has not run yet"
+            raise ConflictError("start container", config.id, cause)
         path = self._layout.data / config.id / "config.json"
         data = path.read_bytes()
         if joined is None and ANNOTATION.encode() in data:
@@ -163,6 +203,8 @@ class Folders:
         """Remove everything a container was."""
         folder = self._layout.data / container
         unmount_root(folder)
+        for other in folder.glob(f"{IMAGE}*"):
+            unmount_root(other)
         scratch = self._layout.scratch / container
         if any((scratch / name).exists() for name in ("mounts", "shm")):
             unmount_below(scratch)
@@ -170,13 +212,20 @@ class Folders:
         (self._layout.exits / container).unlink(missing_ok=True)
         for name in ("upper", "work", "merged"):
             shutil.rmtree(folder / name, ignore_errors=True)
+        self._volumes.release(container)
         # The record goes last: until then the container is found, and removed again.
         shutil.rmtree(folder, ignore_errors=True)
         cgroups.remove_if_empty(str(Path(cgroup).parent))
         cgroups.remove_if_empty(self._layout.instance.cgroup)
 
-    def _own(self, config: ContainerConfig) -> OwnMounts:
-        return OwnMounts(config, self._volumes, self._layout.scratch / config.id / "mounts")
+    def _own(self, config: ContainerConfig, mounted: Mapping[str, ImageFacts]) -> OwnMounts:
+        return OwnMounts(
+            config,
+            self._volumes,
+            mounted,
+            folder=self._layout.data / config.id,
+            held=self._layout.scratch / config.id / "mounts",
+        )
 
     def sweep(self, known: Callable[[], tuple[Container[str], Container[str]]]) -> Sequence[str]:
         """Remove what is of no container; return a name for each.
@@ -193,7 +242,7 @@ class Folders:
         found: list[str] = []
         for folder in folders:
             if folder.name not in containers and not (folder / "record.json").exists():
-                unmount_root(folder)
+                unmount_below(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 found.append(f"half-made container {folder.name}")
         for folder in running:

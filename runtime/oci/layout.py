@@ -43,6 +43,10 @@ class Layout:
         """How the runtime is called, before the verb."""
         return (self.runtime, f"--root={self.states}")
 
+    def group(self, name: str) -> str:
+        """Return the cgroup of several containers together, below every hierarchy."""
+        return f"{self.instance.cgroup}/{name}"
+
     def cgroup(self, config: ContainerConfig) -> str:
         """Return a container's cgroup, below every hierarchy."""
         return f"{self.instance.cgroup}/{config.cgroup}"

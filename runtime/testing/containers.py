@@ -33,6 +33,7 @@ from runtime.types import (
 
 PROBE_OUTPUT = 4096
 NO_SUCH_PROGRAM = 127
+NO_CEILING = Limits(pids=None)
 OUT_OF_MEMORY = "out of memory"
 
 
@@ -80,6 +81,7 @@ class FakeContainers(Faults, ContainerDriver):
     programs: dict[tuple[str, ...], Program] = field(default_factory=dict)
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    ceilings: dict[str, Limits] = field(default_factory=dict)
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
     leftovers: list[str] = field(default_factory=list)
@@ -103,6 +105,7 @@ class FakeContainers(Faults, ContainerDriver):
                 created_wall=box.created_wall,
                 log=box.config.log,
                 logged=box.config.logging.driver is not LogDriver.NONE,
+                mounts=box.config.mounts,
                 limits=box.config.limits,
             )
             for container, box in sorted(self._boxes.items())
@@ -124,6 +127,17 @@ class FakeContainers(Faults, ContainerDriver):
             volume = VolumeId(given.source)
             if given.kind is MountKind.VOLUME and not self.volumes.exists(volume):
                 raise NotFoundError("mount volume", given.source, "it does not exist")
+            if given.kind is MountKind.IMAGE and self.images.find_now(given.source) is None:
+                cause = f"image `{given.source}` is not in the store"
+                raise NotFoundError("mount at", given.target, cause)
+        for name in (config.network, config.pid, config.ipc):
+            donor = self._boxes.get(ContainerId(name))
+            if donor is None and "." in name:
+                raise NotFoundError("create container", config.id, f"there is no `{name}` to join")
+        shared = self._boxes.get(ContainerId(config.ipc))
+        if shared is not None and shared.config.ipc != "shareable":
+            cause = f"`{config.ipc}` does not share its memory"
+            raise ConflictError("create container", config.id, cause)
         self._boxes[config.id] = _Box(config=config, created_wall=self.clock())
 
     @override
@@ -136,6 +150,16 @@ class FakeContainers(Faults, ContainerDriver):
         box.config = replace(box.config, limits=limits)
 
     @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        await self.change("bound", group)
+        self.ceilings[group] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        await self.look("ceiling", group)
+        return self.ceilings.get(group, NO_CEILING)
+
+    @override
     async def start(self, container: ContainerId) -> None:
         await self.change("start", container)
         box = self._known(container, "start container")
@@ -144,6 +168,10 @@ class FakeContainers(Faults, ContainerDriver):
         image = self.images.find_now(box.config.image)
         if image is None:
             raise NotFoundError("start container", container, "its image is gone")
+        joined = self._boxes.get(ContainerId(box.config.pid))
+        if joined is not None and not isinstance(joined.phase, Running):
+            cause = f"`{box.config.pid}`, whose processes it shares, does not run"
+            raise ConflictError("start container", container, cause)
         run = box.phase.run + 1 if isinstance(box.phase, Exited) else 1
         entrypoint, command = box.config.entrypoint, box.config.command
         if entrypoint is None:

@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
+from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
 from orchestrator.spec.judging.logging import mistakes
 from orchestrator.spec.judging.process import process_refusals
-from orchestrator.spec.judging.runnable_limits import limit_refusals
 from orchestrator.spec.judging.support import REFUSED
-from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile
+from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile, Volume
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.tree import Path, Refusal
 
@@ -26,12 +26,13 @@ LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
 CONDITIONS = ("", "none", "on-failure", "any")
-MOUNTED = ("bind", "volume", "tmpfs")
+MOUNTED = ("bind", "volume", "tmpfs", "image")
 ELSEWHERE = {
     "npipe": "named pipes are of Windows",
     "cluster": "cluster volumes are of a swarm",
 }
 """Types of mounts that no Linux machine has by itself."""
+DRIVER_OPTIONS = ("type", "device", "o")
 PROPAGATIONS = ("", "private", "rprivate", "shared", "rshared", "slave", "rslave")
 RECURSIVE = ("", "enabled", "disabled", "writable", "readonly")
 PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
@@ -70,15 +71,15 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
             if place.ipv4_address and not _is(IPv4Address, place.ipv4_address):
                 found: Path = (*path, "networks", key, "ipv4_address")
                 yield found, f"`{place.ipv4_address}` is no IPv4 address", None
+    yield from ceiling_refusals(stack)
     for name, network in stack.networks.items():
         yield from _network(network, ("networks", name))
     for name, volume in stack.volumes.items():
         if volume.driver not in ("", "local"):
             hint = "leave it out: volumes are kept by pyorch itself"
             yield ("volumes", name, "driver"), f"there is no driver `{volume.driver}`", hint
-        elif volume.driver_opts:
-            options = ("volumes", name, "driver_opts")
-            yield options, REFUSED["volumes.*.driver_opts"], "use a bind"
+        if volume.driver_opts:
+            yield from _options(volume, ("volumes", name, "driver_opts"))
     for kind, section in (("configs", stack.configs), ("secrets", stack.secrets)):
         for name, resource in section.items():
             if resource.external or resource.payload is None:
@@ -158,9 +159,8 @@ def _port(port: Port, path: Path) -> Iterator[Refusal]:
 def _mount(mount: Mount, path: Path) -> Iterator[Refusal]:
     if mount.type in ELSEWHERE:
         yield (*path, "type"), ELSEWHERE[mount.type], f"use one of {', '.join(MOUNTED)}"
-    elif mount.type not in MOUNTED:
-        cause = f"mounts of type `{mount.type}` are not carried out yet"
-        yield (*path, "type"), cause, f"use one of {', '.join(MOUNTED)}"
+    elif mount.type == "image" and not mount.source:
+        yield (*path, "source"), "an image to mount is needed", "write its reference, or a service"
     elif not mount.target.startswith("/"):
         cause = f"`{mount.target[:60]}` is no absolute path"
         yield (*path, "target"), cause, "mounts begin at the container's root: `/...`"
@@ -182,6 +182,16 @@ def _bind(mount: Mount, path: Path) -> Iterator[Refusal]:
         if not (mount.read_only and private):
             hint = "write `read_only: true`, and leave `propagation` out"
             yield (*path, "recursive"), "`readonly` is of a private, read-only bind", hint
+
+
+def _options(volume: Volume, path: Path) -> Iterator[Refusal]:
+    for name in volume.driver_opts:
+        if name not in DRIVER_OPTIONS:
+            hint = f"there are {', '.join(DRIVER_OPTIONS)}"
+            yield (*path, name), f"`{name[:60]}` is no option of the driver `local`", hint
+    for name in ("type", "device"):
+        if not volume.driver_opts.get(name):
+            yield path, f"`{name}` is missing", "`type` and `device` say what is mounted"
 
 
 def _network(network: Network, path: Path) -> Iterator[Refusal]:

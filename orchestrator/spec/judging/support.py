@@ -47,10 +47,8 @@ ACCEPTED = {
     "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
     "services.*.networks.*.link_local_ips": "they are not set yet",
     "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
-    "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
     "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
-    "services.*.volumes_from": "mounts of others are not taken over yet",
     "networks.*.attachable": "only containers of stacks join networks",
     "networks.*.driver_opts": "they are not passed on yet",
     "networks.*.labels": "networks have no labels yet",
@@ -60,7 +58,6 @@ ACCEPTED = {
     "networks.*.ipam.config.*.aux_addresses": "no address is left alone yet",
     "networks.*.enable_ipv4": "networks always have IPv4 addresses",
     "networks.*.enable_ipv6": "networks have no IPv6 addresses yet",
-    "volumes.*.labels": "volumes have no labels yet",
     "configs.*.labels": "configs have no labels yet",
     "configs.*.template_driver": "placeholders are not filled",
     "secrets.*.labels": "secrets have no labels yet",
@@ -74,8 +71,6 @@ PULLED = ("", "always", "never", "missing", "if_not_present")
 REFUSED = {
     "services.*.provider": "a service without a container cannot be run yet",
     "services.*.pull_refresh_after": "images are pulled when they are missing, always, or never",
-    "services.*.volumes.*.image": "mounts of images are not carried out yet",
-    "volumes.*.driver_opts": "options of volumes are not carried out yet",
     "configs.*.external": "nobody but this machine's files can hold it yet",
     "secrets.*.external": "nobody but this machine's files can hold it yet",
     "secrets.*.driver": "nobody but this machine's files can hold it yet",
@@ -100,7 +95,8 @@ CARRIED_OUT = {
         logging mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
         oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
         read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
-        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes working_dir x-pyorch
+        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
+        x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -131,18 +127,20 @@ CARRIED_OUT = {
     "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
     "services.*.secrets.*": "gid mode source target uid",
     "services.*.ulimits.*": "hard soft",
-    "services.*.volumes.*": "bind consistency read_only source target tmpfs type volume",
+    "services.*.volumes.*": "bind consistency image read_only source target tmpfs type volume",
     "services.*.volumes.*.bind": "create_host_path propagation recursive selinux",
     "services.*.volumes.*.tmpfs": "mode size",
-    "services.*.volumes.*.volume": "nocopy subpath",
+    "services.*.volumes.*.image": "subpath",
+    "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "dns",
-    "x-pyorch": "logs",
+    "services.*.x-pyorch": "dns priority",
+    "x-pyorch": "logs resources",
+    "x-pyorch.resources": "cpus memory pids",
     "networks.*": "driver external internal ipam name",
     "networks.*.external": "name",
     "networks.*.ipam": "config",
     "networks.*.ipam.config.*": "gateway subnet",
-    "volumes.*": "driver external name",
+    "volumes.*": "driver driver_opts external labels name",
     "volumes.*.external": "name",
     "configs.*": "content environment file name",
     "secrets.*": "environment file name",
@@ -177,9 +175,10 @@ REMARKS = {
     "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
     "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
     "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
-    "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
+    "services.*.volumes.*.type": "`npipe` is of Windows and `cluster` of a swarm: they are refused",
     "networks.*.driver": "`bridge`; others are refused",
     "networks.*.ipam.config": "the first subnet; others are warned about",
+    "volumes.*.driver_opts": "`type`, `device` and `o`, as mount(8) knows them",
     "volumes.*.driver": "`local`; others are refused",
     "configs.*.name": "it is for people: services use the key",
     "secrets.*.name": "it is for people: services use the key",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.spec.models.base import Size
+from orchestrator.spec.models.base import Size, Whole
 
 MOST_LOGS = 4 * 1024**3
 """Bytes of logs a stack keeps where its file does not say."""
@@ -16,12 +16,25 @@ class Extension(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Ceiling(Extension):
+    """``x-pyorch.resources``."""
+
+    cpus: float = Field(default=0, allow_inf_nan=False, description="Cores they may use together.")
+    memory: Size = Field(default=0, description="Memory they may have together.")
+    pids: Whole = Field(default=0, description="Processes they may have together.")
+
+
 class ServiceExtension(Extension):
     """``services.*.x-pyorch``."""
 
     dns: Literal["ready", "all"] = Field(
         default="ready",
         description="Which replicas answer to its name: those that are ready, or all.",
+    )
+
+    priority: Whole = Field(
+        default=0,
+        description="Who is started first where reservations do not all fit: the higher one.",
     )
 
 
@@ -32,4 +45,7 @@ class StackExtension(Extension):
         default=MOST_LOGS,
         ge=0,
         description="What the logs of all replicas may take on the disk together; 0: no cap.",
+    )
+    resources: Ceiling = Field(
+        default=Ceiling(), description="What all containers of the stack may use together."
     )

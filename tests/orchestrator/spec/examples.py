@@ -129,5 +129,5 @@ volumes: {data: {driver: local, driver_opts: {o: bind, type: none, device: ./d}}
 configs: {conf: {content: 'x$$y'}}
 secrets: {key: {file: ./key}}
 models: {llm: {model: ai, context_size: 10, runtime_flags: [-x]}}
-x-pyorch: {logs: 2gb}
+x-pyorch: {logs: 2gb, resources: {cpus: 4}}
 """

@@ -286,10 +286,12 @@ def meaning(stack):
         nameserver=str, gateway=lambda network: "10.0.0.1",
     )  # fmt: skip
     containers = [
-        factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None)
+        factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None, {})
         for name in sorted(stack.services)
     ]
-    return desired, containers, factory.log_cap
+    volumes = [factory.mounting.volume(one.name) for one in desired.volumes]
+    volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
+    return desired, containers, volumes, factory.log_cap
 
 
 @pytest.mark.parametrize("key", [key for key in carried_out() if key not in SAME])
@@ -314,7 +316,7 @@ def test_what_leaving_a_key_out_means_is_what_it_comes_to(load):
         "name: s\nvolumes: {vol: }\nservices:\n  a: {image: i, healthcheck: {test: x}}\n"
         "  b: {build: ., volumes: ['vol:/v']}\n"
     ).stack
-    desired, (container, _), _ = meaning(stack)
+    desired, (container, _), *_ = meaning(stack)
     service, other = desired.services
     check = service.healthcheck
     said = {name.split(".", 2)[-1]: text for name, text in LEFT_OUT.items()}
