@@ -30,6 +30,7 @@ from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
 from orchestrator.sources.drift import watch_drift
 from orchestrator.sources.exits import watch_exits
+from orchestrator.sources.losses import tell_losses
 from orchestrator.sources.probes import Prober
 from orchestrator.sources.timers import run_sweeps
 from orchestrator.store import Store
@@ -99,6 +100,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await orchestrator.reconciler.preload()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
+    tell_losses(drivers.logs, orchestrator.events)
     watch_exits(drivers.containers, queue, store, orchestrator.events)
     for known in store.stacks():
         queue.add(known.name)

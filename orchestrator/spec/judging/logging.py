@@ -54,6 +54,8 @@ def shortfalls(logging: Logging) -> Iterator[tuple[str, str]]:
     if logging.driver not in DRIVERS:
         yield "driver", f"there is no driver `{logging.driver[:40]}` here; output is kept in files"
         return
+    if logging.driver in ("journald", "syslog"):
+        yield "driver", "nothing is sent on yet; output is kept in files"
     for name in logging.options:
         if name not in OPTIONS[logging.driver]:
             driver = f"the driver `{logging.driver or 'json-file'}`"
