@@ -21,9 +21,11 @@ from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
+from orchestrator.translate.devices import cdi_names
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
+from runtime.errors import DriverError
 from scheduler import plan_stack
 from scheduler.desired import Intent
 from scheduler.ids import StackName, parse_container_name
@@ -68,6 +70,7 @@ class Orchestrator:
             scaled = _scaled(model, options.scale).model_dump_json(warnings=False)
             model = StackFile.model_validate_json(scaled)
             check_settled(model)
+        await self._check(model)
         document: dict[str, Any] = json.loads(model.model_dump_json())
         if options.force_recreate:
             stored = self.store.stack(model.name)
@@ -117,6 +120,7 @@ class Orchestrator:
             if stored is None:
                 raise _unknown(name)
             model = self.reconciler.model(stored)
+        await self._check(model)
         pins: Mapping[str, str] = {}
         if stored is not None:
             present, pins = self.store.generation(stored.name, stored.generation)
@@ -284,6 +288,19 @@ class Orchestrator:
     async def _anything_runs(self) -> bool:
         containers = await self.drivers.containers.list()
         return any(isinstance(facts.phase, host.Running) for facts in containers)
+
+    async def _check(self, model: StackFile) -> None:
+        """Refuse a stack this host cannot run, before anything is done for it."""
+        for name, service in model.services.items():
+            names = cdi_names(service)
+            if not service.runtime and not names:
+                continue
+            try:
+                await self.drivers.containers.check(runtime=service.runtime or None, cdi=names)
+            except DriverError as error:
+                raise PyorchError(
+                    f"services.{name}: {error}", hint=error.hint, code=error.code
+                ) from error
 
     def _wake(self, name: str) -> None:
         self.reconciler.reports.pop(name, None)

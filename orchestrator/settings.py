@@ -20,6 +20,7 @@ DEFAULT_POOLS = (IPv4Network("10.89.0.0/16"), IPv4Network("172.30.0.0/16"))
 """Where subnets of networks are chosen from; routes of the host are avoided."""
 
 
+CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
 REGISTRIES = Path("/etc/pyorch/registries.toml")
 
 
@@ -34,6 +35,8 @@ class Settings:
     subnet_prefix: int = 26
     registries: Path = REGISTRIES
     """Mirrors, exceptions and certificates of registries."""
+    cdi: tuple[Path, ...] = CDI
+    """Where makers of devices describe them."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
 
@@ -64,6 +67,8 @@ class Settings:
             run=Path(environ.get("PYORCH_RUN") or f"/run/pyorch{suffix}"),
             pools=pools,
             registries=Path(environ.get("PYORCH_REGISTRIES") or REGISTRIES),
+            cdi=tuple(Path(part) for part in (environ.get("PYORCH_CDI") or "").split(":") if part)
+            or CDI,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
         )
 
@@ -83,6 +88,7 @@ class Settings:
             "PYORCH_RUN": str(self.run),
             "PYORCH_POOLS": ",".join(map(str, self.pools)),
             "PYORCH_REGISTRIES": str(self.registries),
+            "PYORCH_CDI": ":".join(map(str, self.cdi)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
         }
 
@@ -104,4 +110,4 @@ class Settings:
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run)
+        return Instance(name=self.name, data=self.data, run=self.run, cdi=self.cdi)

@@ -38,6 +38,9 @@ class Instance:
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
 
+    cdi: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
+    """Where makers of devices describe them; later ones override earlier ones."""
+
     @property
     def cgroup(self) -> str:
         """The one directory below which every cgroup of this instance lives, no slashes."""
@@ -263,6 +266,7 @@ class ContainerConfig:
     netns: Path | None = None
     """The sandbox to join; ``None`` is the host's network namespace."""
     runtime: str | None = None
+    """Name or path of the OCI runtime; None is the usual one here."""
     logging: LogConfig = field(default_factory=LogConfig)
     labels: Mapping[str, str] = field(default_factory=dict)
 

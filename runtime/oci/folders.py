@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from runtime.logs.folder import begin_run
 from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
+from runtime.oci.carried import is_carried, write_carried
+from runtime.oci.cdi import resolve
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
 from runtime.oci.mounts import IMAGE, OwnMounts, bind
@@ -41,6 +42,8 @@ from runtime.volumes import Volumes
 
 INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit")
 """Reapers that need no libraries, none of which an image has to have."""
+CARRIED = "carried"
+"""Where, in a container's scratch folder, what configs and secrets hold is mounted."""
 RESERVED = ("pyorch.", "com.docker.compose.")
 """Beginnings of labels that an image has no say in."""
 INIT_TARGET = "/sbin/pyorch-init"
@@ -53,11 +56,15 @@ class Folders:
         """Make everything where ``layout`` says; nothing is touched yet."""
         self._layout = layout
         self._volumes = volumes
+        self._filters: dict[str, Filters] = {}
 
-    @cached_property
-    def filters(self) -> Filters:
-        """The seccomp rules of containers, compiled once."""
-        return Filters(self._layout.instance.run / "seccomp", Path(self._layout.program))
+    def filters(self, config: ContainerConfig) -> Filters:
+        """Return the seccomp rules of containers, compiled once by each runtime."""
+        program = self._layout.program(config)
+        if program not in self._filters:
+            folder = self._layout.instance.run / "seccomp"
+            self._filters[program] = Filters(folder, Path(program))
+        return self._filters[program]
 
     def build(self, record: Record, image: ImageFacts, mounted: Mapping[str, ImageFacts]) -> Record:
         """Make a container that has never run; return what was written down of it.
@@ -70,6 +77,14 @@ class Folders:
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         root = mount_root(folder, image.layers)
         files = write_files(self._layout.scratch / config.id / "files", config)
+        files += write_carried(self._layout.scratch / config.id / CARRIED, config)
+        edits = resolve(config.cdi, self._layout.instance.cdi)
+        # What is run beside the main process has the same variables and groups.
+        config = replace(
+            config,
+            environment={**config.environment, **edits.environment},
+            group_add=(*config.group_add, *map(str, edits.groups)),
+        )
         user = resolve_user(
             root, image.config.user if config.user is None else config.user, config.group_add
         )
@@ -87,13 +102,15 @@ class Folders:
             root=root,
             cgroup=self._layout.cgroup(config),
             user=user,
-            mounts=[*files, *own],
+            # Shallow targets first: what is deeper is mounted inside of them.
+            mounts=sorted([*own, *files], key=lambda one: str(one["destination"]).count("/")),
             resources=self._resources(config.id, config.limits),
             init=init,
             scratch=self._layout.scratch,
+            edits=edits,
         )
         make_working_dir(root, bundle["process"]["cwd"], config.id)
-        self.filters.add_to(bundle)
+        self.filters(config).add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
         told = {
             name: text
@@ -119,6 +136,7 @@ class Folders:
         """Write the small files anew: they went with a reboot, or addresses have changed."""
         folder = self._layout.scratch / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
+        write_carried(folder / CARRIED, config)
         # One that is called as another is found out so when it was made.
         write_files(folder / "files", replace(config, hostname=record.config.hostname))
         renewed = replace(record.config, addresses=config.addresses, nameservers=config.nameservers)
@@ -179,14 +197,15 @@ class Folders:
         bundle = json.loads(data)
         if joined is not None:
             join_processes(bundle, joined)
-        compiles = self.filters.add_to(bundle)
+        compiles = self.filters(config).add_to(bundle)
         if joined is not None or ANNOTATION in bundle.get("annotations", {}):
             write_atomic(path, json.dumps(bundle).encode())
         return compiles
 
     def is_prepared(self, container: ContainerId) -> bool:
         """Whether the small files of a container are there: a reboot takes them."""
-        return (self._layout.scratch / container / "files").is_dir()
+        folder = self._layout.scratch / container
+        return (folder / "files").is_dir() and is_carried(folder / CARRIED)
 
     def clear(self, container: ContainerId, cgroup: str) -> None:
         """Remove what a run left: the runtime's state and its cgroups."""
@@ -206,7 +225,7 @@ class Folders:
         for other in folder.glob(f"{IMAGE}*"):
             unmount_root(other)
         scratch = self._layout.scratch / container
-        if any((scratch / name).exists() for name in ("mounts", "shm")):
+        if any((scratch / name).exists() for name in ("mounts", "shm", CARRIED)):
             unmount_below(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
         (self._layout.exits / container).unlink(missing_ok=True)
