@@ -5,11 +5,12 @@ error, except where a method says it refuses. Drivers raise :class:`~runtime.err
 kinds and nothing else; anything else that escapes is a bug.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from runtime.types import (
+    BuildConfig,
     ContainerConfig,
     ContainerFacts,
     ContainerId,
@@ -34,6 +35,7 @@ from runtime.types import (
 OnExit = Callable[[ContainerId], None]
 OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
+OnOutput = Callable[[bytes], None]
 Needed = Callable[[], Awaitable[Mapping[Digest, str]]]
 """Tells which images must stay, and in a word who needs each."""
 
@@ -242,6 +244,26 @@ class ImageDriver(Protocol):
         """Close connections."""
 
 
+class BuildDriver(Protocol):
+    """Images from Dockerfiles. The cache of steps is kept until it is pruned."""
+
+    async def build(
+        self, config: BuildConfig, context: AsyncIterator[bytes], output: OnOutput
+    ) -> ImageFacts:
+        """Make an image and take it into the store under its names.
+
+        ``context`` is a tarball, in pieces: each context below a folder named by its number.
+        ``output`` gets what the builder and the steps print. Nothing of a build that fails or
+        is cancelled is left but cached steps. Raises InvalidError when a step fails.
+        """
+
+    async def prune(self) -> int:
+        """Forget every cached step once no build runs; return how many bytes that freed."""
+
+    async def close(self) -> None:
+        """End what runs."""
+
+
 class NetworkDriver(Protocol):
     """Bridges, sandboxes, the firewall table and the resolvers."""
 
@@ -323,6 +345,7 @@ class VolumeDriver(Protocol):
 
 
 __all__ = [
+    "BuildDriver",
     "ContainerDriver",
     "Digest",
     "ExecSession",
@@ -330,6 +353,7 @@ __all__ = [
     "NetworkDriver",
     "OnDrift",
     "OnExit",
+    "OnOutput",
     "OnProgress",
     "VolumeDriver",
 ]
