@@ -29,7 +29,12 @@ from orchestrator.spec.normalize import normalize
 from orchestrator.spec.place import Notes, Place
 from orchestrator.spec.problems import Mark, refuse, suggest
 from orchestrator.spec.runnable import refusals
-from orchestrator.spec.select import by_profiles, restrict, with_dependencies
+from orchestrator.spec.select import (
+    by_profiles,
+    restrict,
+    with_dependencies,
+    without_build_secrets,
+)
 from orchestrator.spec.support import REFUSED, lost_words, unsupported
 from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
 
@@ -49,6 +54,8 @@ class Loaded:
     """A settled stack, and what is worth saying about how it came to be."""
 
     stack: StackFile
+    whole: StackFile
+    """The stack with every service of an active profile, and what only builds use."""
     warnings: tuple[str, ...]
     files_read: tuple[Path, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -90,18 +97,22 @@ def load_stack(request: LoadRequest) -> Loaded:
     if stack is not None and request.check_consistency:
         Consistency(stack, selection.disabled, tree, troubles).check()
         stack = _scaled(stack)
+    whole = stack
     if stack is not None:
         stack = restrict(stack, names)
     if stack is not None and request.to_run:
+        stack = without_build_secrets(stack)
         for path, cause, hint in refusals(stack):
             if not troubles.within(path):
                 troubles.add(tree, path, cause, hint=hint)
     stop(troubles)
-    assert stack is not None  # without one there is a problem, and `stop` has raised it
+    # Without one there is a problem, and `stop` has raised it.
+    assert stack is not None and whole is not None
     for text in (*lost_words(tree, names), *unsupported(stack)):
         notes.warn(None, (), text)
     return Loaded(
         stack=stack,
+        whole=whole,
         warnings=tuple(dict.fromkeys(notes.warnings)),
         files_read=tuple(dict.fromkeys(notes.read)),
         variables={**document.found.variables, "COMPOSE_PROJECT_NAME": document.name},
