@@ -5,9 +5,9 @@
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
-RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv
+RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv tini
 VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
-TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace mmdebstrap openssl
+TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace mmdebstrap openssl fish
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 

@@ -15,7 +15,7 @@ from benchmarks.sides import Docker, Pyorch
 from benchmarks.table import render, summarise, write
 from benchmarks.versions import read_versions
 from runtime import cgroups
-from runtime.oci.containers import hybrid_controllers
+from runtime.oci.choice import hybrid_controllers
 from runtime.syscalls import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, mount, unshare
 
 SIDES = ("pyorch", "docker", "floor")

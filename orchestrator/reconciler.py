@@ -7,7 +7,7 @@ nothing but the delay.
 
 import itertools
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -24,6 +24,7 @@ from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
+from orchestrator.translate.differences import with_words
 from orchestrator.translate.observed import build_observed, reserved_by_running
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts
@@ -163,7 +164,12 @@ class Reconciler:
             reserved=self._reserved_by_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
         )
-        return desired, observed, images
+        return with_words(desired, observed, model, self._kept(stored)), observed, images
+
+    def _kept(self, stored: StoredStack) -> Iterator[StackFile]:
+        """Yield the stack's kept files, the newest first."""
+        for kept in self.store.generations(stored.name):
+            yield StackFile.model_validate(self.store.generation(stored.name, kept.number)[0])
 
     async def _pass(self, name: str) -> float | None:
         stored = self.store.stack(name)
@@ -178,6 +184,7 @@ class Reconciler:
         if self._pin(stored, desired, images, pins):
             images |= {str(facts.id): facts for facts in images.values()}
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+            desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[name] = desired
         self._release_ports(desired)
         # Nobody else's pass goes on between the observation and these two lines: what others
@@ -199,6 +206,7 @@ class Reconciler:
             events=self.events,
             publisher=self.publisher,
             configure=factory.build,
+            limits=factory.limits,
             own_sandbox=factory.own_sandbox,
             sandbox_sysctls={},
         )

@@ -8,24 +8,25 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
+from orchestrator.generations import Generations
 from orchestrator.observer import Drivers, find_images
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
-from orchestrator.spec.consistency import check_settled
+from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
-from orchestrator.store import ReplicaHistory, Store, StoredStack
+from orchestrator.store import Store, StoredStack
+from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
 from scheduler import plan_stack
-from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import ReplicaId, StackName, parse_container_name
-from scheduler.observed import Health
+from scheduler.desired import Intent
+from scheduler.ids import StackName, parse_container_name
 from scheduler.plan import Plan
 
 
@@ -45,51 +46,6 @@ class Applied:
 
     generation: int
     changed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplicaView:
-    """One replica, for people."""
-
-    id: str
-    container: str
-    service: str
-    slot: int
-    phase: str
-    health: str
-    exit_code: int | None
-    restarts: int
-    image: str
-    command: str
-    created_wall: float
-    started_wall: float | None
-    revision: str
-    ports: tuple[str, ...]
-    addresses: Mapping[str, str]
-    log: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackView:
-    """One stack, for people."""
-
-    name: str
-    intent: str
-    generation: int
-    reported: bool
-    """A pass of this generation has ended."""
-    settled: bool
-    """Everything is as wanted, and nothing has ended since a pass said so."""
-    failure: str
-    held: tuple[Mapping[str, object], ...]
-    errors: tuple[Mapping[str, object], ...]
-    replicas: tuple[ReplicaView, ...]
-    host: tuple[str, ...] = ()
-    """What of this host's own settings is changed as long as there are networks."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,6 +83,31 @@ class Orchestrator:
                 return Applied(generation=stored.generation, changed=False)
         number = self.store.save_generation(model.name, document, {}, owner_uid=options.owner_uid)
         self._wake(model.name)
+        return Applied(generation=number, changed=True)
+
+    async def rollback(self, name: str, number: int | None, *, owner_uid: int) -> Applied:
+        """Want again what a generation said, with the images it stood on.
+
+        Without ``number`` it is the newest one that is not the same as the present. It becomes
+        the next generation. An image that is not here any more is pulled by its name.
+        """
+        generations = Generations(store=self.store)
+        number = generations.before(name) if number is None else number
+        document, pins = generations.document(name, number)
+        present = self._known(name).generation
+        if not generations.diff(name, number, present):
+            self.store.set_intent(name, Intent.RUN)
+            self._wake(name)
+            return Applied(generation=present, changed=False)
+        here = {
+            reference: image
+            for reference, image in pins.items()
+            if await self.drivers.images.find(image) is not None
+        }
+        number = self.store.save_generation(
+            name, document, here, owner_uid=owner_uid, origin=f"rollback to {number}"
+        )
+        self._wake(name)
         return Applied(generation=number, changed=True)
 
     async def plan(self, model: StackFile | None, name: str) -> Plan:
@@ -190,13 +171,17 @@ class Orchestrator:
         """Describe every stack."""
         containers = await self.drivers.containers.list()
         sandboxes = await self.drivers.networks.list_sandboxes()
-        return tuple(self._view(stored, containers, sandboxes) for stored in self.store.stacks())
+        return tuple(
+            self._views().of_stack(stored, containers, sandboxes) for stored in self.store.stacks()
+        )
 
     async def view(self, name: str) -> StackView:
         """Describe one stack. Raises PyorchError for one that is not known."""
         stored = self._known(name)
         containers = await self.drivers.containers.list()
-        return self._view(stored, containers, await self.drivers.networks.list_sandboxes())
+        return self._views().of_stack(
+            stored, containers, await self.drivers.networks.list_sandboxes()
+        )
 
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
@@ -307,6 +292,9 @@ class Orchestrator:
             raise _unknown(name)
         return stored
 
+    def _views(self) -> Views:
+        return Views(drivers=self.drivers, store=self.store, reconciler=self.reconciler)
+
     async def _images_stand(self, pins: Mapping[str, str], options: ApplyOptions) -> bool:
         if options.pull == "always":
             return False
@@ -314,103 +302,6 @@ class Orchestrator:
         return all(
             name not in found or str(found[name].id) == pinned for name, pinned in pins.items()
         )
-
-    def _view(
-        self,
-        stored: StoredStack,
-        containers: tuple[host.ContainerFacts, ...],
-        sandboxes: tuple[host.SandboxFacts, ...],
-    ) -> StackView:
-        report = self.reconciler.reports.get(stored.name)
-        if report is not None and report.generation != stored.generation:
-            report = None
-        mine = [one for one in containers if parse_container_name(one.id)[0] == stored.name]
-        desired = self.reconciler.desired.get(stored.name)
-        histories = self.store.histories(stored.name)
-        places = {facts.config.id: facts.config.attachments for facts in sandboxes}
-        return StackView(
-            name=stored.name,
-            intent=stored.intent.value,
-            generation=stored.generation,
-            reported=report is not None,
-            settled=report is not None
-            and report.settled
-            and not any(
-                isinstance(facts.phase, host.Exited)
-                and parse_container_name(facts.id)[1] in report.running
-                for facts in mine
-            ),
-            failure=report.failure if report else "",
-            held=tuple(
-                {"subject": h.subject, "reason": h.reason, "hint": h.hint, "stuck": h.stuck}
-                for h in (report.plan.held if report else ())
-            ),
-            errors=tuple(
-                {"message": problem.message, "hint": problem.hint}
-                for problem in (report.problems if report else ())
-            ),
-            replicas=tuple(
-                self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
-            ),
-            host=tuple(self.drivers.networks.changes()),
-        )
-
-    def _replica(
-        self,
-        facts: host.ContainerFacts,
-        places: tuple[host.Attachment, ...],
-        desired: DesiredStack | None,
-        histories: Mapping[ReplicaId, ReplicaHistory],
-    ) -> ReplicaView:
-        stack, replica = parse_container_name(facts.id)
-        service = next(
-            (s for s in (desired.services if desired else ()) if s.name == replica.service), None
-        )
-        health = self.reconciler.prober.health.get(facts.id)
-        if health is None:
-            watched = service is not None and service.healthcheck is not None
-            health = Health.STARTING if watched else Health.NONE
-        phase = facts.phase
-        running = isinstance(phase, host.Running)
-        return ReplicaView(
-            id=str(replica),
-            container=f"{stack}-{replica.service}-{replica.slot}",
-            service=replica.service,
-            slot=replica.slot,
-            phase=_phase_word(phase),
-            health=health.value if running else Health.NONE.value,
-            exit_code=phase.code if isinstance(phase, host.Exited) else None,
-            restarts=histories.get(replica, ReplicaHistory()).restarts,
-            image=service.image if service else str(facts.image),
-            command=facts.labels.get("pyorch.command", ""),
-            created_wall=facts.created_wall,
-            started_wall=self._wall(phase.started) if isinstance(phase, host.Running) else None,
-            revision=facts.labels.get("pyorch.revision", ""),
-            ports=tuple(
-                f"{lease.host_ip}:{lease.host_port}->{lease.target}/{lease.protocol}"
-                for lease in self.store.ports()
-                if (lease.stack, lease.service) == (stack, replica.service)
-            ),
-            addresses={place.network: str(place.address) for place in places},
-            log=str(facts.log),
-        )
-
-    def _wall(self, moment: float) -> float:
-        import time
-
-        return time.time() - (self.reconciler.now() - moment)
-
-
-def _phase_word(phase: host.ContainerPhase) -> str:
-    match phase:
-        case host.Created():
-            return "created"
-        case host.Running(stop_by=None):
-            return "running"
-        case host.Running():
-            return "stopping"
-        case host.Exited():
-            return "exited"
 
 
 def _told(event: Event) -> dict[str, Any]:

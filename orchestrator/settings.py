@@ -3,12 +3,11 @@
 Standard library only: the thin client needs the socket's path and nothing else of this.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,16 +96,8 @@ class Settings:
         """Where a daemon without a service manager writes its log."""
         return self.data / "daemon.log"
 
-    @property
-    def dns_base(self) -> IPv4Address:
-        """First address of the link-local /24 this instance's resolvers listen on."""
-        if self.name == "main":
-            return IPv4Address("169.254.42.0")
-        third = 64 + hashlib.sha256(self.name.encode()).digest()[0] % 128
-        return IPv4Address(f"169.254.{third}.0")
-
     def instance(self) -> "Instance":
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run, dns_base=self.dns_base)
+        return Instance(name=self.name, data=self.data, run=self.run)

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -80,10 +80,16 @@ SCHEMA: tuple[str, ...] = (
     """
     ALTER TABLE events RENAME COLUMN replica TO subject;
     """,
+    """
+    ALTER TABLE generations ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+    ALTER TABLE generations ADD COLUMN accepted_uid INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 
 KEPT_EVENTS = 10_000
+KEPT_GENERATIONS = 20
+"""Of each stack, to go back to. What only older ones need goes: their images, their secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,17 @@ class StoredStack:
     stop_grace: float | None
     owner_uid: int
     changed_wall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One accepted stack file: when, by whom, and where it came from if not from a file."""
+
+    number: int
+    accepted_wall: float
+    accepted_uid: int
+    origin: str
+    images: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +195,19 @@ class Store:
         return next((stack for stack in self.stacks() if stack.name == name), None)
 
     def save_generation(
-        self, name: str, model: Mapping[str, object], images: Mapping[str, str], *, owner_uid: int
+        self,
+        name: str,
+        model: Mapping[str, object],
+        images: Mapping[str, str],
+        *,
+        owner_uid: int,
+        origin: str = "",
     ) -> int:
         """Accept a settled model as the stack's next generation, and return its number.
 
         ``model`` is the JSON form of a stack file with the contents of its secrets; they
-        are taken out of it here. The stack's intent becomes `run`.
+        are taken out of it here. The stack's intent becomes `run`, and generations that are too
+        old to be kept go. ``origin`` says where it came from if not from a file.
         """
         found = self.stack(name)
         number: int = 1 + max(
@@ -202,11 +226,42 @@ class Store:
                 (name, number, owner_uid, time.time()),
             )
             self._db.execute(
-                "INSERT INTO generations (stack, number, model, images, accepted_wall)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (name, number, json.dumps(bare), json.dumps(dict(images)), time.time()),
+                "INSERT INTO generations (stack, number, model, images, accepted_wall,"
+                " accepted_uid, origin) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    name,
+                    number,
+                    json.dumps(bare),
+                    json.dumps(dict(images)),
+                    time.time(),
+                    owner_uid,
+                    origin,
+                ),
             )
+            self._db.execute(
+                "DELETE FROM generations WHERE stack = ? AND number <= ?",
+                (name, number - KEPT_GENERATIONS),
+            )
+        self._drop_secrets(name)
         return number
+
+    def generations(self, name: str) -> tuple[Generation, ...]:
+        """Return the generations of a stack that are kept, the newest first."""
+        rows = self._db.execute(
+            "SELECT number, accepted_wall, accepted_uid, origin, images FROM generations"
+            " WHERE stack = ? ORDER BY number DESC",
+            (name,),
+        )
+        return tuple(
+            Generation(
+                number=number,
+                accepted_wall=accepted_wall,
+                accepted_uid=accepted_uid,
+                origin=origin,
+                images=json.loads(images),
+            )
+            for number, accepted_wall, accepted_uid, origin, images in rows
+        )
 
     def generation(self, name: str, number: int) -> tuple[dict[str, object], dict[str, str]]:
         """Return a generation's model, secrets put back, and its pinned images.
@@ -450,6 +505,14 @@ class Store:
             kept[name] = entry
         bare["secrets"] = kept
         return bare
+
+    def _drop_secrets(self, stack: str) -> None:
+        """Remove the secrets of generations that are not kept, a kill in the middle included."""
+        kept = {str(one.number) for one in self.generations(stack)}
+        with suppress(FileNotFoundError):
+            for folder in (self._secrets / stack).iterdir():
+                if folder.name not in kept:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _with_secrets(self, stack: str, number: int, model: dict[str, object]) -> dict[str, object]:
         secrets = model.get("secrets")

@@ -13,6 +13,7 @@ nothing of ours is left, the runtime asks for the controllers again with the nex
 """
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -155,6 +156,31 @@ def remove_if_empty(path: str) -> None:
     for tree in hierarchies():
         with contextlib.suppress(OSError):
             (tree.root / path.lstrip("/")).rmdir()
+
+
+def has(file: str) -> bool:
+    """Whether a hierarchy has such a file at its top."""
+    return any((tree.root / file).exists() for tree in hierarchies())
+
+
+def read(path: str, file: str) -> str | None:
+    """Return what a file of the group says; None where no hierarchy has it."""
+    for tree in hierarchies():
+        try:
+            return (tree.root / path.lstrip("/") / file).read_text().strip()
+        except OSError:
+            continue
+    return None
+
+
+def write(path: str, file: str, value: str) -> None:
+    """Write into a file of the group. Raises OSError, FileNotFoundError where there is none."""
+    for tree in hierarchies():
+        target = tree.root / path.lstrip("/") / file
+        if target.exists():
+            target.write_text(f"{value}\n")
+            return
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
 
 
 def oom_kills(path: str) -> int:

@@ -12,7 +12,8 @@ from runtime.errors import UnsupportedError
 from runtime.network.firewall import Firewall
 from runtime.network.nftables import read_objects
 from runtime.network.obstacles import find_obstacles
-from runtime.oci.containers import choose_runtime
+from runtime.oci.choice import choose_runtime
+from runtime.oci.folders import INITS
 from runtime.oci.seccomp import DEFAULT_PROFILE
 from runtime.types import Finding, Instance, Verdict
 
@@ -69,6 +70,13 @@ def _findings() -> Iterator[Finding]:
         profile,
         str(DEFAULT_PROFILE) if profile else "not installed",
         "apt-get install golang-github-containers-common",
+    )
+    reaper = next((path for path in INITS if os.access(path, os.X_OK)), None)
+    yield Finding(
+        subject="init",
+        verdict=Verdict.OK if reaper else Verdict.WARNING,
+        detail=reaper or "no reaper is installed: services with `init: true` cannot run",
+        remedy=None if reaper else "apt-get install tini",
     )
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     yield Finding(

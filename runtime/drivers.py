@@ -21,6 +21,7 @@ from runtime.types import (
     HostFacts,
     ImageDamage,
     ImageFacts,
+    Limits,
     NetworkConfig,
     NetworkFacts,
     NetworkId,
@@ -30,6 +31,7 @@ from runtime.types import (
     SandboxFacts,
     VolumeFacts,
     VolumeId,
+    Zone,
 )
 
 OnExit = Callable[[ContainerId], None]
@@ -80,8 +82,16 @@ class ContainerDriver(Protocol):
         """Make the bundle and the root filesystem; nothing runs.
 
         A half-made one is made again, and a refused one leaves nothing behind. Raises
-        AlreadyExistsError for the same config, ConflictError for another one, NotFoundError
-        when the image or a volume it mounts does not exist.
+        AlreadyExistsError for the same config, whatever its limits, ConflictError for another
+        one, NotFoundError when the image or a volume it mounts does not exist.
+        """
+
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        """Have a container keep to other limits from now on, in this run and in those to come.
+
+        All of them or none: where the host refuses one, the former ones hold. Raises
+        NotFoundError for one that does not exist, ConflictError where it uses more memory
+        than it may have.
         """
 
     async def start(self, container: ContainerId) -> None:
@@ -296,10 +306,10 @@ class NetworkDriver(Protocol):
     async def publish(self, exposure: Exposure) -> None:
         """Make exactly this reachable: one firewall transaction, resolvers told. Idempotent."""
 
-    def nameserver(self, networks: Sequence[NetworkId]) -> str:
-        """Return the address at which members of exactly these networks find their resolver.
+    def nameserver(self, zone: Zone) -> str:
+        """Return the address at which a zone's members find their resolver.
 
-        In whatever order they are named; the same one as long as the networks live.
+        In whatever order its networks are named; the same one as long as they live.
         """
 
     def gateway(self, network: NetworkId) -> str:

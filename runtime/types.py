@@ -37,8 +37,6 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
-    dns_base: IPv4Address = field(default_factory=lambda: IPv4Address("169.254.42.0"))
-    """First address of the link-local /24 the resolvers listen on; one /24 per instance."""
 
     @property
     def cgroup(self) -> str:
@@ -84,6 +82,11 @@ class Mount:
     create_host_path: bool = True
     nocopy: bool = False
     """Leave an empty volume empty instead of filling it from the image."""
+    subpath: str = ""
+    """What of a volume is mounted; empty for all of it. It must be there."""
+    recursive: str = ""
+    """What becomes of mounts below a bind: ``disabled`` leaves them out, ``writable`` keeps a
+    read-only bind from being one for them, too."""
     size: int | None = None
     mode: int | None = None
     uid: int | None = None
@@ -92,17 +95,62 @@ class Mount:
     content: bytes = field(default=b"", repr=False)
 
 
+class IoKind(StrEnum):
+    """What of the traffic with a block device is counted."""
+
+    READ_BYTES = "read_bps"
+    WRITE_BYTES = "write_bps"
+    READS = "read_iops"
+    WRITES = "write_iops"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoRate:
+    """How much of it there may be in a second, for the block device at a path of the host."""
+
+    kind: IoKind
+    device: str
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Device nodes of the host. ``source`` may be a directory or a pattern of several.
+
+    ``target`` is where they are in the container; empty is where they are on the host.
+    """
+
+    source: str
+    target: str = ""
+    permissions: str = "rwm"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the cgroup enforces; ``None`` means unlimited, except for ``pids``."""
+    """What the cgroup enforces; ``None`` means unlimited.
+
+    ``cpus`` excludes ``cpu_period`` and ``cpu_quota``, which are in µs. ``memory_swap`` is
+    memory and swap together, -1 for no limit of it. What is set aside (``reserved_…``) is
+    only reported back: whoever admits containers counts it.
+    """
 
     cpus: float | None = None
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
     cpu_shares: int | None = None
     cpuset: str | None = None
     memory: int | None = None
     memory_reservation: int | None = None
     memory_swap: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
     pids: int | None = 4096
+    io_weight: int | None = None
+    io_weights: tuple[tuple[str, int], ...] = ()
+    """By block device: its path on the host, and the weight."""
+    io_rates: tuple[IoRate, ...] = ()
+    reserved_cpus: float = 0.0
+    reserved_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +171,8 @@ class ContainerConfig:
     log: Path
     """Directory of the log files; each run writes ``<run>.log`` in it."""
     hostname: str
+    """Empty: it is called as its host is."""
+    domainname: str = ""
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     environment: Mapping[str, str | None] = field(default_factory=dict)
@@ -137,11 +187,33 @@ class ContainerConfig:
     privileged: bool = False
     no_new_privileges: bool = False
     seccomp: str | None = None
-    """``None``: the distribution's profile. ``unconfined``: none. Else a profile's path."""
+    """``None``: the distribution's profile. ``unconfined``: none. Else a profile, as JSON."""
+    apparmor: str | None = None
+    """Name of a profile the kernel has loaded."""
+    unmasked: bool = False
+    """Nothing of ``/proc`` and ``/sys`` is hidden or kept from being written."""
+    pid: str = ""
+    """Whose processes it sees: its own, those of ``host``, or those of another container."""
+    ipc: str = ""
+    """Whose shared memory and queues it has: its own, those of ``host``, or another container's.
+
+    ``shareable``: its own, which outlive its runs and which others may have. ``none``: its
+    own, without ``/dev/shm``.
+    """
+    uts_host: bool = False
+    """Its names are the host's own: they change with those."""
+    cgroup_host: bool = False
+    """It sees its cgroup by the path the host knows it by."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Told to the runtime and whoever asks it; nobody checks here that none steers it."""
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    devices: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    """What else it may use, by number: ``c 1:3 rwm``, a ``*`` standing for any number."""
+    cdi: tuple[str, ...] = ()
+    """Devices by the names their makers describe them under: ``vendor.com/class=name``."""
     limits: Limits = field(default_factory=Limits)
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -208,6 +280,10 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    limits: Limits = field(default_factory=Limits)
+    """Those it is to keep to, as they were asked for."""
+    unmet: tuple[str, ...] = ()
+    """What of its configuration this host cannot do, or does not give as much of: key and why."""
     prepared: bool = True
     """It runs, or can be started: the small files mounted into it have not gone with a reboot."""
 
@@ -416,6 +492,32 @@ class NamedAddresses:
     network: NetworkId
     name: str
     addresses: tuple[IPv4Address, ...]
+    owner: str = ""
+    """Who gave it; the same name may be given by several."""
+    primary: bool = False
+    """It is what its addresses are called when they are asked for their name."""
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Alias:
+    """A further name, and the one it stands for: anybody's, or that of one owner."""
+
+    name: str
+    of: str
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Zone:
+    """Whom one resolver answers, and what: members of exactly these networks, their names.
+
+    ``servers`` are asked, in order, for what nobody here is called; where there are none,
+    those of the host are.
+    """
+
+    networks: tuple[NetworkId, ...]
+    servers: tuple[str, ...] = ()
+    aliases: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,13 +525,12 @@ class Exposure:
     """Everything that is reachable under a port or a name, in all stacks, at one moment.
 
     The network driver turns it into one nftables table and the resolvers' files, each
-    replaced as a whole. ``zones`` are the distinct sets of networks that have members:
-    each gets a resolver that answers the union of its networks' names and nothing else.
+    replaced as a whole. Each of ``zones`` gets a resolver of its own.
     """
 
     ports: tuple[PublishedPort, ...] = ()
     names: tuple[NamedAddresses, ...] = ()
-    zones: tuple[tuple[NetworkId, ...], ...] = ()
+    zones: tuple[Zone, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

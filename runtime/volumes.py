@@ -10,7 +10,11 @@ be reached only by those who have the volume mounted.
 import json
 import os
 import shutil
+import threading
 import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -32,6 +36,7 @@ class Volumes(VolumeDriver):
         """Keep volumes below the instance's data directory."""
         self._root = instance.data / "volumes"
         self._passing = instance.data / "volumes.passing"
+        self._filled: defaultdict[VolumeId, threading.Lock] = defaultdict(threading.Lock)
 
     def open(self) -> None:
         """Finish what an earlier daemon was killed in: making and unmaking."""
@@ -52,6 +57,12 @@ class Volumes(VolumeDriver):
     def path(self, volume: VolumeId) -> Path:
         """Return where the content of a volume is, whether it exists or not."""
         return self._folder(volume) / "_data"
+
+    @contextmanager
+    def filling(self, volume: VolumeId) -> Iterator[Path]:
+        """Be the only one to fill a volume; yield the file that says it is not done yet."""
+        with self._filled[volume]:
+            yield self._folder(volume) / "filling"
 
     def _list(self) -> tuple[VolumeFacts, ...]:
         if not self._root.is_dir():

@@ -88,6 +88,13 @@ class PrepareReplica:
     addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LimitReplica:
+    """Have a replica keep to other limits, whether it runs or not; the container stays."""
+
+    replica: ReplicaId
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
     """Begin a run. ``attempt`` counts restarts in a row; 0 for one that is not a restart."""
@@ -129,6 +136,7 @@ Action = (
     | CreateReplica
     | MendSandbox
     | PrepareReplica
+    | LimitReplica
     | StartReplica
     | StopReplica
     | KillReplica
@@ -164,6 +172,8 @@ def describe(action: Action) -> str:
             return f"mend {replica}"
         case PrepareReplica(replica=replica):
             return f"prepare {replica}"
+        case LimitReplica(replica):
+            return f"update limits of {replica}"
         case StartReplica(replica=replica):
             return f"start {replica}"
         case StopReplica(replica=replica):

@@ -78,6 +78,11 @@ class _Slot:
     replica: ObservedReplica | None
 
     @property
+    def wanted(self) -> "_Amount":
+        """What is to be set aside for what runs in it."""
+        return _Amount(round(self.service.cpu_reservation * MICRO), self.service.memory_reservation)
+
+    @property
     def held(self) -> "_Amount":
         """What runs in it holds already."""
         runs = self.replica is not None and isinstance(self.replica.phase, Running | Stopping)
@@ -111,7 +116,7 @@ def _in_turn(slots: Sequence[_Slot], *, now: float) -> Iterable[list[_Slot]]:
         outdated = replica.revision != slot.service.revision
         match replica.phase:
             case Running():
-                if outdated:
+                if outdated or slot.held != slot.wanted:
                     replaced.append(slot)
             case Exited(stopped=False) as exited if not outdated:
                 policy = slot.service.restart
@@ -156,9 +161,7 @@ class _Room:
 
     def let_in(self, slot: _Slot) -> None:
         """Let a replica in where there is room for it, else refuse it."""
-        wanted = _Amount(
-            round(slot.service.cpu_reservation * MICRO), slot.service.memory_reservation
-        )
+        wanted = slot.wanted
         more = wanted.beyond(slot.held)
         free = self.total - self.others - self.taken
         known = self.total.cpus > 0 and self.total.memory > 0

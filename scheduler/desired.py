@@ -89,6 +89,8 @@ class Membership:
     network: NetworkName
     aliases: tuple[str, ...] = ()
     address: IPv4Address | None = None
+    nameless: bool = False
+    """Nobody there knows it by a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,15 @@ class Port:
     protocol: str = "tcp"
     host_ip: str = "0.0.0.0"
     host_ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A further name for a service of the same stack, or for a container of anybody's."""
+
+    alias: str
+    name: str
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +136,18 @@ class DesiredService:
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    cpus: float = 0.0
+    """How many processors a replica may use; 0 for all."""
+    limits: Mapping[str, str] = field(default_factory=dict)
+    """What a replica keeps to, in words: it changes without a new container."""
     dns_all: bool = False
     """Names answer with replicas that are not ready, too."""
+    dns_servers: tuple[str, ...] = ()
+    """Who is asked for what nobody here is called; the host's own where there are none."""
+    links: tuple[Link, ...] = ()
+    """Names it alone knows."""
+    since: Mapping[Revision, str] = field(default_factory=dict)
+    """What has changed since older revisions, in the words of the stack file, where it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

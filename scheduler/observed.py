@@ -73,6 +73,7 @@ class ObservedReplica:
     cpu_reservation: float = 0.0
     """What its service reserved for it when it was made."""
     memory_reservation: int = 0
+    limits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

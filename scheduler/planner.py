@@ -194,6 +194,14 @@ class _Planner:
                 shut = shut or f"image `{service.image}` is not in the store"
             elif service.replicas > 0:
                 after.append(self._pull(service))
+        if 0 < self.observed.cpus < service.cpus:
+            shut = shut or f"may use {service.cpus:g} cpus: the machine has {self.observed.cpus:g}"
+            self.plan.hold(
+                service.name,
+                f"may use {service.cpus:g} cpus: the machine has {self.observed.cpus:g}",
+                hint="lower `cpus`, or leave it out for all of them",
+                stuck=True,
+            )
         leases, refused = lease_ports(self.desired.name, service, self.observed, self.promised)
         for taken in refused:
             shut = shut or f"port {taken.port} is in use by {taken.holder}"

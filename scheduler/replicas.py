@@ -12,6 +12,7 @@ from typing import assert_never
 from scheduler.actions import (
     CreateReplica,
     KillReplica,
+    LimitReplica,
     MendSandbox,
     PrepareReplica,
     RemoveReplica,
@@ -111,6 +112,15 @@ def discard(
             assert_never(unknown)
 
 
+def changed_limits(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return what changes between two sets of limits, each as its name, the old and the new."""
+    return [
+        f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}"
+        for name in dict.fromkeys((*after, *before))
+        if before.get(name) != after.get(name)
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Slots:
     plan: PlanBuilder
@@ -122,7 +132,8 @@ class _Slots:
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
         if found.revision != self.service.revision:
-            return f"revision {found.revision} is not {self.service.revision}"
+            known = self.service.since.get(found.revision)
+            return known or f"revision {found.revision} is not {self.service.revision}"
         if self.ground.image is not None and found.image != self.ground.image:
             return "image has changed"
         return ""
@@ -183,10 +194,17 @@ class _Slots:
         )
         return True
 
-    def start_again(self, found: ObservedReplica, reason: str, *, attempt: int = 0) -> None:
+    def start_again(
+        self,
+        found: ObservedReplica,
+        reason: str,
+        *,
+        attempt: int = 0,
+        after: tuple[int, ...] = (),
+    ) -> None:
         """Start a replica that is there, once everything it stood on is there again."""
         if found.sandbox_intact:
-            self.start(found.id, reason, attempt=attempt)
+            self.start(found.id, reason, attempt=attempt, after=after)
             return
         if self.ground.shut:
             self.plan.hold(str(found.id), self.ground.shut)
@@ -196,7 +214,7 @@ class _Slots:
             "its network namespace or its files are gone",
             after=self.ground.after,
         )
-        self.start(found.id, reason, attempt=attempt, after=(prepared,))
+        self.start(found.id, reason, attempt=attempt, after=(prepared, *after))
 
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
@@ -224,7 +242,15 @@ class _Slots:
             self.fill(found.id, reason, after=(gone,))
         return True
 
+    def limit(self, found: ObservedReplica) -> tuple[int, ...]:
+        """Have a replica keep to the limits that are wanted; return the step, if it takes one."""
+        changes = changed_limits(found.limits, self.service.limits)
+        if not changes or (isinstance(found.phase, Running) and self.has_no_room(found.id)):
+            return ()
+        return (self.plan.add(LimitReplica(found.id), ", ".join(changes)),)
+
     def keep(self, found: ObservedReplica) -> None:
+        limited = self.limit(found)
         match found.phase:
             case Running():
                 if not found.sandbox_intact:
@@ -240,15 +266,15 @@ class _Slots:
                 else:
                     self.plan.add(KillReplica(found.id), "did not stop in time")
             case Created():
-                self.start_again(found, "created but never started")
+                self.start_again(found, "created but never started", after=limited)
             case Exited(stopped=True):
-                self.start_again(found, "was stopped")
+                self.start_again(found, "was stopped", after=limited)
             case Exited() as exited:
                 match decide_restart(
                     self.service.restart, exited, attempts=found.attempts, now=self.now
                 ):
                     case RestartNow(attempt, reason):
-                        self.start_again(found, reason, attempt=attempt)
+                        self.start_again(found, reason, attempt=attempt, after=limited)
                     case RestartAt(moment, reason):
                         self.plan.wake(moment)
                         self.plan.hold(str(found.id), reason)

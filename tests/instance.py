@@ -61,6 +61,7 @@ class Pyorch:
             "PYORCH_INSTANCE": self.name,
             "PYORCH_DATA": str(self.home / "data"),
             "PYORCH_RUN": str(self.home / "run"),
+            "XDG_CACHE_HOME": str(self.home / "cache"),
             "NO_COLOR": "1",
         }
 

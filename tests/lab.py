@@ -25,7 +25,7 @@ STRANGER = "198.18.0.2"
 GATE = "198.19.0.1"
 NEIGHBOUR = "198.19.0.2"
 PATIENCE = 20.0
-A, AAAA = 1, 28
+A, PTR, AAAA = 1, 12, 28
 NO_SUCH_NAME = 3
 
 ANSWERING = """
@@ -76,6 +76,7 @@ class Answer:
     addresses: tuple[str, ...] = ()
     longest: int = 0
     """Seconds the answer may be kept."""
+    names: tuple[str, ...] = ()
 
 
 def ask_for(name: str, kind: int) -> bytes:
@@ -85,10 +86,10 @@ def ask_for(name: str, kind: int) -> bytes:
 
 
 def read_answer(data: bytes) -> Answer:
-    """Read the answer to a query for addresses."""
+    """Read the answer to a query for addresses or names."""
     _, flags, _, count, _, _ = struct.unpack_from(">6H", data)
     place = data.index(b"\0", 12) + 5
-    found, longest = [], 0
+    found, names, longest = [], [], 0
     for _ in range(count):
         # A name that is a pointer, as every name in answers to these questions is.
         _, kind, _, life, length = struct.unpack_from(">HHHIH", data, place)
@@ -96,8 +97,35 @@ def read_answer(data: bytes) -> Answer:
         if kind == A:
             found.append(socket.inet_ntoa(data[place : place + 4]))
             longest = max(longest, life)
+        elif kind == AAAA:
+            found.append(socket.inet_ntop(socket.AF_INET6, data[place : place + 16]))
+        elif kind == PTR:
+            names.append(_name(data, place))
         place += length
-    return Answer(flags & 0xF, tuple(found), longest)
+    return Answer(flags & 0xF, tuple(found), longest, tuple(names))
+
+
+def _name(data: bytes, place: int) -> str:
+    parts = []
+    while size := data[place]:
+        if size & 0xC0:
+            place = (size & 0x3F) << 8 | data[place + 1]
+            continue
+        parts.append(data[place + 1 : place + 1 + size].decode())
+        place += 1 + size
+    return ".".join(parts)
+
+
+def answer_with(address: str) -> Callable[[bytes], bytes]:
+    """Return a name server that knows one address for every name."""
+
+    def answer(query: bytes) -> bytes:
+        question = query[12 : query.index(b"\0", 12) + 5]
+        head = query[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
+        record = bytes.fromhex("c00c 0001 0001 0000003c 0004") + socket.inet_aton(address)
+        return head + question + record
+
+    return answer
 
 
 class Lab:

@@ -22,6 +22,7 @@ from runtime.types import (
     Attachment,
     ContainerConfig,
     ContainerId,
+    Limits,
     NetworkConfig,
     NetworkId,
     SandboxConfig,
@@ -48,6 +49,7 @@ class StackActions:
     events: EventBus
     publisher: Publisher
     configure: Configure
+    limits: Callable[[ReplicaId], Limits]
     own_sandbox: Callable[[ReplicaId], bool]
     sandbox_sysctls: Mapping[str, str]
 
@@ -93,6 +95,8 @@ class StackActions:
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
                 await self.publisher.publish()
+            case actions.LimitReplica(replica):
+                await drivers.containers.limit(self._container(replica), self.limits(replica))
             case actions.StartReplica(replica=replica, attempt=attempt):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(self.stack, replica, attempt=attempt)
@@ -171,6 +175,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.CreateReplica: "replica.created",
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
+    actions.LimitReplica: "replica.limited",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",

@@ -5,7 +5,6 @@ import grp
 import math
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -15,12 +14,12 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api import images
+from orchestrator.api import generations, images, resources
 from orchestrator.api.containers import exec_in, stream_logs
-from orchestrator.api.streams import KEY, read_body, send_stream
+from orchestrator.api.streams import KEY, peer, read_body, send_stream
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
-from orchestrator.spec.consistency import check_settled
+from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
 from scheduler import PlanError
@@ -85,6 +84,8 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/stacks/{name}/logs", _logs),
             web.post("/v1/stacks/{name}/exec", _exec),
             *images.routes(),
+            *resources.routes(),
+            *generations.routes(),
         ]
     )
     return app
@@ -125,17 +126,8 @@ async def _origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     if "Origin" in request.headers or request.host not in ("pyorch", "localhost"):
         return problem(403, "forbidden", "requests from web pages are refused")
     if request.method != "GET":
-        log.info("request.accepted", method=request.method, path=request.path, uid=_peer(request))
+        log.info("request.accepted", method=request.method, path=request.path, uid=peer(request))
     return await handler(request)
-
-
-def _peer(request: web.Request) -> int:
-    transport = request.transport
-    connection = transport.get_extra_info("socket") if transport else None
-    if connection is None:
-        return -1
-    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", packed)[1])
 
 
 async def _health(request: web.Request) -> web.StreamResponse:
@@ -178,7 +170,7 @@ async def _apply(request: web.Request) -> web.StreamResponse:
     model = _settled(body["model"])
     if model.name != request.match_info["name"]:
         raise PyorchError("the path and the stack file name different stacks", code="invalid")
-    options = ApplyOptions(owner_uid=_peer(request), **body.get("options", {}))
+    options = ApplyOptions(owner_uid=peer(request), **body.get("options", {}))
     applied = await request.app[KEY].apply(model, options=options)
     return web.json_response(
         {"generation": applied.generation, "changed": applied.changed}, status=202

@@ -1,6 +1,8 @@
 """What every part of the API uses: the orchestrator behind it, objects in, objects out."""
 
 import json
+import socket
+import struct
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -43,3 +45,13 @@ async def read_body(request: web.Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("its body is no object")
     return found
+
+
+def peer(request: web.Request) -> int:
+    """Return the uid of the process that asks; -1 where the kernel does not tell."""
+    transport = request.transport
+    connection = transport.get_extra_info("socket") if transport else None
+    if connection is None:
+        return -1
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", packed)[1])

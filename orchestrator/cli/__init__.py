@@ -15,18 +15,27 @@ COMMANDS = {
     "up": "create and start a stack, and keep it as its file says",
     "down": "stop and remove a stack",
     "plan": "show what `up` would do (exit code 2: changes, 0: none)",
+    "history": "list what a stack was before, generation by generation",
+    "diff": "show what changed from one generation to another",
+    "rollback": "go back to a generation, with the images it stood on",
     "ps": "list replicas",
     "logs": "show what containers print",
     "exec": "run a command in a container",
     "config": "check the stack file and print it settled",
     "ls": "list stacks",
+    "port": "print where a port of a service is published",
+    "images": "list the images a stack's containers are made from",
+    "volumes": "list a stack's volumes",
     "image": "list, pull, push, load, save, import, tag and remove images",
+    "volume": "list, inspect, create and remove volumes",
+    "network": "list, inspect and remove networks",
     "export": "write a container's files to a tarball",
     "commit": "make an image of what a container is now",
     "login": "log in to a registry",
     "logout": "forget the login of a registry",
     "doctor": "say what this machine can and cannot do",
     "daemon": "install, uninstall, run, stop the daemon, or tell its state",
+    "completion": "print a script that completes pyorch's command lines in a shell",
     "version": "print the version",
 }
 EVERYWHERE = (
@@ -84,6 +93,10 @@ def _run(given: list[str]) -> int:
     for flags, metavar, meaning in EVERYWHERE:
         parser.add_argument(*flags, action="append", default=[], metavar=metavar, help=meaning)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    completing = None
+    if "_ARGCOMPLETE" in os.environ:
+        completing = importlib.import_module("orchestrator.cli.completing")
+        given = completing.typed()
     chosen = next((word for word in given if word in COMMANDS), None)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
@@ -97,6 +110,8 @@ def _run(given: list[str]) -> int:
                     )
             module = importlib.import_module(f"orchestrator.cli.{name}")
             module.add_arguments(command)
+    if completing is not None:
+        completing.complete(parser)
     args, unknown = parser.parse_known_args(given)
     if unknown:
         # Said by the command's own parser, whose help has the answer.

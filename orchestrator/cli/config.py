@@ -70,8 +70,8 @@ def _text(args: argparse.Namespace) -> str:
 
 
 def _settled(args: argparse.Namespace, listed: list[str]) -> str:
-    from orchestrator.spec.dump import dump, write
     from orchestrator.spec.load import load_stack
+    from orchestrator.spec.showing.dump import dump, write
 
     loaded = load_stack(
         request_of(
@@ -99,8 +99,8 @@ def _settled(args: argparse.Namespace, listed: list[str]) -> str:
 
 def _as_it_is(args: argparse.Namespace, listed: list[str]) -> str:
     """Print the canonical document with its variables in place."""
-    from orchestrator.spec.dump import write
     from orchestrator.spec.load import load_document
+    from orchestrator.spec.showing.dump import write
     from orchestrator.spec.tree import bare
 
     if args.lock_image_digests or args.resolve_image_digests:
@@ -119,15 +119,15 @@ def _as_it_is(args: argparse.Namespace, listed: list[str]) -> str:
 def _schema() -> str:
     import json
 
-    from orchestrator.spec.schema import schema
+    from orchestrator.spec.showing.schema import schema
 
     return json.dumps(schema(), indent=2) + "\n"
 
 
 def _explained(args: argparse.Namespace) -> str:
     from orchestrator.cli.explaining import json_of, text_of
-    from orchestrator.spec.explain import explain
     from orchestrator.spec.load import load_stack
+    from orchestrator.spec.showing.explain import explain
 
     if args.no_interpolate or args.no_normalize:
         raise PyorchError(
@@ -142,9 +142,9 @@ def _explained(args: argparse.Namespace) -> str:
 
 
 def _variables(args: argparse.Namespace) -> str:
-    from orchestrator.spec.dump import write
     from orchestrator.spec.load import load_document
-    from orchestrator.spec.variables import variables_of
+    from orchestrator.spec.showing.dump import write
+    from orchestrator.spec.showing.variables import variables_of
 
     document = load_document(request_of(args, interpolate=False))
     found = variables_of(document.tree)

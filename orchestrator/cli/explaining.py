@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from orchestrator.spec.explain import Explanation, Setting
-from orchestrator.spec.lookup import named
 from orchestrator.spec.problems import visible
+from orchestrator.spec.showing.explain import Explanation, Setting
+from orchestrator.spec.showing.lookup import named
 
 SHOWN = 200
 """Characters of a value that are shown."""

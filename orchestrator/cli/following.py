@@ -119,8 +119,9 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
     for entry in _entries(client, stack, deadline):
         match entry["type"]:
             case "state":
-                for change in entry.get("host", ()):
-                    text = f" Host: {change}"
+                notes = [f" Host: {change}" for change in entry.get("host", ())]
+                notes += [f"warning: {lost}" for lost in entry.get("unmet", ())]
+                for text in notes:
                     if text not in told_before:
                         told_before.add(text)
                         say(text)

@@ -1,24 +1,44 @@
 """From what was typed to a settled stack file, or just to the stack's name."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli import cache
+from orchestrator.cli.cache import Settled
+
 if TYPE_CHECKING:
-    from orchestrator.spec.load import Loaded, LoadRequest
+    from orchestrator.spec.load import LoadRequest
 
 
-def load(args: argparse.Namespace, *, quiet: bool = False) -> "Loaded":
-    """Load the stack file that was named or is found here; warnings go to stderr."""
+def settle(args: argparse.Namespace) -> Settled:
+    """Return the stack file that was named or is found here, settled; warnings go to stderr."""
+    place = cache.place_of(args, _present_directory())
+    settled = cache.recall(place) if place else None
+    if settled is None:
+        settled = _load(args, place)
+    for warning in settled.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    return settled
+
+
+def _load(args: argparse.Namespace, place: cache.Place | None) -> Settled:
     from orchestrator.spec.load import load_stack
 
+    since = cache.now()
     loaded = load_stack(request_of(args, to_run=True))
-    if not quiet:
-        warn(loaded.warnings)
-    return loaded
+    settled = Settled(
+        name=loaded.stack.name,
+        document=json.loads(loaded.stack.model_dump_json()),
+        warnings=loaded.warnings,
+    )
+    if place:
+        cache.keep(place, settled, loaded.files_read, since=since)
+    return settled
 
 
 def request_of(
@@ -74,6 +94,10 @@ def stack_name(args: argparse.Namespace) -> str:
     """Return the stack's name, reading files only where it was not given."""
     if args.project_name:
         return str(args.project_name)
+    place = cache.place_of(args, _present_directory())
+    settled = cache.recall(place) if place else None
+    if settled is not None:
+        return settled.name
     from orchestrator.spec.load import load_stack
 
     return load_stack(request_of(args, plain=True)).stack.name

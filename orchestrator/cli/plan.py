@@ -4,10 +4,10 @@ import argparse
 import json
 import sys
 
-from orchestrator.cli.loading import load
+from orchestrator.cli.cache import Settled
+from orchestrator.cli.loading import settle
 from orchestrator.client import Client
 from orchestrator.settings import Settings
-from orchestrator.spec.models import StackFile
 
 CHANGES = 2
 
@@ -19,17 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan; return 0 for nothing to do, 2 for changes."""
-    stack = load(args).stack
+    settled = settle(args)
     settings = Settings.from_environ()
     client = Client(settings.socket)
     if settings.socket.exists() and client.is_up():
-        document = json.loads(stack.model_dump_json())
-        found = client.post(f"/v1/stacks/{stack.name}/plan", {"model": document})
+        found = client.post(f"/v1/stacks/{settled.name}/plan", {"model": settled.document})
     else:
         sys.stderr.write(
             "note: no daemon runs; this is the plan for a machine with nothing on it\n"
         )
-        found = _alone(stack, settings)
+        found = _alone(settled, settings)
     if args.json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     elif found["text"]:
@@ -39,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     return CHANGES if found["steps"] or found["held"] else 0
 
 
-def _alone(stack: StackFile, settings: Settings) -> dict[str, object]:
+def _alone(settled: Settled, settings: Settings) -> dict[str, object]:
+    from orchestrator.spec.models import StackFile
     from orchestrator.store import StoredStack
     from orchestrator.translate.desired import build_desired
     from scheduler import plan_stack
@@ -47,6 +47,7 @@ def _alone(stack: StackFile, settings: Settings) -> dict[str, object]:
     from scheduler.ids import StackName
     from scheduler.observed import ObservedStack
 
+    stack = StackFile.model_validate(settled.document)
     stored = StoredStack(
         name=StackName(stack.name),
         intent=Intent.RUN,

@@ -2,14 +2,13 @@
 
 import argparse
 import contextlib
-import json
 import signal
 import threading
 from functools import partial
 from types import FrameType
 
 from orchestrator.cli.following import follow_until_settled, follow_until_stopped
-from orchestrator.cli.loading import load
+from orchestrator.cli.loading import settle
 from orchestrator.cli.logs import print_logs
 from orchestrator.cli.render import say
 from orchestrator.client import Client
@@ -37,14 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load, send, and follow until it is so."""
-    loaded = load(args)
+    settled = settle(args)
     client = connect(Settings.from_environ())
-    name = loaded.stack.name
-    document = json.loads(loaded.stack.model_dump_json())
+    name = settled.name
     options = {"force_recreate": args.force_recreate, "scale": _scale(args.scale)}
     if args.pull == "always":
         options["pull"] = "always"
-    applied = client.put(f"/v1/stacks/{name}", {"model": document, "options": options})
+    applied = client.put(f"/v1/stacks/{name}", {"model": settled.document, "options": options})
     if args.detach or args.wait:
         follow_until_settled(
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout

@@ -3,22 +3,22 @@
 import os
 from typing import Any
 
-from orchestrator.spec.canonical import Canonical
-from orchestrator.spec.defaults import fill_in, resolve_passed, validate
-from orchestrator.spec.discover import STDIN, LoadRequest
-from orchestrator.spec.extend import Extender
-from orchestrator.spec.fill import Filler
+from orchestrator.spec.composing.extend import Extender
+from orchestrator.spec.composing.fill import Filler
+from orchestrator.spec.composing.include import Includer
+from orchestrator.spec.composing.merge import Merger
+from orchestrator.spec.composing.paths import Resolver
+from orchestrator.spec.composing.place import Notes, Place
+from orchestrator.spec.composing.reset import clear, take_tags
+from orchestrator.spec.composing.unique import enforce
 from orchestrator.spec.grammar import STACK
-from orchestrator.spec.include import Includer
-from orchestrator.spec.merge import Merger
-from orchestrator.spec.paths import Resolver
-from orchestrator.spec.place import Notes, Place
-from orchestrator.spec.plant import plant
 from orchestrator.spec.problems import Mark, refuse
-from orchestrator.spec.reset import clear, take_tags
+from orchestrator.spec.reading.discover import STDIN, LoadRequest
+from orchestrator.spec.reading.plant import plant
+from orchestrator.spec.reading.yaml import Document, parse, read_file
+from orchestrator.spec.settling.canonical import Canonical
+from orchestrator.spec.settling.defaults import fill_in, resolve_passed, validate
 from orchestrator.spec.tree import Map, Origin, Path, Troubles
-from orchestrator.spec.unique import enforce
-from orchestrator.spec.yaml import Document, parse, read_file
 
 
 class Assembler:

@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from orchestrator.spec.assemble import Assembler
-from orchestrator.spec.consistency import Consistency
-from orchestrator.spec.contents import Contents
-from orchestrator.spec.discover import (
+from orchestrator.spec.composing.place import Notes, Place
+from orchestrator.spec.judging.consistency import Consistency
+from orchestrator.spec.judging.runnable import refusals
+from orchestrator.spec.judging.support import REFUSED, lost_words, unsupported
+from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
+from orchestrator.spec.problems import Mark, refuse, suggest
+from orchestrator.spec.reading.discover import (
     STDIN,
     Discovery,
     Found,
@@ -23,20 +27,16 @@ from orchestrator.spec.discover import (
     check_name,
     normal_name,
 )
-from orchestrator.spec.interpolate import InterpolationError, interpolate
-from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
-from orchestrator.spec.normalize import normalize
-from orchestrator.spec.place import Notes, Place
-from orchestrator.spec.problems import Mark, refuse, suggest
-from orchestrator.spec.runnable import refusals
-from orchestrator.spec.select import (
+from orchestrator.spec.settling.contents import Contents
+from orchestrator.spec.settling.normalize import normalize
+from orchestrator.spec.settling.select import (
     by_profiles,
     restrict,
     with_dependencies,
     without_build_secrets,
 )
-from orchestrator.spec.support import REFUSED, lost_words, unsupported
 from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
+from orchestrator.spec.values.interpolate import InterpolationError, interpolate
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -12,6 +12,9 @@ from orchestrator.spec.problems import Mark, Problem, Source, SpecError
 Path = tuple[str, ...]
 """Keys from the top; a list's entries count from 0."""
 
+Refusal = tuple[Path, str, str | None]
+"""Where something is that cannot be carried out, why, and what to do instead."""
+
 
 class Origin:
     """Where a value comes from, found in its file only when somebody asks.

@@ -1,14 +1,17 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 from orchestrator.spec import models
+from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
+from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
+from orchestrator.translate.limits import limits_of
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -18,13 +21,11 @@ from runtime.types import (
     Mount,
     MountKind,
     NetworkId,
+    Zone,
 )
 from scheduler.actions import Filling
 from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import ReplicaId, container_name
-
-MOST_PROCESSES = 4096
-"""Where the file sets no limit."""
 
 HOST_GATEWAY = "host-gateway"
 """What `extra_hosts` calls the address under which a container reaches its host."""
@@ -38,13 +39,17 @@ class ContainerFactory:
     model: models.StackFile
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
-    nameserver: Callable[[Sequence[NetworkId]], str]
+    nameserver: Callable[[Zone], str]
     gateway: Callable[[NetworkId], str]
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
         mode = self.model.services[replica.service].network_mode
         return mode in ("", "bridge", "none")
+
+    def limits(self, replica: ReplicaId) -> Limits:
+        """Return what a replica keeps to."""
+        return limits_of(self.model.services[replica.service])
 
     def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
         """Return the configuration of what fills ``action``'s slot."""
@@ -58,6 +63,7 @@ class ContainerFactory:
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
         own = self.own_sandbox(replica)
+        confined = security(service.security_opt)
         return ContainerConfig(
             id=ContainerId(name),
             image=Digest(image or reference),
@@ -67,7 +73,8 @@ class ContainerFactory:
             / self.desired.name
             / replica.service
             / str(replica.slot),
-            hostname=service.hostname or f"{replica.service}-{replica.slot}"[:63],
+            hostname=self._hostname(service, replica),
+            domainname=service.domainname,
             command=service.command,
             entrypoint=service.entrypoint,
             environment=dict(service.environment),
@@ -80,13 +87,22 @@ class ContainerFactory:
             init=bool(service.init),
             read_only=service.read_only,
             privileged=service.privileged,
-            no_new_privileges=_no_new_privileges(service),
-            seccomp=_seccomp(service),
+            no_new_privileges=confined.no_new_privileges,
+            seccomp=service.seccomp if confined.seccomp != "unconfined" else "unconfined",
+            apparmor=confined.apparmor or None,
+            unmasked=confined.unmasked,
+            pid=_shared(service.pid),
+            ipc=_shared(service.ipc),
+            uts_host=service.uts == "host",
+            cgroup_host=service.cgroup == "host",
+            annotations=dict(service.annotations),
             cap_add=service.cap_add,
             cap_drop=service.cap_drop,
             mounts=self._mounts(service),
-            devices=tuple(str(device) for device in service.devices),
-            limits=_limits(service),
+            devices=devices_of(service),
+            device_rules=service.device_cgroup_rules,
+            cdi=cdi_names(service),
+            limits=limits_of(service),
             ulimits={
                 name: (limit, limit) if isinstance(limit, int) else (limit.soft, limit.hard)
                 for name, limit in service.ulimits.items()
@@ -104,8 +120,17 @@ class ContainerFactory:
             labels=self._labels(service, wanted, replica, own=own),
         )
 
+    def _hostname(self, service: models.Service, replica: ReplicaId) -> str:
+        if service.hostname or service.uts == "host" or service.network_mode == "host":
+            return service.hostname  # none: the host's own
+        return f"{replica.service}-{replica.slot}"[:63]
+
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
-        return (self.nameserver(zone_of(wanted)),) if wanted.networks else ()
+        return (
+            (self.nameserver(zone_of(self.desired.name, wanted)),)
+            if wanted.networks
+            else wanted.dns_servers
+        )
 
     def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []
@@ -131,8 +156,6 @@ class ContainerFactory:
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
             labels.SANDBOX: "own" if own else "host",
-            labels.CPUS: str(wanted.cpu_reservation),
-            labels.MEMORY: str(wanted.memory_reservation),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
@@ -175,12 +198,14 @@ class ContainerFactory:
                     source=given.source,
                     read_only=given.read_only,
                     create_host_path=given.bind.create_host_path,
+                    recursive=given.bind.recursive,
                     options=(given.bind.propagation,) if given.bind.propagation else (),
                 )
             case "tmpfs":
                 return Mount(
                     kind=MountKind.TMPFS,
                     target=given.target,
+                    read_only=given.read_only,
                     size=given.tmpfs.size or None,
                     mode=given.tmpfs.mode or None,
                 )
@@ -197,6 +222,7 @@ class ContainerFactory:
                     source=self.model.volumes[given.source].name,
                     read_only=given.read_only,
                     nocopy=given.volume.nocopy,
+                    subpath=given.volume.subpath,
                 )
 
 
@@ -212,32 +238,6 @@ def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mou
     )
 
 
-def _limits(service: models.Service) -> Limits:
-    deploy = service.deploy.resources if service.deploy else models.Resources()
-    limits = deploy.limits or models.Resource()
-    reserved = deploy.reservations or models.Resource()
-    pids = service.pids_limit or limits.pids or MOST_PROCESSES
-    return Limits(
-        cpus=service.cpus or limits.cpus or None,
-        cpu_shares=service.cpu_shares or None,
-        cpuset=service.cpuset or None,
-        memory=service.mem_limit or limits.memory or None,
-        memory_reservation=service.mem_reservation or reserved.memory or None,
-        memory_swap=service.memswap_limit or None,
-        pids=pids if pids > 0 else None,
-    )
-
-
-def _no_new_privileges(service: models.Service) -> bool:
-    return any(
-        option in ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-        for option in service.security_opt
-    )
-
-
-def _seccomp(service: models.Service) -> str | None:
-    for option in service.security_opt:
-        for mark in ("seccomp=", "seccomp:"):
-            if option.startswith(mark) and option != f"{mark}builtin":
-                return option.removeprefix(mark)
-    return None
+def _shared(value: str) -> str:
+    """Return whose namespace a container has, as its configuration says it."""
+    return "" if value == "private" else value

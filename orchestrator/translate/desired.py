@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack
+from orchestrator.translate.limits import limits_in_words, limits_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -17,6 +19,7 @@ from scheduler.desired import (
     DesiredStack,
     DesiredVolume,
     Healthcheck,
+    Link,
     Membership,
     Port,
     RestartMode,
@@ -26,13 +29,27 @@ from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeN
 
 UNREVISED = {
     "attach",
+    "blkio_config",
     "build",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
     "depends_on",
     "deploy",
     "develop",
     "env_file",
     "healthcheck",
     "label_file",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memswap_limit",
+    "oom_kill_disable",
+    "pids_limit",
     "ports",
     "pre_stop",
     "profiles",
@@ -45,6 +62,7 @@ UNREVISED = {
 """Keys whose change needs no new container: what they say is done around it."""
 
 ANY = "0.0.0.0"
+BRIDGE = "bridge"
 
 
 def build_desired(
@@ -63,16 +81,7 @@ def build_desired(
             _service(model, name, service, images.get(model.image_of(name)), settings)
             for name, service in sorted(model.services.items())
         ),
-        networks=tuple(
-            DesiredNetwork(
-                name=NetworkName(network.name),
-                subnet=_subnet(network.ipam.config[0].subnet) if network.ipam.config else None,
-                gateway=_address(network.ipam.config[0].gateway) if network.ipam.config else None,
-                internal=network.internal,
-                external=network.external,
-            )
-            for network in model.networks.values()
-        ),
+        networks=_networks(model),
         volumes=tuple(
             DesiredVolume(name=VolumeName(volume.name), external=volume.external)
             for volume in model.volumes.values()
@@ -87,13 +96,17 @@ def build_desired(
 
 def revision(model: StackFile, service: Service) -> Revision:
     """Return the hash of everything about a service that needs a new container to change."""
+    return revision_of(revised(model, service))
+
+
+def revised(model: StackFile, service: Service) -> dict[str, Any]:
+    """Return everything about a service that needs a new container to change.
+
+    Contents of configs and secrets are in it as hashes.
+    """
     # What is left out stays out, so that a key learned later changes no revision.
     parts = service.model_dump(mode="json", exclude=UNREVISED, exclude_defaults=True)
     parts["recreate"] = model.recreate
-    limits = service.deploy.resources.limits if service.deploy else None
-    parts["limits"] = limits.model_dump(mode="json", exclude_defaults=True) if limits else None
-    reserved = service.deploy.resources.reservations if service.deploy else None
-    parts["reserved"] = reserved.memory if reserved else None
     parts["networks"] = {
         model.networks[name].name: place.model_dump(exclude_defaults=True)
         for name, place in service.networks.items()
@@ -106,7 +119,53 @@ def revision(model: StackFile, service: Service) -> Revision:
         parts[f"{kind}_content"] = {
             name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
         }
-    return revision_of(parts)
+    return parts
+
+
+def _networks(model: StackFile) -> tuple[DesiredNetwork, ...]:
+    found = [
+        DesiredNetwork(
+            name=NetworkName(network.name),
+            subnet=_subnet(network.ipam.config[0].subnet) if network.ipam.config else None,
+            gateway=_address(network.ipam.config[0].gateway) if network.ipam.config else None,
+            internal=network.internal,
+            external=network.external,
+        )
+        for network in model.networks.values()
+    ]
+    if any(service.network_mode == BRIDGE for service in model.services.values()):
+        found.append(DesiredNetwork(name=_nameless(model)))
+    return tuple(found)
+
+
+def _nameless(model: StackFile) -> NetworkName:
+    """Return the network of `network_mode: bridge`: a way out and no names, of this stack alone."""
+    # A dot, which no name made of a stack's and a key's has between the two.
+    return NetworkName(f"{model.name}.{BRIDGE}")
+
+
+def _memberships(model: StackFile, service: Service) -> tuple[Membership, ...]:
+    if service.network_mode == BRIDGE:
+        return (Membership(network=_nameless(model), nameless=True),)
+    places = sorted(service.networks.items(), key=lambda one: (-one[1].priority, one[0]))
+    return tuple(
+        Membership(
+            network=NetworkName(model.networks[key].name),
+            aliases=tuple(dict.fromkeys((*place.aliases, *_container_name(service)))),
+            address=_address(place.ipv4_address),
+        )
+        for key, place in places
+    )
+
+
+def _links(service: Service) -> tuple[Link, ...]:
+    found = []
+    for foreign, entries in ((False, service.links), (True, service.external_links)):
+        for entry in sorted(set(entries)):
+            name, _, alias = entry.partition(":")
+            if alias and alias != name:
+                found.append(Link(alias=alias, name=name, foreign=foreign))
+    return tuple(found)
 
 
 def _service(
@@ -114,7 +173,7 @@ def _service(
 ) -> DesiredService:
     deploy = service.deploy
     reserved = deploy.resources.reservations if deploy else None
-    places = sorted(service.networks.items(), key=lambda one: (-one[1].priority, one[0]))
+    limits = limits_of(service)
     grace = service.stop_grace_period
     return DesiredService(
         name=ServiceName(name),
@@ -134,14 +193,7 @@ def _service(
             for wanted, entry in sorted(service.depends_on.items())
             if entry.required or wanted in model.services
         ),
-        networks=tuple(
-            Membership(
-                network=NetworkName(model.networks[key].name),
-                aliases=tuple(dict.fromkeys((*place.aliases, *_container_name(service)))),
-                address=_address(place.ipv4_address),
-            )
-            for key, place in places
-        ),
+        networks=_memberships(model, service),
         volumes=tuple(
             sorted(
                 {
@@ -163,7 +215,11 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        cpus=limits.cpus or 0.0,
+        limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",
+        dns_servers=service.dns,
+        links=_links(service),
     )
 
 

@@ -14,6 +14,8 @@ from scheduler.desired import DesiredService, DesiredStack
 from scheduler.ids import NetworkName, ReplicaId, StackName, parse_container_name
 from scheduler.observed import Health, PortLease
 
+Name = tuple[host.NetworkId, str, StackName]
+"""In which network, which name, given by which stack."""
 Place = tuple[ReplicaId, Health, Mapping[NetworkName, IPv4Address]]
 
 
@@ -30,43 +32,65 @@ def build_exposure(
     for lease in leases:
         held.setdefault((lease.stack, lease.service), []).append(lease)
     ports: list[host.PublishedPort] = []
-    names: dict[tuple[host.NetworkId, str], list[IPv4Address]] = {}
-    zones: set[tuple[host.NetworkId, ...]] = set()
+    names: dict[Name, list[IPv4Address]] = {}
+    own: dict[Name, list[IPv4Address]] = {}
+    zones: set[host.Zone] = set()
     for stack in stacks:
         internal = {network.name for network in stack.networks if network.internal}
         for service in stack.services:
             places = running.get((stack.name, service.name), [])
             ready = _ready(service, places)
             if service.networks:
-                zones.add(zone_of(service))
+                zones.add(zone_of(stack.name, service))
             for lease in held.get((stack.name, service.name), ()):
                 ports.append(_published(lease, service, ready, internal))
-            for membership in service.networks:
+            for membership in (one for one in service.networks if not one.nameless):
                 network = host.NetworkId(membership.network)
                 for alias in (service.name, *membership.aliases):
-                    names.setdefault((network, alias), []).extend(
+                    names.setdefault((network, alias, stack.name), []).extend(
                         places_[membership.network]
                         for _, _, places_ in ready
                         if membership.network in places_
                     )
                 for replica, _, places_ in places:
                     if membership.network in places_:
-                        own = f"{stack.name}-{replica.service}-{replica.slot}"
-                        names.setdefault((network, own), []).append(places_[membership.network])
+                        name = f"{stack.name}-{replica.service}-{replica.slot}"
+                        own.setdefault((network, name, stack.name), []).append(
+                            places_[membership.network]
+                        )
     return host.Exposure(
         ports=tuple(sorted(ports, key=lambda port: (port.protocol, port.host_port, port.host_ip))),
-        names=tuple(
-            host.NamedAddresses(network=network, name=name, addresses=tuple(sorted(set(found))))
-            for (network, name), found in sorted(names.items())
-            if found
-        ),
+        names=(*_named(own, primary=True), *_named(names, primary=False)),
         zones=tuple(sorted(zones)),
     )
 
 
-def zone_of(service: DesiredService) -> tuple[host.NetworkId, ...]:
-    """Return the set of networks whose names a service's replicas may know."""
-    return tuple(sorted({host.NetworkId(place.network) for place in service.networks}))
+def zone_of(stack: StackName, service: DesiredService) -> host.Zone:
+    """Return what a service's replicas may know: the names of their networks, and their links."""
+    return host.Zone(
+        networks=tuple(sorted({host.NetworkId(place.network) for place in service.networks})),
+        servers=service.dns_servers,
+        aliases=tuple(
+            host.Alias(name=link.alias, of=link.name, owner=None if link.foreign else stack)
+            for link in service.links
+        ),
+    )
+
+
+def _named(
+    found: Mapping[Name, list[IPv4Address]], *, primary: bool
+) -> tuple[host.NamedAddresses, ...]:
+    return tuple(
+        host.NamedAddresses(
+            network=network,
+            name=name,
+            addresses=tuple(sorted(set(addresses))),
+            owner=owner,
+            primary=primary,
+        )
+        for (network, name, owner), addresses in sorted(found.items())
+        if addresses
+    )
 
 
 def _running(

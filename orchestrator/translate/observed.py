@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
 from orchestrator.translate import labels
+from orchestrator.translate.limits import limits_in_words
 from runtime import types as host
 from scheduler import Reservation
 from scheduler.ids import (
@@ -91,6 +92,7 @@ def build_observed(
                 and (not own or (sandbox is not None and sandbox.intact)),
                 cpu_reservation=reservation.cpus,
                 memory_reservation=reservation.memory,
+                limits=limits_in_words(facts.limits),
             )
         )
     members: dict[host.NetworkId, int] = {}
@@ -161,9 +163,7 @@ def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, 
 
 
 def _reservation(facts: host.ContainerFacts) -> Reservation:
-    return Reservation(
-        cpus=float(facts.labels.get(labels.CPUS, 0)), memory=int(facts.labels.get(labels.MEMORY, 0))
-    )
+    return Reservation(cpus=facts.limits.reserved_cpus, memory=facts.limits.reserved_memory)
 
 
 def _phase(facts: host.ContainerFacts, health: Health) -> Phase:

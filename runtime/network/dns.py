@@ -1,4 +1,4 @@
-"""One resolver for each set of networks: dnsmasq on a link-local address of its own.
+"""One resolver for each zone: dnsmasq on a link-local address of its own.
 
 A resolver knows the names of its networks and nothing else of ours, and outlives the
 daemon: it is found again by its pid file and told about new names by a signal. One that
@@ -8,21 +8,30 @@ dies is noticed at once.
 import asyncio
 import contextlib
 import grp
+import hashlib
 import json
 import os
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Address
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 from runtime.errors import UnavailableError
 from runtime.files import drop_staging, read_json, write_atomic
+from runtime.network.names import LINK_LOCAL
 from runtime.process import run
-from runtime.types import Instance, NamedAddresses, NetworkId
+from runtime.types import Alias, Instance, NamedAddresses, NetworkId, Zone
 
-ZoneKey = tuple[NetworkId, ...]
-FIRST, LAST = 2, 254
+NET_PREFIX = 22
+"""Room for 1021 resolvers in one instance."""
+NEVER = tuple(
+    map(IPv4Network, ("169.254.0.0/24", "169.254.20.0/24", "169.254.168.0/22", "169.254.255.0/24"))
+)
+"""Reserved, or where clouds and clusters answer questions about themselves."""
+FIRST = 2
 UPSTREAM = Path("/etc/resolv.conf")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 END_PATIENCE = 2.0
@@ -37,9 +46,9 @@ class Resolvers:
 
         ``ended`` is called in the event loop when a resolver ends that was not told to.
         """
-        self._base = instance.dns_base
         self._folder = instance.run / "dns"
-        self._zones: dict[ZoneKey, int] = {}
+        self._net: IPv4Network | None = None
+        self._zones: dict[Zone, int] = {}
         self._watched: dict[int, asyncio.Future[None]] = {}
         """Process id → what is done once the process has ended."""
         self._ended = ended
@@ -48,30 +57,53 @@ class Resolvers:
         """Take over the zones an earlier daemon handed out."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         drop_staging(self._folder)
-        found = read_json(self._folder / "zones.json") or {}
-        for key, number in found.items():
-            self._zones[_zone(key)] = int(str(number))
+        found: dict[str, Any] = read_json(self._folder / "zones.json") or {}
+        if net := found.get("net"):
+            self._net = IPv4Network(net)
+        for entry in found.get("zones", ()):
+            zone = Zone(
+                networks=tuple(NetworkId(name) for name in entry["networks"]),
+                servers=tuple(entry["servers"]),
+                aliases=tuple(Alias(**alias) for alias in entry["aliases"]),
+            )
+            self._zones[zone] = entry["number"]
 
-    def address(self, zone: Sequence[NetworkId]) -> IPv4Address:
-        """Return where members of exactly these networks ask; the same as long as it lives."""
-        key = tuple(sorted(zone))
-        if key not in self._zones:
-            free = next((n for n in range(FIRST, LAST + 1) if n not in self._zones.values()), None)
-            if free is None:
+    @property
+    def settled(self) -> bool:
+        """Whether the resolvers have a net."""
+        return self._net is not None
+
+    @property
+    def net(self) -> IPv4Network:
+        """Where every resolver of this instance has its address."""
+        if self._net is None:
+            raise RuntimeError("the resolvers have no net yet")
+        return self._net
+
+    def settle(self, net: IPv4Network | None) -> None:
+        """Have the resolvers live in ``net`` from now on; None while there are none."""
+        self._net = net
+        self._save()
+
+    def address(self, zone: Zone) -> IPv4Address:
+        """Return where a zone's members ask; the same as long as it lives."""
+        zone = settle_zone(zone)
+        if zone not in self._zones:
+            used = set(self._zones.values())
+            free = next((n for n in range(FIRST, self.net.num_addresses - 1) if n not in used), 0)
+            if not free:
                 raise UnavailableError(
-                    "make resolver for", ", ".join(key), "this instance has 253 of them already"
+                    "make resolver for",
+                    ", ".join(zone.networks),
+                    f"this instance has {len(used)} of them already",
                 )
-            self._zones[key] = free
+            self._zones[zone] = free
             self._save()
-        return self._base + self._zones[key]
-
-    def zones(self) -> Mapping[ZoneKey, IPv4Address]:
-        """Return every zone and its address."""
-        return {key: self._base + number for key, number in self._zones.items()}
+        return self.net.network_address + self._zones[zone]
 
     async def serve(
         self,
-        zones: Sequence[ZoneKey],
+        zones: Sequence[Zone],
         names: Sequence[NamedAddresses],
         *,
         isolated: frozenset[NetworkId],
@@ -80,13 +112,15 @@ class Resolvers:
 
         Those of ``isolated`` networks alone ask nobody else.
         """
-        wanted = {tuple(sorted(zone)) for zone in zones}
-        for key in [key for key in self._zones if key not in wanted]:
-            await self._stop(key)
+        wanted = set(map(settle_zone, zones))
+        for zone in [zone for zone in self._zones if zone not in wanted]:
+            await self._stop(zone)
         found = await asyncio.gather(
             *(
-                self._serve(key, _hosts(key, names), forwards=not set(key) <= isolated)
-                for key in sorted(wanted)
+                self._serve(
+                    zone, hosts_of(zone, names), forwards=not set(zone.networks) <= isolated
+                )
+                for zone in sorted(wanted)
             )
         )
         return tuple(one for one in found if one)
@@ -97,48 +131,53 @@ class Resolvers:
             watch.cancel()
         self._watched.clear()
 
-    async def _serve(self, key: ZoneKey, text: str, *, forwards: bool) -> str | None:
-        hosts = self._folder / f"{self.address(key)}.hosts"
+    async def _serve(self, zone: Zone, text: str, *, forwards: bool) -> str | None:
+        hosts = self._folder / f"{self.address(zone)}.hosts"
         known = hosts.exists()
         changed = not known or hosts.read_text() != text
         if changed:
             write_atomic(hosts, text.encode(), mode=0o644)
-        pid = self._pid(key)
+        pid = self._pid(zone)
         if pid is None:
-            await self._start(key, hosts, forwards=forwards)
-            return f"resolver of {', '.join(key)}" if known else None
+            await self._start(zone, hosts, forwards=forwards)
+            return f"resolver of {', '.join(zone.networks)}" if known else None
         if changed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGHUP)
         self._watch(pid)
         return None
 
-    def _pid(self, key: ZoneKey) -> int | None:
+    def _pid(self, zone: Zone) -> int | None:
         try:
-            pid = int((self._folder / f"{self.address(key)}.pid").read_text())
+            pid = int((self._folder / f"{self.address(zone)}.pid").read_text())
             line = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
         return pid if str(self._folder).encode() in line else None
 
-    async def _start(self, key: ZoneKey, hosts: Path, *, forwards: bool) -> None:
-        address = self.address(key)
+    async def _start(self, zone: Zone, hosts: Path, *, forwards: bool) -> None:
+        address = self.address(zone)
         line = ["dnsmasq", "--conf-file=/dev/null", "--no-hosts", "--bind-interfaces"]
         line += [f"--listen-address={address}", "--except-interface=lo"]
         line += [f"--addn-hosts={hosts}", f"--pid-file={self._folder / f'{address}.pid'}"]
         line += ["--local-ttl=1", "--cache-size=500", "--no-negcache", "--log-facility=/dev/null"]
         line += _identity(self._folder)
         if forwards:
-            # dnsmasq itself follows changes of the file.
-            line += [f"--resolv-file={UPSTREAM}", "--bogus-priv"]
+            if zone.servers:
+                line += ["--no-resolv", "--strict-order"]
+                line += [f"--server={server}" for server in zone.servers]
+            else:
+                # dnsmasq itself follows changes of the file.
+                line += [f"--resolv-file={UPSTREAM}"]
+            line.append("--bogus-priv")
             # Names of one label are ours or nobody's, with an upstream and without.
             line += ["--local=//", "--domain-needed"]
         else:
             line += ["--no-resolv", "--local=/#/"]
         done = await run(line, check=False)
         if done.returncode != 0:
-            raise UnavailableError("start resolver for", ", ".join(key), done.complaint)
-        pid = self._pid(key)
+            raise UnavailableError("start resolver for", ", ".join(zone.networks), done.complaint)
+        pid = self._pid(zone)
         if pid is not None:
             self._watch(pid)
 
@@ -171,8 +210,8 @@ class Resolvers:
         self._watched[pid] = over
         return over
 
-    async def _stop(self, key: ZoneKey) -> None:
-        pid = self._pid(key)
+    async def _stop(self, zone: Zone) -> None:
+        pid = self._pid(zone)
         if pid is not None:
             over = self._watch(pid)
             self._watched.pop(pid, None)
@@ -182,27 +221,64 @@ class Resolvers:
                 done, _ = await asyncio.wait([over], timeout=END_PATIENCE)
                 if done:
                     break
-        address = self.address(key)
+        address = self.address(zone)
         for suffix in ("hosts", "pid"):
             (self._folder / f"{address}.{suffix}").unlink(missing_ok=True)
-        del self._zones[key]
+        del self._zones[zone]
         self._save()
 
     def _save(self) -> None:
-        found = {"|".join(key): number for key, number in self._zones.items()}
+        found = {
+            "net": str(self._net) if self._net else None,
+            "zones": [
+                {
+                    "networks": zone.networks,
+                    "servers": zone.servers,
+                    "aliases": [asdict(alias) for alias in zone.aliases],
+                    "number": number,
+                }
+                for zone, number in self._zones.items()
+            ],
+        }
         write_atomic(self._folder / "zones.json", json.dumps(found).encode())
 
 
-def _zone(key: str) -> ZoneKey:
-    return tuple(NetworkId(name) for name in key.split("|"))
+def candidate_nets(instance: str) -> Iterator[IPv4Network]:
+    """Yield every net that resolvers could live in, beginning at a place of the instance's. Pure.
+
+    Who takes the first one that is free does not meet others who do the same.
+    """
+    every = [
+        net
+        for net in LINK_LOCAL.subnets(new_prefix=NET_PREFIX)
+        if not any(net.overlaps(other) for other in NEVER)
+    ]
+    first = hashlib.sha256(instance.encode()).digest()[0] % len(every)
+    yield from every[first:]
+    yield from every[:first]
 
 
-def _hosts(key: ZoneKey, names: Sequence[NamedAddresses]) -> str:
+def settle_zone(zone: Zone) -> Zone:
+    """Return the same zone with its networks in order. Pure."""
+    return replace(zone, networks=tuple(sorted(zone.networks)))
+
+
+def hosts_of(zone: Zone, names: Sequence[NamedAddresses]) -> str:
+    """Return what a zone's resolver is told, as a file in the manner of hosts(5). Pure."""
+    known = [entry for entry in names if entry.network in zone.networks]
+    # The first name an address has is what the address is called.
+    known.sort(key=lambda entry: not entry.primary)
+    known += [
+        replace(entry, name=alias.name)
+        for alias in zone.aliases
+        for entry in known
+        if entry.name == alias.of and alias.owner in (None, entry.owner)
+    ]
     # A name with a space or a line end in it would speak for other names.
     return "".join(
-        f"{host}\t{entry.name}\n"
-        for entry in names
-        if entry.network in key and NAME.fullmatch(entry.name)
+        f"{host}\t{entry.name}.{entry.network}\t{entry.name}\n"
+        for entry in known
+        if NAME.fullmatch(entry.name)
         for host in entry.addresses
     )
 

@@ -147,6 +147,10 @@ class Links:
         """Give a link one more address, of its own."""
         await in_thread(_add_address, name, address)
 
+    async def claim(self, name: str, net: IPv4Network) -> bool:
+        """Have a link hold a net, for as long as it lives; say whether nobody else holds it."""
+        return await in_thread(_claim, name, net)
+
     async def remove(self, name: str) -> None:
         """Remove a link; one that is gone is removed."""
         await in_thread(_remove, name)
@@ -219,6 +223,16 @@ def _add_address(name: str, address: IPv4Address) -> None:
     with _refusal("give an address to link", name), _one_at_a_time, Route() as route:
         index = socket.if_nametoindex(name)
         route.ask(netlink.add_address(index, address, 32), may_be=ALREADY_THERE)
+
+
+def _claim(name: str, net: IPv4Network) -> bool:
+    with _refusal("lead a net to link", name), _one_at_a_time, Route() as route:
+        try:
+            # Two who ask at the same time cannot both be told yes: there is one such route.
+            route.ask(netlink.add_link_route(socket.if_nametoindex(name), net))
+        except FileExistsError:
+            return False
+    return True
 
 
 def _remove(name: str) -> None:

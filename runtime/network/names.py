@@ -1,8 +1,12 @@
 """Names of links within the kernel's 15 characters, told apart by instance."""
 
 import hashlib
+from ipaddress import IPv4Network
 
 from runtime.types import ContainerId, Instance, NetworkId
+
+LINK_LOCAL = IPv4Network("169.254.0.0/16")
+"""Where the resolvers of every instance have their addresses."""
 
 ANY_BRIDGE = "pob*"
 """Every instance's bridges, as nft(8) matches names of links."""

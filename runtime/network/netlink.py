@@ -16,10 +16,10 @@ _REQUEST_ACK, _CREATE_NEW = 0x1 | 0x4, 0x200 | 0x400
 _ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 10, 18, 20, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _BRPORT_MODE = 4, 5, 4
-_IFA_ADDRESS, _IFA_LOCAL, _RTA_DST, _RTA_GATEWAY = 1, 2, 1, 5
+_IFA_ADDRESS, _IFA_LOCAL, _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 2, 1, 4, 5
 _UP = 1
 _LINK_GROUP = 1
-_MAIN_TABLE, _BY_ADMIN, _UNICAST = 254, 4, 1
+_MAIN_TABLE, _BY_ADMIN, _UNICAST, _ON_LINK = 254, 4, 1, 253
 
 
 class Route:
@@ -121,6 +121,16 @@ def add_route(gateway: IPv4Address, to: IPv4Network | None = None) -> bytes:
     target = _attribute(_RTA_DST, to.network_address.packed) if to is not None else b""
     way = _attribute(_RTA_GATEWAY, gateway.packed)
     return _request(_NEWROUTE, _CREATE_NEW, head + target + way)
+
+
+def add_link_route(index: int, to: IPv4Network) -> bytes:
+    """Lead a net to a link itself; refused where any route to just this net is there."""
+    head = struct.pack(
+        "=BBBBBBBBI",
+        *(socket.AF_INET, to.prefixlen, 0, 0, _MAIN_TABLE, _BY_ADMIN, _ON_LINK, _UNICAST, 0),
+    )
+    target = _attribute(_RTA_DST, to.network_address.packed)
+    return _request(_NEWROUTE, _CREATE_NEW, head + target + _number(_RTA_OIF, index))
 
 
 def _link(kind: int, *attributes: bytes, flags: int = 0, up: bool = False) -> bytes:

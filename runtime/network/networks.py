@@ -11,18 +11,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
 from runtime.drivers import NetworkDriver
-from runtime.errors import ConflictError, NotFoundError
+from runtime.errors import ConflictError, NotFoundError, UnavailableError
 from runtime.files import drop_staging, in_thread, read_json, write_atomic
 from runtime.network import links, netns
 from runtime.network.conntrack import forget_stale
-from runtime.network.dns import Resolvers
+from runtime.network.dns import Resolvers, candidate_nets
 from runtime.network.drift import Places, lost_bridges, lost_sandboxes
 from runtime.network.firewall import Firewall
 from runtime.network.host import read_listeners, read_memory
@@ -35,7 +35,7 @@ from runtime.network.records import (
     write_network,
     write_sandbox,
 )
-from runtime.network.ruleset import Zone, render_ruleset
+from runtime.network.ruleset import Resolver, render_ruleset
 from runtime.network.watch import Lost, Watch
 from runtime.types import (
     ContainerId,
@@ -48,6 +48,7 @@ from runtime.types import (
     PublishedPort,
     SandboxConfig,
     SandboxFacts,
+    Zone,
 )
 
 PATIENCE = 2.0
@@ -144,7 +145,9 @@ class Networks(NetworkDriver):
             self._put("networks", config.id, write_network(config))
             self._networks[config.id] = config
             self._opened.touch()
-            await asyncio.gather(self._firewall.open(), self._add_bridge(config))
+            await asyncio.gather(
+                self._firewall.open(), self._add_bridge(config), self._add_resolver_link()
+            )
             for sandbox in tuple(self._sandboxes.values()):
                 # A bridge that was lost took its ports' membership along.
                 if found is not None and any(p.network == config.id for p in sandbox.attachments):
@@ -179,12 +182,35 @@ class Networks(NetworkDriver):
             name, alias, config.gateway, config.subnet, _mac(config.gateway), mtu=config.mtu
         )
 
+    async def _add_resolver_link(self) -> None:
+        """Make what holds the resolvers' addresses, and have it hold a net nobody else has."""
+        link = resolver_link(self._instance)
+        async with self._locks["resolvers"]:
+            if links.exists(link) and self._resolvers.settled:
+                return
+            await self._net.add_holder(link, f"{self._instance.alias}resolvers")
+            if self._resolvers.settled and await self._net.claim(link, self._resolvers.net):
+                return
+            if self._resolvers.settled and self._sandboxes:
+                # Containers have the addresses of before: others would be none to them.
+                raise UnavailableError(
+                    "serve names on", str(self._resolvers.net), "another route leads there by now"
+                )
+            for net in candidate_nets(self._instance.name):
+                if await self._net.claim(link, net):
+                    self._resolvers.settle(net)
+                    return
+            raise UnavailableError(
+                "find addresses for", "resolvers", "every link-local net is taken"
+            )
+
     async def _close_host(self) -> None:
         async with self._locks["publish"]:
             await self._publish(Exposure())
             await asyncio.gather(
                 self._net.remove(resolver_link(self._instance)), self._firewall.close()
             )
+            self._resolvers.settle(None)
         self._opened.unlink(missing_ok=True)
 
     async def _wait_for_leaving(self, network: NetworkId) -> None:
@@ -254,7 +280,7 @@ class Networks(NetworkDriver):
                     address=place.address,
                     prefix=network.subnet.prefixlen,
                     gateway=network.gateway if place is first else None,
-                    resolvers=(self._resolver_net, network.gateway) if number == 0 else None,
+                    resolvers=(self._resolvers.net, network.gateway) if number == 0 else None,
                 )
             )
         return tuple(found)
@@ -288,8 +314,8 @@ class Networks(NetworkDriver):
             await self._publish(exposure)
 
     @override
-    def nameserver(self, networks: Sequence[NetworkId]) -> str:
-        return str(self._resolvers.address(networks))
+    def nameserver(self, zone: Zone) -> str:
+        return str(self._resolvers.address(zone))
 
     @override
     def gateway(self, network: NetworkId) -> str:
@@ -300,13 +326,15 @@ class Networks(NetworkDriver):
     async def _publish(self, exposure: Exposure) -> tuple[str, ...]:
         """Publish, and name what of it had been lost since it was last published."""
         self._exposure = exposure
-        zones = [zone for zone in exposure.zones if all(name in self._networks for name in zone)]
+        zones = [
+            zone for zone in exposure.zones if all(name in self._networks for name in zone.networks)
+        ]
         if zones:
-            link = resolver_link(self._instance)
-            if not links.exists(link):
-                await self._net.add_holder(link, f"{self._instance.alias}resolvers")
+            await self._add_resolver_link()
             for zone in zones:
-                await self._net.add_address(link, self._resolvers.address(zone))
+                await self._net.add_address(
+                    resolver_link(self._instance), self._resolvers.address(zone)
+                )
         isolated = frozenset(name for name, one in self._networks.items() if one.internal)
         lost = await self._resolvers.serve(zones, exposure.names, isolated=isolated)
         await self._firewall.apply(
@@ -316,13 +344,13 @@ class Networks(NetworkDriver):
                 {name: self._bridge(name) for name in self._networks},
                 exposure.ports,
                 [
-                    Zone(
+                    Resolver(
                         address=str(self._resolvers.address(zone)),
-                        bridges=tuple(self._bridge(name) for name in zone),
+                        bridges=tuple(self._bridge(name) for name in zone.networks),
                     )
                     for zone in zones
                 ],
-                resolvers=self._resolver_net,
+                resolver_net=self._resolvers.net if self._networks else None,
                 close_forwarding=self._firewall.opened_forwarding,
             )
         )
@@ -454,10 +482,6 @@ class Networks(NetworkDriver):
         if self._links is None:
             raise RuntimeError("the network driver is not open")
         return self._links
-
-    @property
-    def _resolver_net(self) -> IPv4Network:
-        return IPv4Network((int(self._instance.dns_base), 24))
 
     def _bridge(self, network: NetworkId) -> str:
         return bridge_name(self._instance, network)

@@ -7,11 +7,10 @@ the host's administrator wrote, so that the host's own rules are obeyed.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from typing import Any
 
 from runtime.network import nftables
-from runtime.network.names import bridge_prefix
+from runtime.network.names import LINK_LOCAL, bridge_prefix
 from runtime.types import Instance
 
 TABLE = ("ip", "filter")
@@ -47,7 +46,6 @@ class Passages:
         """Touch nothing yet."""
         self._instance = instance
         self._bridges = f'"{bridge_prefix(instance)}*"'
-        self._resolvers = IPv4Network((int(instance.dns_base), 24))
 
     async def open(self) -> tuple[str, ...]:
         """Have every chain that is there let us through; name those that had to change."""
@@ -94,8 +92,8 @@ class Passages:
         match = {
             OUT: f"iifname {self._bridges}",
             IN: f"oifname {self._bridges}",
-            NAMES_UDP: f"iifname {self._bridges} ip daddr {self._resolvers} udp dport 53",
-            NAMES_TCP: f"iifname {self._bridges} ip daddr {self._resolvers} tcp dport 53",
+            NAMES_UDP: f"iifname {self._bridges} ip daddr {LINK_LOCAL} udp dport 53",
+            NAMES_TCP: f"iifname {self._bridges} ip daddr {LINK_LOCAL} tcp dport 53",
         }[name]
         place = f"{' '.join(TABLE)} {chain}"
         place = f"insert rule {place} position {before.handle}" if before else f"add rule {place}"

@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.0/8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Zone:
+class Resolver:
     """A resolver's address and the bridges from which it may be asked."""
 
     address: str
@@ -32,9 +32,9 @@ def render_ruleset(
     networks: Sequence[NetworkConfig],
     bridges: Mapping[NetworkId, str],
     ports: Sequence[PublishedPort],
-    zones: Sequence[Zone],
+    resolvers: Sequence[Resolver],
     *,
-    resolvers: IPv4Network,
+    resolver_net: IPv4Network | None,
     close_forwarding: bool,
 ) -> str:
     """Return text for ``nft -f -`` that replaces ``table`` in one step.
@@ -51,7 +51,7 @@ def render_ruleset(
         _publish(ports),
         _postrouting(ours, bridges),
         _forward(ours, bridges, close=close_forwarding),
-        _input(zones, resolvers),
+        _input(resolvers, resolver_net),
     ]
     return f"{head}table inet {table} {{\n{''.join(chains)}}}\n"
 
@@ -153,10 +153,11 @@ def _forward(
     return _chain("forward", "type filter hook forward priority filter; policy accept;", rules)
 
 
-def _input(zones: Sequence[Zone], resolvers: IPv4Network) -> str:
+def _input(resolvers: Sequence[Resolver], net: IPv4Network | None) -> str:
     rules = []
-    for zone in sorted(zones, key=lambda one: one.address):
-        asked = f"iifname {_named(zone.bridges)} ip daddr {zone.address}"
+    for one in sorted(resolvers, key=lambda found: found.address):
+        asked = f"iifname {_named(one.bridges)} ip daddr {one.address}"
         rules += [f"{asked} {protocol} dport 53 accept" for protocol in ("tcp", "udp")]
-    rules.append(f'iifname != "lo" ip daddr {resolvers} drop')
+    if net is not None:
+        rules.append(f'iifname != "lo" ip daddr {net} drop')
     return _chain("input", "type filter hook input priority filter; policy accept;", rules)

@@ -1,5 +1,6 @@
 """Containers through an OCI runtime under conmon."""
 
-from runtime.oci.containers import Containers, choose_runtime
+from runtime.oci.choice import choose_runtime
+from runtime.oci.containers import Containers
 
 __all__ = ["Containers", "choose_runtime"]

@@ -1,61 +1,21 @@
 """A container's configuration and its image → ``config.json`` (runtime-spec, config.md)."""
 
-import resource
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from runtime.errors import InvalidError
-from runtime.oci.seccomp import DEFAULT_PROFILE, load_seccomp
+from runtime.oci.capabilities import ALL, granted, sets_of, wanted
+from runtime.oci.devices import Node, describe_nodes
+from runtime.oci.mounts import root_propagation
+from runtime.oci.namespaces import namespaces, own_name, shared_memory
+from runtime.oci.rlimits import oom_score, rlimits
+from runtime.oci.seccomp import load_seccomp
 from runtime.oci.users import ResolvedUser
-from runtime.types import ContainerConfig, ExecConfig, ImageConfig, Limits
+from runtime.oci.workdir import checked
+from runtime.types import ContainerConfig, ExecConfig, ImageConfig
 
-DEFAULT_CAPABILITIES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-)
-ALL_CAPABILITIES = (
-    *DEFAULT_CAPABILITIES,
-    "CAP_AUDIT_CONTROL",
-    "CAP_AUDIT_READ",
-    "CAP_AUDIT_WRITE",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_LEASE",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_MAC_ADMIN",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MKNOD",
-    "CAP_NET_ADMIN",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_RAW",
-    "CAP_PERFMON",
-    "CAP_SYSLOG",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_NICE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_WAKE_ALARM",
-)
 MASKED = (
     "/proc/acpi",
     "/proc/asound",
@@ -71,6 +31,7 @@ MASKED = (
     "/sys/firmware",
 )
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+APPARMOR = Path("/sys/kernel/security/apparmor")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -82,66 +43,75 @@ def build_bundle(
     cgroup: str,
     user: ResolvedUser,
     mounts: Sequence[Mapping[str, Any]],
-    init: str | None = None,
+    resources: Mapping[str, Any],
+    init: Sequence[str] = (),
+    scratch: Path = Path("/run"),
+    nodes: Sequence[Node] = (),
+    environment_of_devices: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the whole ``config.json``.
 
-    ``mounts`` are the container's own, in the spec's form; ``init`` is the path inside the
-    container of a reaper to run the command under. Raises InvalidError when neither the
-    image nor the configuration names a command.
+    ``mounts`` are the container's own and ``resources`` its limits, in the spec's form;
+    ``init`` is the reaper's command line the command is run under. ``nodes`` are devices
+    besides those of the configuration. ``scratch`` is where containers keep what others may
+    share with them. Raises InvalidError when neither the image nor the configuration names a
+    command.
     """
-    argv = command_line(config, image)
-    if init:
-        argv = [init, "--", *argv]
-    capabilities = effective_capabilities(config)
+    capabilities = granted(wanted(config))
+    variables = {**environment(config, image, user), **(environment_of_devices or {})}
     process: dict[str, Any] = {
         "terminal": config.tty,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
-        "args": argv,
-        "env": [f"{k}={v}" for k, v in environment(config, image, user).items()],
+        "args": [*init, *command_line(config, image)],
+        "env": [f"{name}={value}" for name, value in variables.items()],
         "cwd": working_dir(config, image),
-        "capabilities": _capability_sets(capabilities),
+        "capabilities": sets_of(capabilities, user.uid),
         "noNewPrivileges": config.no_new_privileges,
-        "rlimits": _rlimits(config.ulimits),
+        "rlimits": rlimits(config.ulimits),
+        "oomScoreAdj": oom_score(config.oom_score_adj),
     }
-    if config.oom_score_adj is not None:
-        process["oomScoreAdj"] = config.oom_score_adj
+    if config.apparmor and APPARMOR.exists():
+        process["apparmorProfile"] = config.apparmor
+    devices = describe_nodes(config, nodes)
+    open_ = config.privileged or config.unmasked
     linux: dict[str, Any] = {
         "cgroupsPath": f"/{cgroup}",
-        "namespaces": [
-            {"type": "pid"},
-            {"type": "ipc"},
-            {"type": "uts"},
-            {"type": "mount"},
-            {"type": "cgroup"},
-        ],
-        "resources": _resources(config),
-        "maskedPaths": [] if config.privileged else list(MASKED),
-        "readonlyPaths": [] if config.privileged else list(READ_ONLY),
+        "namespaces": namespaces(config, scratch),
+        "devices": devices.made,
+        "resources": {"devices": devices.rules, **resources},
+        "maskedPaths": [] if open_ else [*MASKED, *_throttles()],
+        "readonlyPaths": [] if open_ else list(READ_ONLY),
         "sysctl": dict(config.sysctls),
     }
     if config.netns is not None:
-        linux["namespaces"].append({"type": "network", "path": str(config.netns)})
         linux["sysctl"].setdefault("net.ipv4.ip_unprivileged_port_start", "0")
         linux["sysctl"].setdefault("net.ipv4.ping_group_range", "0 2147483647")
+    if config.domainname:
+        # Runtimes learned a field of their own for it late.
+        linux["sysctl"]["kernel.domainname"] = config.domainname
+    if propagation := root_propagation(config.mounts):
+        linux["rootfsPropagation"] = propagation
     if not config.privileged and config.seccomp != "unconfined":
-        profile = Path(config.seccomp) if config.seccomp else DEFAULT_PROFILE
-        linux["seccomp"] = load_seccomp(profile, capabilities)
-    return {
+        linux["seccomp"] = load_seccomp(config.seccomp, capabilities)
+    bundle: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": process,
         "root": {"path": str(root), "readonly": config.read_only},
-        "hostname": config.hostname,
-        "mounts": [*_system_mounts(config), *mounts],
+        "mounts": [*_system_mounts(config, scratch), *mounts, *devices.mounted],
         "linux": linux,
     }
+    if config.annotations:
+        bundle["annotations"] = dict(config.annotations)
+    if not config.uts_host:
+        bundle["hostname"] = own_name(config)
+    return bundle
 
 
 def build_process(
     config: ContainerConfig, image: ImageConfig, exec_: ExecConfig, user: ResolvedUser
 ) -> dict[str, Any]:
     """Return the ``process`` object of a command run beside the main one."""
-    capabilities = ALL_CAPABILITIES if exec_.privileged else effective_capabilities(config)
+    capabilities = granted(ALL if exec_.privileged else wanted(config))
     found = environment(config, image, user)
     found.update(exec_.environment)
     if exec_.tty:
@@ -152,9 +122,10 @@ def build_process(
         "args": list(exec_.argv),
         "env": [f"{k}={v}" for k, v in found.items()],
         "cwd": exec_.working_dir or working_dir(config, image),
-        "capabilities": _capability_sets(capabilities),
+        "capabilities": sets_of(capabilities, user.uid),
         "noNewPrivileges": config.no_new_privileges,
-        "rlimits": _rlimits(config.ulimits),
+        "rlimits": rlimits(config.ulimits),
+        "oomScoreAdj": oom_score(config.oom_score_adj),
     }
 
 
@@ -181,18 +152,13 @@ def display_command(config: ContainerConfig, image: ImageConfig) -> str:
 
 
 def working_dir(config: ContainerConfig, image: ImageConfig) -> str:
-    """Return where it is run; a path into ``/proc`` is refused (CVE-2024-21626)."""
-    path = config.working_dir or image.working_dir or "/"
-    if not path.startswith("/"):
-        path = f"/{path}"
-    if path == "/proc" or path.startswith("/proc/"):
-        raise InvalidError("create container", config.id, f"working directory `{path}` is refused")
-    return path
+    """Return where it is run. Raises InvalidError for a path that leads out or into ``/proc``."""
+    return checked(config.working_dir or image.working_dir or "/", config.id)
 
 
 def environment(config: ContainerConfig, image: ImageConfig, user: ResolvedUser) -> dict[str, str]:
     """Return the variables of the main process, in order of growing authority."""
-    found = {"PATH": PATH, "HOSTNAME": config.hostname}
+    found = {"PATH": PATH, "HOSTNAME": own_name(config)}
     if config.tty:
         found["TERM"] = "xterm"
     for line in image.environment:
@@ -208,95 +174,14 @@ def environment(config: ContainerConfig, image: ImageConfig, user: ResolvedUser)
     return found
 
 
-def effective_capabilities(config: ContainerConfig) -> tuple[str, ...]:
-    """Return what the process may do: dropped first, added after, as Docker does."""
-    if config.privileged:
-        return ALL_CAPABILITIES
-    dropped = {_capability(name) for name in config.cap_drop}
-    added = {_capability(name) for name in config.cap_add}
-    kept = set() if "CAP_ALL" in dropped else set(DEFAULT_CAPABILITIES) - dropped
-    kept |= set(ALL_CAPABILITIES) - dropped if "CAP_ALL" in added else added
-    unknown = kept - set(ALL_CAPABILITIES)
-    if unknown:
-        raise InvalidError(
-            "create container", config.id, f"no such capability: {', '.join(sorted(unknown))}"
-        )
-    return tuple(sorted(kept))
+@cache
+def _throttles() -> tuple[str, ...]:
+    """Return where each processor tells how hot it is: that gives away what others compute."""
+    found = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle")
+    return tuple(sorted(map(str, found)))
 
 
-def _capability(name: str) -> str:
-    upper = name.upper()
-    return upper if upper.startswith("CAP_") else f"CAP_{upper}"
-
-
-def _capability_sets(capabilities: Sequence[str]) -> dict[str, list[str]]:
-    names = list(capabilities)
-    # Inheritable and ambient stay empty: a file capability must not be handed on.
-    return {"bounding": names, "effective": names, "permitted": names}
-
-
-def _rlimits(ulimits: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
-    limits = []
-    for name, (soft, hard) in sorted(ulimits.items()):
-        constant = getattr(resource, f"RLIMIT_{name.upper()}", None)
-        if constant is None:
-            raise InvalidError("set limit", name, "no such resource limit")
-        ours = resource.getrlimit(constant)[1]
-        soft, hard = _clamp(soft, ours), _clamp(hard, ours)
-        limits.append({"type": f"RLIMIT_{name.upper()}", "soft": min(soft, hard), "hard": hard})
-    return limits
-
-
-def _clamp(wanted: int, ours: int) -> int:
-    """Keep a limit within the daemon's own: not every root may raise it (CAP_SYS_RESOURCE)."""
-    unlimited = 2**64 - 1
-    if ours == resource.RLIM_INFINITY:
-        return unlimited if wanted < 0 else wanted
-    return ours if wanted < 0 else min(wanted, ours)
-
-
-def _resources(config: ContainerConfig) -> dict[str, Any]:
-    limits: Limits = config.limits
-    found: dict[str, Any] = {"devices": _device_rules(privileged=config.privileged)}
-    memory: dict[str, int] = {}
-    if limits.memory is not None:
-        memory["limit"] = limits.memory
-    if limits.memory_reservation is not None:
-        memory["reservation"] = limits.memory_reservation
-    if limits.memory_swap is not None:
-        memory["swap"] = limits.memory_swap
-    if memory:
-        found["memory"] = memory
-    cpu: dict[str, Any] = {}
-    if limits.cpus:
-        cpu["period"] = 100_000
-        cpu["quota"] = int(limits.cpus * 100_000)
-    if limits.cpu_shares:
-        cpu["shares"] = limits.cpu_shares
-    if limits.cpuset:
-        cpu["cpus"] = limits.cpuset
-    if cpu:
-        found["cpu"] = cpu
-    if limits.pids is not None and limits.pids > 0:
-        found["pids"] = {"limit": limits.pids}
-    return found
-
-
-def _device_rules(*, privileged: bool) -> list[dict[str, Any]]:
-    if privileged:
-        return [{"allow": True, "access": "rwm"}]
-    nodes = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
-    return [
-        {"allow": False, "access": "rwm"},
-        *(
-            {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
-            for major, minor in nodes
-        ),
-        {"allow": True, "type": "c", "major": 136, "access": "rwm"},
-    ]
-
-
-def _system_mounts(config: ContainerConfig) -> list[dict[str, Any]]:
+def _system_mounts(config: ContainerConfig, scratch: Path) -> list[dict[str, Any]]:
     safe = ["nosuid", "noexec", "nodev"]
     readonly = [] if config.privileged else ["ro"]
 
@@ -317,12 +202,7 @@ def _system_mounts(config: ContainerConfig) -> list[dict[str, Any]]:
             ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
         system("/dev/mqueue", "mqueue", safe),
-        system(
-            "/dev/shm",
-            "tmpfs",
-            [*safe, "mode=1777", f"size={config.shm_size}"],
-            "shm",
-        ),
+        *shared_memory(config, scratch),
         system("/sys", "sysfs", [*safe, *readonly]),
         system("/sys/fs/cgroup", "cgroup", [*safe, "relatime", *readonly]),
     ]

@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from runtime.files import read_json, write_atomic
-from runtime.types import ContainerConfig, ContainerId, Digest, Limits, Mount, MountKind
+from runtime.types import (
+    ContainerConfig,
+    ContainerId,
+    Device,
+    Digest,
+    IoKind,
+    IoRate,
+    Limits,
+    Mount,
+    MountKind,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +132,13 @@ def load_record(path: Path) -> Record | None:
 def fingerprint_of(config: ContainerConfig) -> str:
     """Return a hash by which two configurations can be told apart.
 
-    Addresses are no part of it: they are only in files that can be written anew.
+    Addresses are no part of it: they are only in files that can be written anew. Neither are
+    limits: they can be changed.
     """
     import hashlib
 
     document = asdict(config)
-    del document["addresses"], document["nameservers"]
+    del document["addresses"], document["nameservers"], document["limits"]
     for given in document["mounts"]:
         given["content"] = base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)
@@ -140,7 +151,7 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
     values["image"] = Digest(values["image"])
     values["log"] = Path(values["log"])
     values["netns"] = Path(values["netns"]) if values["netns"] else None
-    values["limits"] = Limits(**values["limits"])
+    values["limits"] = _limits(values["limits"])
     values["mounts"] = tuple(
         Mount(
             **{
@@ -152,6 +163,7 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         )
         for given in values["mounts"]
     )
+    values["devices"] = tuple(Device(**given) for given in values["devices"])
     values["ulimits"] = {name: (soft, hard) for name, (soft, hard) in values["ulimits"].items()}
     values["extra_hosts"] = tuple((name, address) for name, address in values["extra_hosts"])
     for name in (
@@ -160,7 +172,8 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         "group_add",
         "cap_add",
         "cap_drop",
-        "devices",
+        "device_rules",
+        "cdi",
         "nameservers",
         "dns_search",
         "dns_options",
@@ -169,6 +182,16 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
         if values[name] is not None:
             values[name] = tuple(values[name])
     return ContainerConfig(**values)
+
+
+def _limits(raw: Mapping[str, Any]) -> Limits:
+    values = dict(raw)
+    values["io_weights"] = tuple((path, weight) for path, weight in values["io_weights"])
+    values["io_rates"] = tuple(
+        IoRate(kind=IoKind(given["kind"]), device=given["device"], rate=given["rate"])
+        for given in values["io_rates"]
+    )
+    return Limits(**values)
 
 
 def owned_by_us(pid: int) -> bool:

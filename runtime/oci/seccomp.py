@@ -6,7 +6,7 @@ capabilities; a runtime wants the result (runtime-spec, config-linux.md#seccomp)
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,37 @@ _MACHINES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 _GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def load_seccomp(profile: Path, capabilities: Collection[str]) -> dict[str, Any]:
+def load_seccomp(profile: str | None, capabilities: Collection[str]) -> dict[str, Any]:
     """Return the filter for this machine and a process with ``capabilities``.
 
-    Raises UnsupportedError when the profile is not installed, InvalidError when it is none.
+    ``profile`` is a profile's JSON, None the distribution's own. Raises UnsupportedError when
+    that is not installed, InvalidError for what is no profile.
     """
+    name = str(DEFAULT_PROFILE) if profile is None else "of the stack file"
     try:
-        document = json.loads(profile.read_bytes())
+        document = json.loads(_default() if profile is None else profile)
+        return _filter(document, capabilities)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        cause = f"it is no seccomp profile: {error!r}"
+        raise InvalidError("read seccomp profile", name, cause) from error
+
+
+def _default() -> bytes:
+    try:
+        return DEFAULT_PROFILE.read_bytes()
     except FileNotFoundError:
         raise UnsupportedError(
             "read seccomp profile",
-            str(profile),
+            str(DEFAULT_PROFILE),
             "it is not installed",
             hint="apt-get install golang-github-containers-common",
         ) from None
-    except ValueError as error:
-        raise InvalidError("read seccomp profile", str(profile), str(error)) from error
+
+
+def _filter(document: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any]:
     machine = os.uname().machine
     rules = []
-    for rule in document.get("syscalls", ()):
+    for rule in document.get("syscalls") or ():
         if not _applies(rule, capabilities, machine):
             continue
         kept = {"names": rule.get("names") or [rule["name"]], "action": rule["action"]}
@@ -49,7 +61,7 @@ def load_seccomp(profile: Path, capabilities: Collection[str]) -> dict[str, Any]
     if document.get("defaultErrnoRet") is not None:
         found["defaultErrnoRet"] = document["defaultErrnoRet"]
     native = _MACHINES.get(machine)
-    for entry in document.get("archMap", ()):
+    for entry in document.get("archMap") or ():
         if entry.get("architecture") == native:
             found["architectures"] = [native, *(entry.get("subArchitectures") or ())]
     if "architectures" not in found and document.get("architectures"):

@@ -42,7 +42,7 @@ def resolve_user(root: Path, user: str, group_add: Sequence[str] = ()) -> Resolv
     elif entry is not None:
         uid, gid = _number(entry[2], user), _number(entry[3], user)
     else:
-        raise InvalidError("resolve user", user, "the image has no such user")
+        raise InvalidError("resolve user", user, "the image has no such user", code="user")
     login = entry[0] if entry else name
     groups = list(_lines(root, "etc/group", 4))
     extra: set[int] = set()
@@ -62,12 +62,13 @@ def _group(groups: Sequence[list[str]], group: str, user: str) -> int:
     for line in groups:
         if line[0] == group:
             return _number(line[2], user)
-    raise InvalidError("resolve group", group, "the image has no such group")
+    raise InvalidError("resolve group", group, "the image has no such group", code="user")
 
 
 def _number(text: str, user: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > HIGHEST:
-        raise InvalidError("resolve user", user, f"`{text}` is no id between 0 and {HIGHEST}")
+        cause = f"`{text}` is no id between 0 and {HIGHEST}"
+        raise InvalidError("resolve user", user, cause, code="user")
     return int(text)
 
 
@@ -80,13 +81,15 @@ def _lines(root: Path, path: str, fields: int) -> Iterator[list[str]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise InvalidError("read", f"/{path}", error.strerror or str(error)) from error
+        cause = error.strerror or str(error)
+        raise InvalidError("read", f"/{path}", cause, code="image_passwd") from error
     finally:
         os.close(top)
     with os.fdopen(fd, "rb") as file:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > CAP:
-            raise InvalidError("read", f"/{path}", "it is no small regular file")
+            cause = "it is no small regular file"
+            raise InvalidError("read", f"/{path}", cause, code="image_passwd")
         for line in file.read(CAP).decode(errors="replace").splitlines():
             parts = line.split(":")
             if len(parts) >= fields:

@@ -23,6 +23,7 @@ from runtime.types import (
     Created,
     ExecConfig,
     Exited,
+    Limits,
     MountKind,
     ProbeOutput,
     Running,
@@ -77,6 +78,8 @@ class FakeContainers(Faults, ContainerDriver):
     programs: dict[tuple[str, ...], Program] = field(default_factory=dict)
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    memory: dict[ContainerId, int] = field(default_factory=dict)
+    """How much of it a container uses."""
     leftovers: list[str] = field(default_factory=list)
     """What the next sweep finds and removes."""
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
@@ -96,6 +99,7 @@ class FakeContainers(Faults, ContainerDriver):
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                limits=box.config.limits,
             )
             for container, box in sorted(self._boxes.items())
         )
@@ -105,7 +109,7 @@ class FakeContainers(Faults, ContainerDriver):
         await self.change("create", config.id)
         found = self._boxes.get(config.id)
         if found is not None:
-            if found.config == config:
+            if replace(found.config, limits=config.limits) == config:
                 raise AlreadyExistsError("create container", config.id, "it exists")
             raise ConflictError("create container", config.id, "it exists with other settings")
         if self.images.find_now(config.image) is None:
@@ -117,6 +121,15 @@ class FakeContainers(Faults, ContainerDriver):
             if given.kind is MountKind.VOLUME and not self.volumes.exists(volume):
                 raise NotFoundError("mount volume", given.source, "it does not exist")
         self._boxes[config.id] = _Box(config=config, created_wall=self.clock())
+
+    @override
+    async def limit(self, container: ContainerId, limits: Limits) -> None:
+        await self.change("limit", container)
+        box = self._known(container, "limit")
+        uses = self.memory.get(container, 0)
+        if limits.memory is not None and isinstance(box.phase, Running) and uses > limits.memory:
+            raise ConflictError("limit", container, f"it uses {uses} bytes of memory now")
+        box.config = replace(box.config, limits=limits)
 
     @override
     async def start(self, container: ContainerId) -> None:

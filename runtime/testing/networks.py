@@ -20,6 +20,7 @@ from runtime.types import (
     NetworkId,
     SandboxConfig,
     SandboxFacts,
+    Zone,
 )
 
 
@@ -41,7 +42,7 @@ class FakeNetworks(Faults, NetworkDriver):
     _hinted: bool = False
     _networks: dict[NetworkId, NetworkFacts] = field(default_factory=dict)
     _sandboxes: dict[ContainerId, SandboxFacts] = field(default_factory=dict)
-    _zones: dict[tuple[NetworkId, ...], int] = field(default_factory=dict)
+    _zones: dict[Zone, int] = field(default_factory=dict)
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
 
@@ -103,8 +104,9 @@ class FakeNetworks(Faults, NetworkDriver):
         self.exposure = exposure
 
     @override
-    def nameserver(self, networks: Sequence[NetworkId]) -> str:
-        number = self._zones.setdefault(tuple(sorted(networks)), len(self._zones) + 1)
+    def nameserver(self, zone: Zone) -> str:
+        zone = replace(zone, networks=tuple(sorted(zone.networks)))
+        number = self._zones.setdefault(zone, len(self._zones) + 1)
         return f"169.254.42.{number}"
 
     @override

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from runtime.network.netns import run_inside
-from tests.lab import AAAA, NO_SUCH_NAME, WITH_PYTHON, Answer, eventually, serving
+from tests.lab import (
+    AAAA,
+    NO_SUCH_NAME,
+    WITH_PYTHON,
+    Answer,
+    answer_with,
+    eventually,
+    serving,
+)
 
 pytestmark = pytest.mark.root
 
@@ -83,16 +91,10 @@ def upstream():
 
 
 def test_other_names_are_asked_for_upstream(shop):
-    def answer(query):
-        question = query[12 : query.index(b"\0", 12) + 5]
-        head = query[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
-        record = bytes.fromhex("c00c 0001 0001 0000003c 0004") + bytes([203, 0, 113, 9])
-        return head + question + record
-
     shop.run("stranger", "ip", "address", "add", f"{upstream()}/32", "dev", "lo")
     with shop.socket("stranger", socket.SOCK_DGRAM) as channel:
         channel.bind((upstream(), 53))
-        with serving(channel, answer) as heard:
+        with serving(channel, answer_with("203.0.113.9")) as heard:
             found = shop.query("shop/web.1", "example.org")
             shop.query("shop/web.1", "nobody")
             shop.query("shop/web.1", "nobody", AAAA)

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from orchestrator.errors import PyorchError
-from orchestrator.store import KEPT_EVENTS, SCHEMA, ReplicaHistory, Store
+from orchestrator.store import KEPT_EVENTS, KEPT_GENERATIONS, SCHEMA, ReplicaHistory, Store
 from scheduler.desired import Intent
 from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
 from scheduler.observed import AddressLease, PortLease
@@ -55,6 +55,29 @@ def test_a_generation_that_never_was_is_told(store):
 
     with pytest.raises(KeyError):
         store.generation("shop", 2)
+
+
+def test_generations_are_listed_with_where_they_came_from(store):
+    store.save_generation("shop", MODEL, {"app": "sha256:1"}, owner_uid=7)
+    store.save_generation("shop", MODEL, {}, owner_uid=8, origin="rollback to 1")
+    store.save_generation("other", MODEL, {}, owner_uid=0)
+
+    second, first = store.generations("shop")
+    assert (first.number, first.accepted_uid, first.origin) == (1, 7, "")
+    assert (second.number, second.accepted_uid, second.origin) == (2, 8, "rollback to 1")
+    assert first.images == {"app": "sha256:1"}
+
+
+def test_old_generations_go_with_their_images_and_secrets(store, tmp_path):
+    for number in range(KEPT_GENERATIONS + 2):
+        store.save_generation("shop", SECRET, {"app": f"sha256:{number}"}, owner_uid=0)
+
+    kept = [one.number for one in store.generations("shop")]
+    assert kept == list(range(KEPT_GENERATIONS + 2, 2, -1))
+    assert "sha256:0" not in store.pinned()
+    folders = {path.name for path in (tmp_path / "data" / "secrets" / "shop").iterdir()}
+    assert folders == set(map(str, kept))
+    assert store.generation("shop", 3)[0] == SECRET
 
 
 def test_images_are_pinned_to_one_generation(store):

@@ -53,9 +53,12 @@ class World:
 
     async def apply(self, text, **options):
         """Have a stack file of this text wanted from now on."""
-        request = LoadRequest(files=("-",), stdin=text, cwd=self.folder)
-        self.applied = load_stack(request).stack
+        self.applied = self.load(text)
         return await self.orchestrator.apply(self.applied, options=ApplyOptions(**options))
+
+    def load(self, text):
+        """Return the stack a file of this text stands for."""
+        return load_stack(LoadRequest(files=("-",), stdin=text, cwd=self.folder)).stack
 
     async def up(self, text, **options):
         """Apply, and return the state once the stack is as wanted."""

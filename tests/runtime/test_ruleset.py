@@ -3,7 +3,7 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from runtime.network.ruleset import Zone, render_ruleset
+from runtime.network.ruleset import Resolver, render_ruleset
 from runtime.types import NetworkConfig, NetworkId, PublishedPort
 
 FRONT = NetworkConfig(
@@ -78,7 +78,7 @@ ip daddr { 10.89.0.0/26, 10.89.1.0/26 } drop
     type filter hook input priority filter; policy accept;
     iifname { "pobfront" } ip daddr 169.254.42.2 tcp dport 53 accept
     iifname { "pobfront" } ip daddr 169.254.42.2 udp dport 53 accept
-    iifname != "lo" ip daddr 169.254.42.0/24 drop
+    iifname != "lo" ip daddr 169.254.40.0/22 drop
   }
 }
 """
@@ -90,8 +90,8 @@ def render(*, networks=(FRONT, BACK), ports=(), close=False):
         networks,
         BRIDGES,
         ports,
-        [Zone(address="169.254.42.2", bridges=("pobfront",))],
-        resolvers=IPv4Network("169.254.42.0/24"),
+        [Resolver(address="169.254.42.2", bridges=("pobfront",))],
+        resolver_net=IPv4Network("169.254.40.0/22"),
         close_forwarding=close,
     )
 

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from runtime.errors import ConflictError
-from runtime.oci.rootfs import fill_volume
+from runtime.errors import ConflictError, NotFoundError
+from runtime.oci.filling import COPYING, fill_volume
+from runtime.oci.mounts import open_below
 from runtime.types import Instance, VolumeId
 from runtime.volumes import Volumes
 
@@ -98,7 +99,7 @@ def test_a_link_put_into_a_volume_while_it_is_filled_is_not_followed(tmp_path):
     content.mkdir()
     victim.write_text("of the host")
     victim.chmod(0o600)
-    swaps = ["file"]
+    swaps = [COPYING]
 
     def swap(event, args):
         # Somebody else has the volume: they are as quick as can be.
@@ -108,7 +109,7 @@ def test_a_link_put_into_a_volume_while_it_is_filled_is_not_followed(tmp_path):
             copy.symlink_to(victim)
 
     sys.addaudithook(swap)
-    fill_volume(root, "/data", content)
+    fill_volume(root, "/data", content, unfinished=tmp_path / "filling")
 
     assert swaps == []
     assert victim.stat().st_mode & 0o777 == 0o600
@@ -126,7 +127,7 @@ def test_a_volume_is_filled_with_what_the_image_has_there(tmp_path):
     os.mkfifo(root / "data" / "pipe")
     content.mkdir()
 
-    fill_volume(root, "/data", content)
+    fill_volume(root, "/data", content, unfinished=tmp_path / "filling")
 
     assert sorted(path.name for path in content.iterdir()) == ["below", "link"]
     assert os.readlink(content / "link") == "/etc/passwd"
@@ -134,3 +135,55 @@ def test_a_volume_is_filled_with_what_the_image_has_there(tmp_path):
     assert (content / "below" / "file").stat().st_mode & 0o7777 == 0o4755
     assert (content / "below").stat().st_mode & 0o7777 == 0o750
     assert (content / "below").stat().st_mtime == 2000
+
+
+def test_filling_that_was_interrupted_goes_on_and_keeps_what_is_there(tmp_path):
+    root, content, unfinished = tmp_path / "root", tmp_path / "content", tmp_path / "filling"
+    (root / "data").mkdir(parents=True)
+    for name in ("one", "two"):
+        (root / "data" / name).write_text("of the image")
+    content.mkdir()
+    (content / "one").write_text("somebody's own by now")
+    (content / COPYING).write_text("of the im")
+    unfinished.touch()
+
+    fill_volume(root, "/data", content, unfinished=unfinished)
+
+    assert sorted(path.name for path in content.iterdir()) == ["one", "two"]
+    assert (content / "one").read_text() == "somebody's own by now"
+    assert (content / "two").read_text() == "of the image"
+    assert not unfinished.exists()
+
+
+def test_a_volume_that_holds_something_is_not_filled(tmp_path):
+    root, content = tmp_path / "root", tmp_path / "content"
+    (root / "data").mkdir(parents=True)
+    (root / "data" / "file").touch()
+    content.mkdir()
+    (content / "own").touch()
+
+    fill_volume(root, "/data", content, unfinished=tmp_path / "filling")
+
+    assert [path.name for path in content.iterdir()] == ["own"]
+
+
+@pytest.mark.parametrize("subpath", ["out", "out/below", "../escape", "in/../../escape"])
+def test_no_subpath_leads_out_of_its_volume(tmp_path, subpath):
+    content = tmp_path / "volume"
+    (content / "in").mkdir(parents=True)
+    (tmp_path / "escape").mkdir()
+    (content / "out").symlink_to(tmp_path)
+
+    with pytest.raises(NotFoundError, match="there is no"):
+        open_below(content, subpath, "shop_data")
+
+
+def test_a_subpath_may_be_a_link_inside_its_volume(tmp_path):
+    content = tmp_path / "volume"
+    (content / "in").mkdir(parents=True)
+    (content / "way").symlink_to("/in")
+
+    fd = open_below(content, "way", "shop_data")
+
+    assert os.readlink(f"/proc/self/fd/{fd}") == str(content / "in")
+    os.close(fd)

@@ -6,7 +6,7 @@ import pytest
 from builders import NOW, host, replica, service, stack
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world import CPUS, GIB, MEMORY, World, hosts, some_cpus, some_memory, stacks
+from world import CPUS, GIB, MEMORY, World, hosts, reserving, some_cpus, some_memory, stacks
 
 from scheduler import Failed, Reservation, plan_stack, reserve, settled
 from scheduler.actions import KillReplica, RemoveReplica, StopReplica
@@ -174,6 +174,23 @@ def test_a_stack_that_goes_holds_what_still_runs(intent):
     assert held == Reservation(cpus=0.5)
 
 
+def test_a_replica_that_is_to_reserve_more_keeps_what_it_has_until_there_is_room():
+    wanted = stack(reserving(service(), 1.5, 0))
+    observed = host(reserving(replica(1), 0.5, 0), reserved_cpus=1.0)
+
+    assert plan(wanted, observed) == "held web.1: needs 1.5 cpus: 0.5 of 2 free, 1.5 reserved"
+    assert plan(wanted, replace(observed, reserved_cpus=0.5)) == (
+        "#1 update limits of web.1: reserved cpus 0.5 → 1.5"
+    )
+
+
+def test_a_replica_that_is_to_reserve_less_is_never_held():
+    wanted = stack(reserving(service(), 0.5, 0))
+    observed = host(reserving(replica(1), 1.5, 0), reserved_cpus=9.0)
+
+    assert plan(wanted, observed) == "#1 update limits of web.1: reserved cpus 1.5 → 0.5"
+
+
 # ── properties ───────────────────────────────────────────────────────────────────────────
 
 
@@ -184,8 +201,7 @@ def crowded(draw):
     return replace(
         found,
         replicas=tuple(
-            replace(one, cpu_reservation=draw(some_cpus), memory_reservation=draw(some_memory))
-            for one in found.replicas
+            reserving(one, draw(some_cpus), draw(some_memory)) for one in found.replicas
         ),
         reserved_cpus=draw(some_cpus),
         reserved_memory=draw(some_memory),
@@ -200,7 +216,7 @@ def reserved(world):
     )
 
 
-@given(desired=stacks(reserving=True), host=crowded())
+@given(desired=stacks(reserves=True), host=crowded())
 @settings(max_examples=200, deadline=None)
 def test_starts_never_reserve_more_than_the_machine_has(desired, host):
     world = World(desired, host)
@@ -213,7 +229,7 @@ def test_starts_never_reserve_more_than_the_machine_has(desired, host):
         cpus, memory = now_cpus, now_memory
 
 
-@given(desired=stacks(reserving=True), host=crowded())
+@given(desired=stacks(reserves=True), host=crowded())
 @settings(deadline=None)
 def test_it_settles_with_everything_running_that_is_not_held_for_want_of_room(desired, host):
     world = World(desired, host)
@@ -229,7 +245,7 @@ def test_it_settles_with_everything_running_that_is_not_held_for_want_of_room(de
             assert name in held or (found is not None and isinstance(found.phase, Running))
 
 
-@given(desired=stacks(reserving=True), host=crowded())
+@given(desired=stacks(reserves=True), host=crowded())
 @settings(deadline=None)
 def test_nothing_that_runs_as_wanted_is_stopped(desired, host):
     world = World(desired, host)
@@ -252,7 +268,7 @@ def test_nothing_that_runs_as_wanted_is_stopped(desired, host):
     assert not stopped & fine
 
 
-@given(desired=stacks(reserving=True), host=crowded(), shuffle=st.randoms(use_true_random=False))
+@given(desired=stacks(reserves=True), host=crowded(), shuffle=st.randoms(use_true_random=False))
 @settings(deadline=None)
 def test_the_order_of_the_report_changes_nobodys_room(desired, host, shuffle):
     reported, services = list(host.replicas), list(desired.services)

@@ -42,6 +42,46 @@ def test_a_matching_replica_is_left_alone():
     assert plan(stack(service()), host(replica(1))) == ""
 
 
+def test_other_limits_are_taken_on_without_a_new_container():
+    wanted = stack(service(limits={"memory": "128 MiB", "cpus": "1"}, replicas=2))
+    found = host(
+        replica(1, limits={"memory": "64 MiB", "processes": "10"}),
+        replica(2, limits={"memory": "128 MiB", "cpus": "1"}),
+    )
+
+    assert plan(wanted, found) == (
+        "#1 update limits of web.1: memory 64 MiB → 128 MiB, cpus none → 1, processes 10 → none"
+    )
+
+
+def test_a_stopped_replica_takes_on_other_limits_before_it_starts():
+    wanted = stack(service(limits={"memory": "128 MiB"}))
+    stopped = Exited(code=0, at=NOW - 5, stopped=True)
+
+    assert plan(wanted, host(replica(1, stopped, limits={"memory": "64 MiB"}))) == (
+        "#1 update limits of web.1: memory 64 MiB → 128 MiB\n#2 start web.1 after #1: was stopped"
+    )
+
+
+def test_a_replica_that_is_replaced_gets_its_limits_with_the_new_container():
+    wanted = stack(service(limits={"memory": "128 MiB"}))
+
+    assert "limits" not in plan(
+        wanted, host(replica(1, revision="r0", limits={"memory": "64 MiB"}))
+    )
+
+
+def test_more_processors_than_there_are_are_refused():
+    found = plan_stack(stack(service(cpus=2.5)), host(), now=NOW)
+
+    assert str(found) == (
+        "held web: may use 2.5 cpus: the machine has 2\n"
+        "held web.1: may use 2.5 cpus: the machine has 2"
+    )
+    assert found.held[0].stuck
+    assert plan_stack(stack(service(cpus=2.0)), host(), now=NOW).held == ()
+
+
 def test_a_missing_image_is_pulled_first():
     assert plan(stack(service(image="other")), host()) == (
         "#1 pull image other: is missing\n"

@@ -13,6 +13,7 @@ from scheduler.actions import (
     CreateVolume,
     KillReplica,
     LeasePort,
+    LimitReplica,
     MendSandbox,
     PrepareReplica,
     PullImage,
@@ -62,8 +63,14 @@ some_cpus = st.sampled_from([0.0, 0.1, 0.5, 1.5])
 some_memory = st.sampled_from([0, GIB, 3 * GIB])
 
 
+def reserving(one, cpus, memory):
+    """A service or a replica that has a part of the machine, and says so in its limits."""
+    words = {"reserved cpus": str(cpus), "reserved memory": str(memory)}
+    return replace(one, cpu_reservation=cpus, memory_reservation=memory, limits=words)
+
+
 @st.composite
-def services(draw, name, earlier, *, reserving):
+def services(draw, name, earlier, *, reserves):
     """A service that may depend on those before it, so that there is no circle."""
     checked = draw(st.booleans())
     dependencies = tuple(
@@ -74,7 +81,7 @@ def services(draw, name, earlier, *, reserving):
         for other in earlier
         if draw(st.booleans())
     )
-    return DesiredService(
+    wanted = DesiredService(
         name=ServiceName(name),
         revision=Revision(draw(st.sampled_from(["r1", "r2"]))),
         image="img",
@@ -85,17 +92,16 @@ def services(draw, name, earlier, *, reserving):
         networks=(Membership(network=NET),),
         volumes=(DATA,) if draw(st.booleans()) else (),
         stop_grace=draw(st.sampled_from([0.0, 10.0])),
-        cpu_reservation=draw(some_cpus) if reserving else 0.0,
-        memory_reservation=draw(some_memory) if reserving else 0,
     )
+    return reserving(wanted, draw(some_cpus), draw(some_memory)) if reserves else wanted
 
 
 @st.composite
-def stacks(draw, *, reserving=False):
-    """A stack that wants to run; ``reserving`` a part of the machine for some replicas."""
+def stacks(draw, *, reserves=False):
+    """A stack that wants to run; it ``reserves`` a part of the machine for some replicas."""
     found = []
     for name in NAMES[: draw(st.integers(1, 3))]:
-        found.append(draw(services(name, tuple(found), reserving=reserving)))
+        found.append(draw(services(name, tuple(found), reserves=reserves)))
     return DesiredStack(
         name=SHOP,
         services=tuple(found),
@@ -142,7 +148,7 @@ class World:
         self.others = host
         self.services = {one.name: one for one in desired.services}
         self.checked = {one.name for one in desired.services if one.healthcheck}
-        self.replicas = {one.id: self._reserving(self._probed(one)) for one in host.replicas}
+        self.replicas = {one.id: self._probed(one) for one in host.replicas}
         self.networks = {one.name: one for one in host.networks}
         self.volumes = {one.name: one for one in host.volumes}
         self.images = dict(host.images)
@@ -157,17 +163,6 @@ class World:
             ):
                 health = Health.STARTING if health is Health.NONE else Health.NONE
                 return replace(replica, phase=replace(replica.phase, health=health))
-        return replica
-
-    def _reserving(self, replica):
-        """What a service reserves is part of its revision: the same one reserved the same."""
-        for service in self.desired.services:
-            if (service.name, service.revision) == (replica.id.service, replica.revision):
-                return replace(
-                    replica,
-                    cpu_reservation=service.cpu_reservation,
-                    memory_reservation=service.memory_reservation,
-                )
         return replica
 
     def observe(self):
@@ -243,6 +238,7 @@ class World:
                     networks=(NET,),
                     cpu_reservation=service.cpu_reservation,
                     memory_reservation=service.memory_reservation,
+                    limits=service.limits,
                 )
                 for network, address in action.addresses:
                     lease = AddressLease(
@@ -252,6 +248,14 @@ class World:
                         self.addresses.append(lease)
             case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
+            case LimitReplica(key):
+                service = self.services[key.service]
+                self.replicas[key] = replace(
+                    self.replicas[key],
+                    limits=service.limits,
+                    cpu_reservation=service.cpu_reservation,
+                    memory_reservation=service.memory_reservation,
+                )
             case StartReplica(replica=key):
                 assert not isinstance(self.replicas[key].phase, Running | Stopping)
                 health = Health.STARTING if key.service in self.checked else Health.NONE

@@ -12,7 +12,7 @@ from orchestrator.spec.grammar.common import (
     WHOLE,
 )
 from orchestrator.spec.grammar.service import SERVICE
-from orchestrator.spec.shapes import ListOf, MapOf, Record, either
+from orchestrator.spec.grammar.shapes import ListOf, MapOf, Record, either
 
 EXTERNAL = either(TRUTH, Record({"name": STRING}))
 OPEN_EXTERNAL = either(TRUTH, Record({"name": STRING}, closed=False))

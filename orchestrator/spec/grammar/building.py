@@ -12,7 +12,7 @@ from orchestrator.spec.grammar.common import (
     TRUTH,
     ULIMITS,
 )
-from orchestrator.spec.shapes import ListOf, Record, Shape, scalar
+from orchestrator.spec.grammar.shapes import ListOf, Record, Shape, scalar
 
 HOOK: dict[str, Shape] = {
     "command": COMMAND,

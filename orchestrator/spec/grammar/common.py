@@ -1,6 +1,6 @@
 """Shapes that several keys share."""
 
-from orchestrator.spec.shapes import ListOf, MapOf, Record, Shape, either, scalar
+from orchestrator.spec.grammar.shapes import ListOf, MapOf, Record, Shape, either, scalar
 
 NAME = r"^[a-zA-Z0-9._-]+$"
 

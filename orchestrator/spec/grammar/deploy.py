@@ -10,7 +10,7 @@ from orchestrator.spec.grammar.common import (
     STRING,
     STRINGS,
 )
-from orchestrator.spec.shapes import ListOf, Record, scalar
+from orchestrator.spec.grammar.shapes import ListOf, Record, scalar
 
 UPDATE = Record(
     {

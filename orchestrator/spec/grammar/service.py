@@ -28,7 +28,7 @@ from orchestrator.spec.grammar.common import (
 from orchestrator.spec.grammar.deploy import (
     DEPLOY,
 )
-from orchestrator.spec.shapes import Anything, ListOf, MapOf, Record, either, scalar
+from orchestrator.spec.grammar.shapes import Anything, ListOf, MapOf, Record, either, scalar
 
 HEALTHCHECK = Record(
     {

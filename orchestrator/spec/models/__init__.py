@@ -18,6 +18,7 @@ from orchestrator.spec.models.extensions import ServiceExtension, StackExtension
 from orchestrator.spec.models.mounts import Device, DeviceRequest, FileMount, Mount, Ulimit
 from orchestrator.spec.models.resources import AiModel, Config, Ipam, Network, Secret, Volume
 from orchestrator.spec.models.service import (
+    BlkioConfig,
     Dependency,
     Healthcheck,
     Logging,
@@ -29,6 +30,7 @@ from orchestrator.spec.models.stack import StackFile
 
 __all__ = [
     "AiModel",
+    "BlkioConfig",
     "Build",
     "Config",
     "Dependency",

@@ -12,9 +12,9 @@ from pydantic import (
     StringConstraints,
 )
 
-from orchestrator.spec.scalars import go_text
-from orchestrator.spec.shellwords import split
-from orchestrator.spec.units import duration_text, parse_duration, parse_size
+from orchestrator.spec.values.scalars import go_text
+from orchestrator.spec.values.shellwords import split
+from orchestrator.spec.values.units import duration_text, parse_duration, parse_size
 
 ExtensionName = Annotated[str, StringConstraints(pattern=r"^x-")]
 ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]+$")]

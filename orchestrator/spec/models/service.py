@@ -1,5 +1,6 @@
 """``services.*``: what a container is made of and how it is run."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -138,7 +139,7 @@ class CredentialSpec(SpecModel):
 
 def _options(value: Any) -> Any:
     if isinstance(value, dict):
-        from orchestrator.spec.scalars import go_text
+        from orchestrator.spec.values.scalars import go_text
 
         return {
             key: [go_text(one) for one in entry] if isinstance(entry, list) else [go_text(entry)]
@@ -265,6 +266,9 @@ class Service(SpecModel):
     scale: Whole | None = Field(default=None, description="How many replicas.")
     secrets: tuple[FileMount, ...] = Field(default=(), description="Secrets it sees as files.")
     security_opt: Texts = Field(default=(), description="seccomp, AppArmor, new privileges.")
+    seccomp: str | None = Field(
+        default=None, description="The seccomp profile, carried along; never in a file."
+    )
     shm_size: Size = Field(default=0, description="Size of /dev/shm.")
     stdin_open: Truth = Field(default=False, description="Standard input stays open.")
     stop_grace_period: Duration | None = Field(default=None, description="Time to stop in.")
@@ -287,6 +291,14 @@ class Service(SpecModel):
     x_pyorch: ServiceExtension = Field(
         default=ServiceExtension(), alias="x-pyorch", description="What only pyorch understands."
     )
+
+    def device_requests(self) -> Iterator[tuple[tuple[str, ...], DeviceRequest]]:
+        """Yield everything that asks for devices by what they are, and where it stands."""
+        for number, request in enumerate(self.gpus):
+            yield ("gpus", str(number)), request
+        reserved = self.deploy.resources.reservations if self.deploy else None
+        for number, request in enumerate(reserved.devices if reserved else ()):
+            yield ("deploy", "resources", "reservations", "devices", str(number)), request
 
     @property
     def replicas(self) -> int:

@@ -19,6 +19,7 @@ from runtime.types import (
     NetworkId,
     PublishedPort,
     SandboxConfig,
+    Zone,
 )
 
 FRONT = NetworkId("shop_front")
@@ -273,7 +274,7 @@ class NetworkContract:
                 ),
             ),
             names=(NamedAddresses(network=FRONT, name="web", addresses=(address,)),),
-            zones=((FRONT,),),
+            zones=(Zone(networks=(FRONT,)),),
         )
 
         await driver.publish(exposure)
@@ -283,11 +284,16 @@ class NetworkContract:
 
         assert await driver.list() == (NetworkFacts(config=front),)
 
-    async def test_each_set_of_networks_has_one_resolver(self, driver: NetworkDriver) -> None:
-        both = driver.nameserver([FRONT, BACK])
+    async def test_each_zone_has_one_resolver(
+        self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
+    ) -> None:
+        await driver.create(network(FRONT, subnets[0]))
+        await driver.create(network(BACK, subnets[1]))
+        both = driver.nameserver(Zone(networks=(FRONT, BACK)))
 
-        assert driver.nameserver([BACK, FRONT]) == both
-        assert driver.nameserver([FRONT]) != both
+        assert driver.nameserver(Zone(networks=(BACK, FRONT))) == both
+        assert driver.nameserver(Zone(networks=(FRONT,))) != both
+        assert driver.nameserver(Zone(networks=(FRONT, BACK), servers=("192.0.2.1",))) != both
 
     async def test_the_machine_has_processors_and_memory_and_routes_that_are_not_ours(
         self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
@@ -322,9 +328,10 @@ class NetworkContract:
         front = network(FRONT, subnets[0])
         await driver.create(front)
         await driver.create_sandbox(sandbox(WEB, front))
-        before = await driver.list(), await driver.list_sandboxes(), driver.nameserver([FRONT])
+        asked = Zone(networks=(FRONT,))
+        before = await driver.list(), await driver.list_sandboxes(), driver.nameserver(asked)
 
         other = await reopen()
 
-        after = await other.list(), await other.list_sandboxes(), other.nameserver([FRONT])
+        after = await other.list(), await other.list_sandboxes(), other.nameserver(asked)
         assert after == before

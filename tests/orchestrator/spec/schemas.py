@@ -5,8 +5,8 @@ import functools
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
-from orchestrator.spec.schema import schema
-from orchestrator.spec.yaml import Tagged, parse
+from orchestrator.spec.reading.yaml import Tagged, parse
+from orchestrator.spec.showing.schema import schema
 
 
 @functools.cache

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import Paint
-from orchestrator.spec.dotenv import DotenvError, parse_dotenv, parse_raw
-from orchestrator.spec.interpolate import InterpolationError, interpolate, mentions
 from orchestrator.spec.problems import Source, SpecError
-from orchestrator.spec.reading import decode
-from orchestrator.spec.yaml import Tagged, parse
-from orchestrator.spec.yaml_scalars import plain
+from orchestrator.spec.reading.files import decode
+from orchestrator.spec.reading.yaml import Tagged, parse
+from orchestrator.spec.reading.yaml_scalars import plain
+from orchestrator.spec.values.dotenv import DotenvError, parse_dotenv, parse_raw
+from orchestrator.spec.values.interpolate import InterpolationError, interpolate, mentions
 
 many = settings(
     max_examples=int(os.environ.get("PYORCH_FUZZ", "100")),

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.spec.problems import SpecError
-from orchestrator.spec.reading import MAX_BYTES, decode, read_file
-from orchestrator.spec.yaml import MAX_DEPTH, MAX_DOCUMENTS, parse
+from orchestrator.spec.reading.files import MAX_BYTES, decode, read_file
+from orchestrator.spec.reading.yaml import MAX_DEPTH, MAX_DOCUMENTS, parse
 
 MEMORY = 64 * 2**20
 SECONDS = 5
@@ -26,7 +26,7 @@ SECONDS = 5
 READER = """
 import json, re, sys
 from orchestrator.spec.problems import SpecError
-from orchestrator.spec.yaml import parse
+from orchestrator.spec.reading.yaml import parse
 def peak():
     with open("/proc/self/status") as status:
         return 1024 * int(re.search("VmHWM:\\s+(\\d+)", status.read())[1])

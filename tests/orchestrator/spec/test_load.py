@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestrator.spec.dump import dump
 from orchestrator.spec.load import LoadRequest, load_stack
 from orchestrator.spec.problems import SpecError
+from orchestrator.spec.showing.dump import dump
 
 WEB = "name: s\nservices:\n  web:\n    image: img\n"
 

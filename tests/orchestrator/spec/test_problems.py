@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.errors import Paint, PyorchError
 from orchestrator.spec.problems import LONGEST, WINDOW, Mark, Problem, Source, SpecError
-from orchestrator.spec.yaml import parse
+from orchestrator.spec.reading.yaml import parse
 
 
 def shown(text, index, cause="wrong", **more):

@@ -1,0 +1,1 @@
+"""Several documents become one: variables filled, included, extended, reset, merged."""

@@ -1,0 +1,283 @@
+"""What becomes of every key of a stack file, in one place.
+
+CARRIED_OUT keys do what they say. ACCEPTED keys load, and each is named in one warning of a
+stack that uses it. REFUSED keys are printed by `config`, and refused by whatever would run them.
+What is below a key shares its fate where it has none of its own. Values that are refused of keys
+that are carried out stand in ``runnable``.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from orchestrator.spec.models import StackFile
+from orchestrator.spec.tree import Map, Path
+from orchestrator.spec.values.confinement import option
+from orchestrator.spec.values.shellwords import split
+
+ACCEPTED = {
+    "services.*.attach": "an attached `up` shows every service's output",
+    "services.*.build": "images are not built yet; they must be there",
+    "services.*.cgroup_parent": "containers' cgroups are pyorch's own",
+    "services.*.cpu_count": "it is of Windows only",
+    "services.*.cpu_percent": "it is of Windows only",
+    "services.*.cpu_rt_period": "real-time scheduling is left to the whole machine",
+    "services.*.cpu_rt_runtime": "real-time scheduling is left to the whole machine",
+    "services.*.credential_spec": "it is of Windows only",
+    "services.*.deploy.endpoint_mode": "names always answer with replicas' own addresses",
+    "services.*.deploy.labels": "services have no labels, only their containers do",
+    "services.*.deploy.mode": "services are always replicated",
+    "services.*.deploy.placement": "there is one machine only",
+    "services.*.deploy.rollback_config": "updates are not rolled back yet",
+    "services.*.deploy.update_config": "replicas are replaced one way only",
+    "services.*.develop": "files are not watched yet",
+    "services.*.isolation": "it is of Windows only",
+    "services.*.logging": "output always goes to pyorch's own log",
+    "services.*.mac_address": "addresses are chosen by the kernel",
+    "services.*.models": "AI models are not run yet",
+    "services.*.platform": "images are taken for this machine's platform",
+    "services.*.post_start": "hooks are not run yet",
+    "services.*.pre_start": "hooks are not run yet",
+    "services.*.pre_stop": "hooks are not run yet",
+    "services.*.storage_opt": "a container's own files are not limited yet",
+    "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
+    "services.*.networks.*.driver_opts": "they are not passed on yet",
+    "services.*.networks.*.gw_priority": "the first network has the default route",
+    "services.*.networks.*.interface_name": "interfaces are called eth0, eth1 and so on",
+    "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
+    "services.*.networks.*.link_local_ips": "they are not set yet",
+    "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
+    "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
+    "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
+    "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
+    "services.*.volumes_from": "mounts of others are not taken over yet",
+    "networks.*.attachable": "only containers of stacks join networks",
+    "networks.*.driver_opts": "they are not passed on yet",
+    "networks.*.labels": "networks have no labels yet",
+    "networks.*.ipam.driver": "addresses are chosen by pyorch itself",
+    "networks.*.ipam.options": "addresses are chosen by pyorch itself",
+    "networks.*.ipam.config.*.ip_range": "addresses are taken from the whole subnet",
+    "networks.*.ipam.config.*.aux_addresses": "no address is left alone yet",
+    "networks.*.enable_ipv4": "networks always have IPv4 addresses",
+    "networks.*.enable_ipv6": "networks have no IPv6 addresses yet",
+    "volumes.*.labels": "volumes have no labels yet",
+    "configs.*.labels": "configs have no labels yet",
+    "configs.*.template_driver": "placeholders are not filled",
+    "secrets.*.labels": "secrets have no labels yet",
+    "secrets.*.template_driver": "placeholders are not filled",
+}
+"""What becomes of a key that is accepted and not carried out."""
+
+PULLED = ("", "always", "never", "missing", "if_not_present")
+"""Pull policies that are carried out."""
+
+REFUSED = {
+    "services.*.provider": "a service without a container cannot be run yet",
+    "services.*.pull_refresh_after": "images are pulled when they are missing, always, or never",
+    "services.*.volumes.*.image": "mounts of images are not carried out yet",
+    "volumes.*.driver_opts": "options of volumes are not carried out yet",
+    "configs.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.external": "nobody but this machine's files can hold it yet",
+    "secrets.*.driver": "nobody but this machine's files can hold it yet",
+    "secrets.*.driver_opts": "nobody but this machine's files can hold it yet",
+}
+"""Why a stack with this key cannot be run."""
+
+TOLD_ELSEWHERE = {
+    "version": "it is obsolete and says nothing",
+    "models": ACCEPTED["services.*.models"],
+}
+"""What becomes of keys that are accepted, and named in a warning about something else."""
+
+CARRIED_OUT = {
+    "": "configs include name networks secrets services volumes x-pyorch",
+    "include.*": "env_file path project_directory",
+    "services.*": """
+        annotations blkio_config cap_add cap_drop cgroup command configs container_name cpu_period
+        cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt
+        dns_search domainname entrypoint env_file environment expose extends external_links
+        extra_hosts gpus group_add healthcheck hostname image init ipc label_file labels links
+        mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
+        oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
+        read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
+        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes working_dir x-pyorch
+    """,
+    "services.*.blkio_config": """
+        device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
+    """,
+    "services.*.blkio_config.device_read_bps.*": "path rate",
+    "services.*.blkio_config.device_read_iops.*": "path rate",
+    "services.*.blkio_config.device_write_bps.*": "path rate",
+    "services.*.blkio_config.device_write_iops.*": "path rate",
+    "services.*.blkio_config.weight_device.*": "path weight",
+    "services.*.configs.*": "gid mode source target uid",
+    "services.*.depends_on.*": "condition required restart",
+    "services.*.deploy": "replicas resources restart_policy",
+    "services.*.deploy.resources": "limits reservations",
+    "services.*.deploy.resources.limits": "cpus memory pids",
+    "services.*.deploy.resources.reservations": "cpus devices memory",
+    "services.*.deploy.resources.reservations.devices.*": """
+        capabilities count device_ids driver options
+    """,
+    "services.*.deploy.restart_policy": "condition delay max_attempts",
+    "services.*.devices.*": "permissions source target",
+    "services.*.env_file.*": "format path required",
+    "services.*.extends": "file service",
+    "services.*.gpus.*": "capabilities count device_ids driver options",
+    "services.*.healthcheck": """
+        disable interval retries start_interval start_period test timeout
+    """,
+    "services.*.networks.*": "aliases ipv4_address priority",
+    "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
+    "services.*.secrets.*": "gid mode source target uid",
+    "services.*.ulimits.*": "hard soft",
+    "services.*.volumes.*": "bind consistency read_only source target tmpfs type volume",
+    "services.*.volumes.*.bind": "create_host_path propagation recursive selinux",
+    "services.*.volumes.*.tmpfs": "mode size",
+    "services.*.volumes.*.volume": "nocopy subpath",
+    "services.*.x-pyorch": "dns",
+    "networks.*": "driver external internal ipam name",
+    "networks.*.external": "name",
+    "networks.*.ipam": "config",
+    "networks.*.ipam.config.*": "gateway subnet",
+    "volumes.*": "driver external name",
+    "volumes.*.external": "name",
+    "configs.*": "content environment file name",
+    "secrets.*": "environment file name",
+}
+"""Keys that do what they say, by the mapping they are in."""
+
+REMARKS = {
+    "services.*.blkio_config.weight": "where the kernel has weights (BFQ, or io.cost on cgroup v2)",
+    "services.*.blkio_config.weight_device": "as `weight`",
+    "services.*.mem_swappiness": "on cgroup v1; on v2 `up` says that it is left out",
+    "services.*.oom_kill_disable": "on cgroup v1; on v2 `up` says that it is left out",
+    "services.*.expose": "services on a network reach each other's ports anyway",
+    "services.*.ports.*.app_protocol": "it is for people and programs that read `config`",
+    "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",
+    "services.*.ports.*.name": "it is for people and programs that read `config`",
+    "services.*.ports.*.protocol": "`tcp` and `udp`; `sctp` is refused",
+    "services.*.annotations": "those that would steer the runtime are refused",
+    "services.*.cgroup": "`private` where none is given",
+    "services.*.devices": "devices, directories and patterns of them, names of CDI",
+    "services.*.device_cgroup_rules": "what is said of numbers; the node itself is of `devices`",
+    "services.*.gpus": "by the descriptions of CDI their makers leave in /etc/cdi",
+    "services.*.gpus.*.options": "there is none that means anything to CDI",
+    "services.*.deploy.resources.reservations.devices": "as `gpus`",
+    "services.*.deploy.resources.reservations.devices.*.options": "as in `gpus`",
+    "services.*.ipc": "shared memory outlives restarts of the service that shares it",
+    "services.*.pid": "who shares processes ends with the service whose they are",
+    "services.*.runtime": "`crun`, `runc`, another one that is installed, or a path",
+    "services.*.sysctls": "those of a container's own; others are refused",
+    "services.*.userns_mode": "`host` is what always holds",
+    "services.*.network_mode": "`service:` and `container:` outlive restarts of whose it is",
+    "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
+    "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
+    "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
+    "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
+    "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
+    "networks.*.driver": "`bridge`; others are refused",
+    "networks.*.ipam.config": "the first subnet; others are warned about",
+    "volumes.*.driver": "`local`; others are refused",
+    "configs.*.name": "it is for people: services use the key",
+    "secrets.*.name": "it is for people: services use the key",
+}
+"""What there is to say of keys that are carried out: values, or why there is nothing to do."""
+
+
+class Kind(StrEnum):
+    """What becomes of a key, in a word."""
+
+    IMPLEMENTED = "implemented"
+    WARNED = "accepted with a warning"
+    REFUSED = "refused"
+
+
+class Fate(NamedTuple):
+    """What becomes of a key, and why."""
+
+    kind: Kind
+    why: str = ""
+
+
+FATES = {
+    **{
+        f"{above}.{key}" if above else key: Fate(Kind.IMPLEMENTED)
+        for above, keys in CARRIED_OUT.items()
+        for key in keys.split()
+    },
+    **{key: Fate(Kind.IMPLEMENTED, why) for key, why in REMARKS.items()},
+    **{key: Fate(Kind.WARNED, why) for key, why in (ACCEPTED | TOLD_ELSEWHERE).items()},
+    **{key: Fate(Kind.REFUSED, why) for key, why in REFUSED.items()},
+}
+"""What becomes of every key that has a fate of its own."""
+
+
+def fate(key: str) -> Fate:
+    """Return what becomes of a key. Raises KeyError for one that is not in the table.
+
+    What is below a key that is not carried out is not carried out either.
+    """
+    if key in FATES:
+        return FATES[key]
+    above = key.rpartition(".")[0]
+    while above:
+        if above in FATES and FATES[above].kind is not Kind.IMPLEMENTED:
+            return FATES[above]
+        above = above.rpartition(".")[0]
+    raise KeyError(key)
+
+
+def lost_words(tree: Map, names: Container[str]) -> Iterator[str]:
+    """Yield one sentence for every command line with an operator of the shell in it."""
+    for name, service in tree["services"].items():
+        for key in ("entrypoint", "command") if name in names else ():
+            line = service.get(key)
+            if isinstance(line, str) and (lost := split(line)[1]):
+                yield (
+                    f"services.{name}.{key}: there is no shell, so `{lost[:60]}` is not part of it;"
+                    " write [sh, -c, '...'] for one"
+                )
+
+
+def unsupported(stack: StackFile) -> Iterator[str]:
+    """Yield one sentence for every accepted key the stack uses, with the first place of it."""
+    for key, why in ACCEPTED.items():
+        path = _first(stack, key.split("."), ())
+        if path is not None:
+            yield f"{'.'.join(path)}: accepted, but {why}"
+    for name, service in stack.services.items():
+        if service.pull_policy not in PULLED:
+            why = "images are pulled when they are missing, always, or never"
+            yield f"services.{name}.pull_policy: accepted, but {why}"
+            break
+    for name, service in stack.services.items():
+        for text in service.security_opt:
+            if option(text)[0] == "label" and option(text)[1] != "disable":
+                yield f"services.{name}.security_opt: accepted, but `{text}` labels nothing yet"
+                break
+    for name, service in stack.services.items():
+        if service.ports and service.network_mode in ("host", "none"):
+            why = f"`network_mode: {service.network_mode}` leaves nothing to publish"
+            yield f"services.{name}.ports: accepted, but {why}"
+    for name, network in stack.networks.items():
+        if len(network.ipam.config) > 1:
+            yield f"networks.{name}.ipam.config.1: accepted, but only the first subnet is used"
+            break
+
+
+def _first(value: Any, parts: Sequence[str], path: Path) -> Path | None:
+    """Return the first place below ``value`` where the key says something."""
+    if not parts:
+        return path
+    part, rest = parts[0], parts[1:]
+    if part == "*":
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        found = (_first(one, rest, (*path, str(key))) for key, one in pairs)
+        return next((one for one in found if one is not None), None)
+    if part not in value.model_fields_set:
+        return None
+    below = getattr(value, part)
+    if below == type(value).model_fields[part].default:
+        return None
+    return _first(below, rest, (*path, part))

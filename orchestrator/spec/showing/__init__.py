@@ -1,0 +1,1 @@
+"""What people and editors are told: the canonical document, why, the reference, the schema."""

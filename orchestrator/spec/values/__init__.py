@@ -1,0 +1,1 @@
+"""What single texts mean: sizes, durations, ports, command lines, `${VAR}`. Pure."""

@@ -1,0 +1,175 @@
+"""What is told of stacks and replicas: their state, for people and programs."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.observer import Drivers
+from orchestrator.reconciler import Reconciler
+from orchestrator.store import ReplicaHistory, Store, StoredStack
+from runtime import types as host
+from scheduler.desired import DesiredStack
+from scheduler.ids import ReplicaId, parse_container_name
+from scheduler.observed import Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaView:
+    """One replica, for people."""
+
+    id: str
+    container: str
+    service: str
+    slot: int
+    phase: str
+    health: str
+    exit_code: int | None
+    restarts: int
+    image: str
+    image_id: str
+    command: str
+    created_wall: float
+    started_wall: float | None
+    revision: str
+    ports: tuple[str, ...]
+    addresses: Mapping[str, str]
+    log: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackView:
+    """One stack, for people."""
+
+    name: str
+    intent: str
+    generation: int
+    reported: bool
+    """A pass of this generation has ended."""
+    settled: bool
+    """Everything is as wanted, and nothing has ended since a pass said so."""
+    failure: str
+    held: tuple[Mapping[str, object], ...]
+    errors: tuple[Mapping[str, object], ...]
+    replicas: tuple[ReplicaView, ...]
+    host: tuple[str, ...] = ()
+    """What of this host's own settings is changed as long as there are networks."""
+    unmet: tuple[str, ...] = ()
+    """What of the file this host cannot do, each by its service."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """Describes stacks from what drivers, store and the last passes say."""
+
+    drivers: Drivers
+    store: Store
+    reconciler: Reconciler
+
+    def of_stack(
+        self,
+        stored: StoredStack,
+        containers: tuple[host.ContainerFacts, ...],
+        sandboxes: tuple[host.SandboxFacts, ...],
+    ) -> StackView:
+        """Describe a stack whose host was looked at already."""
+        report = self.reconciler.reports.get(stored.name)
+        if report is not None and report.generation != stored.generation:
+            report = None
+        mine = [one for one in containers if parse_container_name(one.id)[0] == stored.name]
+        desired = self.reconciler.desired.get(stored.name)
+        histories = self.store.histories(stored.name)
+        places = {facts.config.id: facts.config.attachments for facts in sandboxes}
+        return StackView(
+            name=stored.name,
+            intent=stored.intent.value,
+            generation=stored.generation,
+            reported=report is not None,
+            settled=report is not None
+            and report.settled
+            and not any(
+                isinstance(facts.phase, host.Exited)
+                and parse_container_name(facts.id)[1] in report.running
+                for facts in mine
+            ),
+            failure=report.failure if report else "",
+            held=tuple(
+                {"subject": h.subject, "reason": h.reason, "hint": h.hint, "stuck": h.stuck}
+                for h in (report.plan.held if report else ())
+            ),
+            errors=tuple(
+                {"message": problem.message, "hint": problem.hint}
+                for problem in (report.problems if report else ())
+            ),
+            replicas=tuple(
+                self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
+            ),
+            host=tuple(self.drivers.networks.changes()),
+            unmet=tuple(
+                dict.fromkeys(
+                    f"services.{parse_container_name(facts.id)[1].service}.{lost}"
+                    for facts in mine
+                    for lost in facts.unmet
+                )
+            ),
+        )
+
+    def _replica(
+        self,
+        facts: host.ContainerFacts,
+        places: tuple[host.Attachment, ...],
+        desired: DesiredStack | None,
+        histories: Mapping[ReplicaId, ReplicaHistory],
+    ) -> ReplicaView:
+        stack, replica = parse_container_name(facts.id)
+        service = next(
+            (s for s in (desired.services if desired else ()) if s.name == replica.service), None
+        )
+        health = self.reconciler.prober.health.get(facts.id)
+        if health is None:
+            watched = service is not None and service.healthcheck is not None
+            health = Health.STARTING if watched else Health.NONE
+        phase = facts.phase
+        running = isinstance(phase, host.Running)
+        return ReplicaView(
+            id=str(replica),
+            container=f"{stack}-{replica.service}-{replica.slot}",
+            service=replica.service,
+            slot=replica.slot,
+            phase=_phase_word(phase),
+            health=health.value if running else Health.NONE.value,
+            exit_code=phase.code if isinstance(phase, host.Exited) else None,
+            restarts=histories.get(replica, ReplicaHistory()).restarts,
+            image=service.image if service else str(facts.image),
+            image_id=str(facts.image),
+            command=facts.labels.get("pyorch.command", ""),
+            created_wall=facts.created_wall,
+            started_wall=self._wall(phase.started) if isinstance(phase, host.Running) else None,
+            revision=facts.labels.get("pyorch.revision", ""),
+            ports=tuple(
+                f"{lease.host_ip}:{lease.host_port}->{lease.target}/{lease.protocol}"
+                for lease in self.store.ports()
+                if (lease.stack, lease.service) == (stack, replica.service)
+            ),
+            addresses={place.network: str(place.address) for place in places},
+            log=str(facts.log),
+        )
+
+    def _wall(self, moment: float) -> float:
+        return time.time() - (self.reconciler.now() - moment)
+
+
+def _phase_word(phase: host.ContainerPhase) -> str:
+    match phase:
+        case host.Created():
+            return "created"
+        case host.Running(stop_by=None):
+            return "running"
+        case host.Running():
+            return "stopping"
+        case host.Exited():
+            return "exited"

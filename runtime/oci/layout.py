@@ -1,0 +1,65 @@
+"""Where everything of containers is: folders, monitors, cgroups. Nothing is touched here."""
+
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from runtime.oci.choice import choose_runtime
+from runtime.oci.conmon import Monitor
+from runtime.types import ContainerConfig, ContainerId, Instance
+
+
+class Layout:
+    """The places of one instance's containers, by their ids."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Keep what lasts below the instance's data, what a boot takes below its run folder."""
+        self.instance = instance
+        self.data = instance.data / "containers"
+        self.scratch = instance.run / "containers"
+        self.exits = instance.run / "exits"
+        self.states = instance.run / "oci"
+
+    def folders(self) -> tuple[Path, ...]:
+        """Return the folders that hold something of every container."""
+        return self.data, self.scratch, self.exits, self.states
+
+    @cached_property
+    def runtime(self) -> str:
+        """The OCI runtime used here: crun, or runc where crun cannot run."""
+        chosen, _ = choose_runtime()
+        return chosen
+
+    @cached_property
+    def program(self) -> str:
+        """The runtime's path."""
+        return shutil.which(self.runtime) or self.runtime
+
+    @cached_property
+    def command(self) -> Sequence[str]:
+        """How the runtime is called, before the verb."""
+        return (self.runtime, f"--root={self.states}")
+
+    def cgroup(self, config: ContainerConfig) -> str:
+        """Return a container's cgroup, below every hierarchy."""
+        return f"{self.instance.cgroup}/{config.cgroup}"
+
+    def usual_cgroup(self, container: ContainerId) -> str:
+        """Return the cgroup of a container nothing is known of but its id."""
+        stack, _, rest = container.partition(".")
+        return f"{self.instance.cgroup}/{stack}/{rest}"
+
+    def monitor(self, config: ContainerConfig, number: int) -> Monitor:
+        """Return the monitor of a container's run."""
+        return Monitor(
+            container=config.id,
+            bundle=self.data / config.id,
+            run=self.scratch / config.id,
+            exits=self.exits,
+            log=config.log / f"{number}.log",
+            runtime=self.program,
+            runtime_args=self.command[1:],
+            tty=config.tty,
+            stdin=config.stdin_open,
+        )

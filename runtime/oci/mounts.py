@@ -1,0 +1,191 @@
+"""A container's own mounts: checked, filled, and said in the runtime's words.
+
+What the runtime could be led astray to by a link that is put in its way meanwhile is mounted
+here first, from an open descriptor, below the container's own folder: the runtime gets a path
+that nobody else can change.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import ConflictError, InvalidError, NotFoundError
+from runtime.mountinfo import unmount_below
+from runtime.oci.filling import fill_volume, hand_over
+from runtime.oci.users import ResolvedUser
+from runtime.syscalls import (
+    MS_BIND,
+    MS_REC,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    mount,
+    openat2,
+)
+from runtime.types import ContainerConfig, Mount, MountKind, VolumeId
+from runtime.volumes import Volumes
+
+RECURSIVE = {"disabled": ("bind", "ro"), "writable": ("rbind", "ro")}
+"""How a bind is mounted, and read-only where it is, by what is asked of the mounts below it."""
+ROOT_PROPAGATION = (("shared", "shared"), ("slave", "rslave"))
+"""What a container's root must be for mounts of the host to come through, or to go out."""
+
+
+class OwnMounts:
+    """The mounts of one container, kept below ``held`` where they cannot be left to a path."""
+
+    def __init__(self, config: ContainerConfig, volumes: Volumes, held: Path) -> None:
+        """Nothing is touched yet."""
+        self._config = config
+        self._volumes = volumes
+        self._held = held
+
+    def build(self, root: Path, user: ResolvedUser) -> list[dict[str, Any]]:
+        """Check and fill what is mounted, and describe it, shallow targets first."""
+        found = []
+        order = sorted(enumerate(self._config.mounts), key=lambda one: one[1].target.count("/"))
+        for number, given in order:
+            match given.kind:
+                case MountKind.TMPFS:
+                    found.append(_tmpfs(given))
+                case MountKind.BIND:
+                    found.append(bind(self._source(given), given.target, *_bind_options(given)))
+                case MountKind.VOLUME:
+                    found.append(self._volume(number, given, root, user))
+                case MountKind.FILE:
+                    pass
+        return found
+
+    def hold(self) -> None:
+        """Mount what is not left to a path, anew: what an earlier run left is let go."""
+        if self._held.exists():
+            unmount_below(self._held)
+            shutil.rmtree(self._held)
+        for number, given in enumerate(self._config.mounts):
+            if given.kind is MountKind.VOLUME and given.subpath:
+                self._held.mkdir(exist_ok=True, mode=0o700)
+                content = self._volumes.path(VolumeId(given.source))
+                hold_below(content, given.subpath, self._held / str(number))
+
+    def _volume(self, number: int, given: Mount, root: Path, user: ResolvedUser) -> dict[str, Any]:
+        volume = VolumeId(given.source)
+        content = self._volumes.path(volume)
+        if content.is_symlink():
+            raise ConflictError("mount volume", given.source, "its directory has become a link")
+        if content.is_symlink():
+            raise ConflictError("mount volume", given.source, "its directory has become a link")
+        if not content.is_dir():
+            raise NotFoundError("mount volume", given.source, "it does not exist")
+        access = "ro" if given.read_only else "rw"
+        options = [access, "nosuid", "nodev", "rprivate"]
+        if given.subpath:
+            os.close(open_below(content, given.subpath, given.source))
+            return bind(self._held / str(number), given.target, options)
+        with self._volumes.filling(volume) as unfinished:
+            if not given.nocopy:
+                fill_volume(root, given.target, content, unfinished=unfinished)
+            hand_over(root, given.target, content, user, filled=not given.nocopy)
+        return bind(content, given.target, options)
+
+    def _source(self, given: Mount) -> Path:
+        source = Path(given.source)
+        if source.exists():
+            return source
+        if source.suffix == ".sock":
+            raise NotFoundError(
+                "mount",
+                given.source,
+                "there is no such socket on the host",
+                hint=f"`{self._config.id}` wants another engine's socket at `{given.target}`:"
+                " start that engine, or leave the service out",
+            )
+        if not given.create_host_path:
+            raise NotFoundError(
+                "mount",
+                given.source,
+                "it does not exist on the host",
+                hint=f"`{self._config.id}` asks for it at `{given.target}`:"
+                " make it, or leave `create_host_path: false` out",
+            )
+        with contextlib.suppress(FileExistsError):
+            source.mkdir(parents=True, mode=0o755)
+        if not source.is_dir():
+            raise ConflictError("mount", given.source, "it cannot be made into a directory")
+        return source
+
+
+def bind(source: Path, target: str, options: Sequence[str], how: str = "rbind") -> dict[str, Any]:
+    """Return a bind mount in the spec's form."""
+    return {
+        "destination": target,
+        "type": "bind",
+        "source": str(source),
+        "options": [how, *options],
+    }
+
+
+def root_propagation(mounts: Sequence[Mount]) -> str | None:
+    """Return the propagation a container's root needs for its mounts; None for the usual one."""
+    for word, needed in ROOT_PROPAGATION:
+        if any(one.endswith(word) for given in mounts for one in given.options):
+            return needed
+    return None
+
+
+def open_below(top: Path, subpath: str, volume: str) -> int:
+    """Open a directory or file of a volume, wherever its links lead inside; no link leaves it."""
+    with contextlib.ExitStack() as stack:
+        folder = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        stack.callback(os.close, folder)
+        try:
+            resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+            return openat2(folder, subpath.lstrip("/") or ".", os.O_PATH, resolve)
+        except FileNotFoundError:
+            raise NotFoundError(
+                "mount volume",
+                volume,
+                f"there is no `{subpath}` in it",
+                hint="make it from a container that mounts the whole volume",
+            ) from None
+        except OSError as error:
+            cause = f"`{subpath}` in it cannot be opened: {error.strerror}"
+            raise InvalidError("mount volume", volume, cause) from error
+
+
+def hold_below(top: Path, subpath: str, place: Path) -> None:
+    """Bind a directory or file of a volume at ``place``, by its descriptor."""
+    fd = open_below(top, subpath, top.parent.name)
+    try:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            place.mkdir(mode=0o700)
+        else:
+            place.touch(mode=0o600)
+        mount(f"/proc/self/fd/{fd}", place, None, MS_BIND | MS_REC)
+    finally:
+        os.close(fd)
+
+
+def _bind_options(given: Mount) -> tuple[list[str], str]:
+    how, readonly = RECURSIVE.get(given.recursive, ("rbind", "rro"))
+    access = readonly if given.read_only else "rw"
+    return [access, *(given.options or ("rprivate",))], how
+
+
+def _tmpfs(given: Mount) -> dict[str, Any]:
+    options = [one for one in ("nosuid", "nodev", "noexec") if one[2:] not in given.options]
+    options += [one for one in given.options if one not in options]
+    if given.read_only:
+        options.append("ro")
+    fields: Mapping[str, int | None] = {"size": given.size, "uid": given.uid, "gid": given.gid}
+    options += [f"{name}={value}" for name, value in fields.items() if value is not None]
+    if given.mode is not None:
+        options.append(f"mode={given.mode:o}")
+    return {
+        "destination": given.target,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": options,
+    }

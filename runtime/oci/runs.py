@@ -1,0 +1,246 @@
+"""Runs of containers: which process is whose, when it ends, and with which code.
+
+Every running main process is held by a pidfd, so its end is known at once. conmon leaves the exit
+code in a file; where conmon has died, this process is the parent and collects it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+
+from runtime import cgroups
+from runtime.drivers import OnExit
+from runtime.errors import NotFoundError, UnavailableError
+from runtime.files import in_thread
+from runtime.oci import records
+from runtime.oci.layout import Layout
+from runtime.oci.records import Record, RunState
+from runtime.types import ContainerConfig, ContainerId, ContainerPhase, Created, Exited, Running
+
+UNKNOWN = 255
+REBOOT = "host reboot"
+
+
+class Runs:
+    """The current or last run of every container of an instance."""
+
+    def __init__(
+        self, layout: Layout, known: dict[ContainerId, Record], clock: Callable[[], float]
+    ) -> None:
+        """Watch the containers of ``known``, which others keep; nothing is touched yet."""
+        self._layout = layout
+        self._records = known
+        self._clock = clock
+        self._states: dict[ContainerId, RunState] = {}
+        self._watches: dict[ContainerId, int] = {}
+        self._ended: dict[ContainerId, asyncio.Event] = {}
+        self._callbacks: list[OnExit] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_exit(self, callback: OnExit) -> None:
+        """Have ``callback`` told of every run that has ended."""
+        self._callbacks.append(callback)
+
+    def load(self, container: ContainerId) -> None:
+        """Read what is remembered of a container's run, and watch it where it lasts."""
+        state = records.load_state(self._layout.data / container / "state.json")
+        if state is not None:
+            self._states[container] = state
+            if state.code is None:
+                self._watch(container, state)
+
+    def begin(self, container: ContainerId, number: int, pid: int) -> None:
+        """Remember that ``pid`` is a container's main process, and watch it."""
+        ticks = records.start_ticks(pid)
+        state = RunState(
+            run=number,
+            pid=pid,
+            start_ticks=ticks if ticks is not None else 0,
+            boot=records.boot_id(),
+            started=self._clock(),
+        )
+        self._save(container, state)
+        self._watch(container, state)
+
+    def last(self, container: ContainerId) -> int:
+        """Return the number of a container's last run; 0 before the first."""
+        state = self._states.get(container)
+        return state.run if state else 0
+
+    def phase(self, container: ContainerId) -> ContainerPhase:
+        """Return whether a container runs, and how its last run ended."""
+        state = self._states.get(container)
+        if state is None:
+            return Created()
+        if state.code is None and state.boot != records.boot_id():
+            now = self._clock()
+            state = replace(state, code=UNKNOWN, ended=now, why=REBOOT)
+            self._save(container, state)
+        if state.code is None:
+            return Running(
+                pid=state.pid, run=state.run, started=state.started, stop_by=state.stop_by
+            )
+        ended = state.ended if state.ended is not None else state.started
+        same_boot = state.boot == records.boot_id()
+        return Exited(
+            code=state.code,
+            run=state.run,
+            at=min(ended, self._clock()) if same_boot else 0.0,
+            lived=max(ended - state.started, 0.0) if same_boot else 0.0,
+            oom=state.oom,
+            # It did not end by itself: the machine did.
+            stopped=state.stop_by is not None or state.why == REBOOT,
+            why=state.why,
+        )
+
+    def is_running(self, container: ContainerId) -> bool:
+        """Whether a container runs."""
+        return isinstance(self.phase(container), Running)
+
+    def lasting(self, container: ContainerId) -> RunState | None:
+        """Return the run of a container that lasts, if one does."""
+        state = self._states.get(container)
+        return None if state is None or state.code is not None else state
+
+    def running(self, container: ContainerId, verb: str) -> RunState:
+        """Return the run of a container. Raises NotFoundError where none lasts."""
+        state = self.lasting(container)
+        if state is None:
+            raise NotFoundError(verb, container, "it does not run")
+        return state
+
+    def main_processes(self) -> set[int]:
+        """Return the pids of all main processes."""
+        return {state.pid for state in self._states.values() if state.code is None}
+
+    def stop_by(self, container: ContainerId, state: RunState, deadline: float) -> None:
+        """Remember until when a container that is being stopped may take."""
+        self._save(container, replace(state, stop_by=deadline))
+
+    def send(self, container: ContainerId, state: RunState, number: int) -> None:
+        """Send a signal to a container's main process, if it still is that process."""
+        fd = self._watches.get(container)
+        if fd is None or not records.is_alive(state):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, number)
+
+    async def kill(self, container: ContainerId, state: RunState) -> None:
+        """Kill a container and wait until its end is recorded. Raises UnavailableError."""
+        ended = self._ended.setdefault(container, asyncio.Event())
+        self.send(container, state, signal.SIGKILL)
+        try:
+            async with asyncio.timeout(cgroups.PATIENCE):
+                await ended.wait()
+        except TimeoutError:
+            config = self._records[container].config
+            await in_thread(cgroups.kill, self._layout.cgroup(config))
+            raise UnavailableError("kill container", container, "it does not end") from None
+
+    def forget(self, container: ContainerId) -> None:
+        """Forget a container that is gone."""
+        self.unwatch(container)
+        self._states.pop(container, None)
+        self._ended.pop(container, None)
+
+    def unwatch(self, container: ContainerId) -> None:
+        """Let go of a container's process."""
+        fd = self._watches.pop(container, None)
+        if fd is not None:
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+
+    def close(self) -> None:
+        """Let go of everything; what runs goes on."""
+        for container in tuple(self._watches):
+            self.unwatch(container)
+        for task in self._tasks:
+            task.cancel()
+
+    def _save(self, container: ContainerId, state: RunState) -> None:
+        self._states[container] = state
+        records.save_state(self._layout.data / container / "state.json", state)
+
+    def _watch(self, container: ContainerId, state: RunState) -> None:
+        self.unwatch(container)
+        self._ended[container] = asyncio.Event()
+        try:
+            if not records.is_alive(state):
+                raise ProcessLookupError
+            fd = os.pidfd_open(state.pid)
+        except ProcessLookupError:
+            self._begin_end(container, None)
+            return
+        self._watches[container] = fd
+        asyncio.get_running_loop().add_reader(fd, self._begin_end, container, fd)
+
+    def _begin_end(self, container: ContainerId, fd: int | None) -> None:
+        if fd is not None:
+            asyncio.get_running_loop().remove_reader(fd)
+        task = asyncio.ensure_future(self._end(container))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end(self, container: ContainerId) -> None:
+        state = self._states.get(container)
+        record = self._records.get(container)
+        if state is None or record is None or state.code is not None:
+            return
+        ended = self._clock()
+        code, why = await self._exit_code(container, record.config, state)
+        oom = await in_thread(cgroups.oom_kills, self._layout.cgroup(record.config)) > 0
+        if record.config.pid:
+            # Where it is not the first process of all it sees, those it began do not end with it.
+            await in_thread(cgroups.kill, self._layout.cgroup(record.config))
+        self.unwatch(container)
+        await self._reap_monitor(container)
+        state = self._states[container]
+        if state.code is None:
+            self._save(container, replace(state, code=code, ended=ended, why=why, oom=oom))
+        self._ended[container].set()
+        for callback in self._callbacks:
+            callback(container)
+
+    async def _exit_code(
+        self, container: ContainerId, config: ContainerConfig, state: RunState
+    ) -> tuple[int, str]:
+        monitor = self._layout.monitor(config, state.run)
+        collected = self._collect(container, state)
+        # conmon writes the file within milliseconds; without conmon nobody will.
+        for _ in range(500):
+            code = monitor.exit_code()
+            if code is not None:
+                return code, ""
+            if collected is not None:
+                return collected, "monitor died"
+            if not monitor.is_alive():
+                break
+            await asyncio.sleep(0.002)
+        code = monitor.exit_code()
+        return (UNKNOWN, "monitor died") if code is None else (code, "")
+
+    async def _reap_monitor(self, container: ContainerId) -> None:
+        """Collect conmon itself: it detached from its parent, and so came to a subreaper."""
+        try:
+            pid = int((self._layout.scratch / container / "conmon.pid").read_text())
+            for _ in range(200):
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None:
+                    return
+                await asyncio.sleep(0.002)
+        except (ChildProcessError, FileNotFoundError, ValueError):
+            return
+
+    def _collect(self, container: ContainerId, state: RunState) -> int | None:
+        """Reap the process ourselves, where its monitor died and it came to us."""
+        fd = self._watches.get(container)
+        if fd is None or not records.owned_by_us(state.pid):
+            return None
+        with contextlib.suppress(ChildProcessError):
+            found = os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
+            if found is not None:
+                killed = found.si_code != os.CLD_EXITED
+                return found.si_status + 128 if killed else found.si_status
+        return None

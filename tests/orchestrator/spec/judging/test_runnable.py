@@ -1,0 +1,227 @@
+"""What a file may say and the runtime cannot do: printed by `config`, refused by `up`."""
+
+import pytest
+
+from orchestrator.spec.judging.support import ACCEPTED
+
+HEAD = "name: s\nservices:\n  a:\n    image: i\n"
+REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("restart: maybe", "`maybe` is no restart policy"),
+        ("restart: on-failure:3", None),
+        ("pull_policy: always-ish", "is no pull policy"),
+        ("hostname: a_b", "is no host name"),
+        ("container_name: 'ab c'", "is no name of a container"),
+        ("user: 'a:b:c'", "is no user"),
+        ("user: '1:2'", None),
+        ("stop_signal: SIGKILL;x", "is no signal"),
+        ("stop_signal: SIGRTMIN+3", None),
+        ('dns_search: "a\\nb"', "holds white space"),
+        ("dns: ns.example.com", "is no IP address"),
+        ("extra_hosts: ['a=1.1.1.1 b']", "holds white space"),
+        ("annotations: {run.oci.hooks: x}", "`run.oci.hooks` would steer the runtime"),
+        ("network_mode: 'container:x'", "is not carried out yet"),
+        ("ports: ['80/sctp']", "`sctp` is not published yet"),
+        ("ports: [{target: 0}]", "must be a port of the container"),
+        ("ports: [{target: 80, published: x}]", "`x` is no port"),
+        ("ports: [{target: 80, published: 0-9}]", "`0-9` is no port"),
+        ("volumes: [{type: image, source: i, target: /x}]", "`image` are not carried out yet"),
+        ("volumes: ['./x:relative']", "`relative` is no absolute path"),
+        ("deploy: {replicas: 1001}", "more than 1000 replicas"),
+        ("scale: 1001", "services.a.scale: more than 1000 replicas"),
+        ("deploy: {restart_policy: {condition: maybe}}", "is no condition"),
+        ("mem_limit: -5", "must be 6 MiB at least"),
+        ("mem_limit: 5m", "must be 6 MiB at least"),
+        ("mem_limit: 6m", None),
+        ("deploy: {resources: {limits: {memory: 1m}}}", "limits.memory: must be 6 MiB at least"),
+        ("mem_limit: 10m\n    mem_reservation: 11m", "more than the memory it may have"),
+        ("mem_reservation: 1m", "mem_reservation: must be 6 MiB at least"),
+        ("memswap_limit: 10m", "needs a limit of memory beside it"),
+        ("mem_limit: 10m\n    memswap_limit: 9m", "it counts memory and swap together"),
+        ("mem_limit: 10m\n    memswap_limit: -1", None),
+        ("mem_limit: 10m\n    memswap_limit: -2", "must not be negative"),
+        ("mem_swappiness: 101", "goes from 0 to 100"),
+        ("cpus: 0.001", "must be 0.01 at least"),
+        ("cpus: 1\n    cpu_quota: 5000", "`cpu_quota` and `cpus` exclude each other"),
+        ("cpu_quota: 999", "must be 1000 µs at least"),
+        ("cpu_period: 999", "goes from 1000 to 1000000 µs"),
+        ("cpu_shares: 1", "must be 2 at least"),
+        ("cpuset: 0-a", "`0-a` is no set of processors"),
+        ("cpuset: '0-3,5'", None),
+        ("pids_limit: -1", None),
+        ("pids_limit: -2", "must not be negative"),
+        ("blkio_config: {weight: 9}", "weight: goes from 10 to 1000"),
+        ("blkio_config: {weight_device: [{path: /dev/a, weight: 1001}]}", "goes from 10 to 1000"),
+        ("blkio_config: {device_read_bps: [{path: sda, rate: 1}]}", "`sda` is no absolute path"),
+        ("blkio_config: {device_read_bps: [{path: /dev/a, rate: 0}]}", "more than nothing"),
+        ("healthcheck: {test: x, interval: 1ns}", "a millisecond at least"),
+        ("stop_grace_period: -1s", "must not be negative"),
+        ("networks: {net: {ipv4_address: 1.2.3}}", "`1.2.3` is no IPv4 address"),
+        ("networks: [net]\n#DRIVER=overlay", "there is no driver `overlay`"),
+        ("volumes: ['vol:/v']\n#VDRIVER=nfs", "there is no driver `nfs`"),
+        ("provider: {type: x}", "a service without a container"),
+        ("secrets: [key]\n#SECRET=driver: x", "secrets.key.driver: nobody but this machine"),
+        ("secrets: [key]\n#SECRET=driver_opts: {a: b}", "secrets.key.driver_opts: nobody but"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_where_it_stands(load, complain, text, expected):
+    driver = "overlay" if "#DRIVER" in text else "bridge"
+    kept = "nfs" if "#VDRIVER" in text else "local"
+    secret = f"secrets: {{key: {{file: ./f0.yml, {text.partition('SECRET=')[2]}}}}}\n"
+    text = f"{HEAD}    {text}\n{secret if 'SECRET' in text else ''}" + REST.replace(
+        "VDRIVER", kept
+    ).replace("DRIVER", driver)
+
+    assert load(text).stack.services["a"], "`config` prints it"
+    if expected is None:
+        load(text, to_run=True)
+    else:
+        said = complain(text, to_run=True)
+        assert expected in said
+        assert "f0.yml:" in said
+
+
+def test_names_the_host_could_not_hold_are_refused(load, complain):
+    text = f"name: {'n' * 70}\nservices: {{{'s' * 130}: {{image: i}}}}\n"
+    said = complain(text, to_run=True)
+
+    assert len(load(text).stack.name) == 70
+    assert "at most 63 characters" in said
+    assert "at most 128 letters" in said
+
+
+@pytest.mark.parametrize("name", [".", "..", ".hidden", "-flag"])
+def test_names_that_would_be_somewhere_else_on_the_host_are_refused(load, complain, name):
+    service = f"name: s\nservices: {{'{name}': {{image: i}}}}\n"
+    volume = HEAD + f"    volumes: ['data:/v']\nvolumes: {{data: {{name: '{name}'}}}}\n"
+
+    assert f"services.{name}" in complain(service, to_run=True)
+    assert "volumes.data.name" in complain(volume, to_run=True)
+    assert load(service).stack.services, "`config` prints it"
+
+
+def test_a_stack_without_services_is_printed_and_not_run(load, complain):
+    text = "name: s\nservices: {a: {image: i, profiles: [p]}}\n"
+
+    assert load(text).stack.services == {}
+    assert "no service to run" in complain(text, to_run=True)
+
+
+EXAMPLES = {
+    "attach": "false", "blkio_config": "{weight: 10}", "build": ".",
+    "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
+    "cpu_period": "1", "cpu_quota": "1", "cpu_rt_period": "1", "cpu_rt_runtime": "1",
+    "credential_spec": "{file: x}", "deploy.endpoint_mode": "{endpoint_mode: vip}",
+    "deploy.labels": "{labels: {a: b}}", "deploy.mode": "{mode: global}",
+    "deploy.placement": "{placement: {constraints: [a]}}",
+    "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
+    "deploy.update_config": "{update_config: {order: start-first}}",
+    "deploy.restart_policy.window": "{restart_policy: {window: 5s}}",
+    "deploy.resources.reservations.generic_resources":
+        "{resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: x}}]}}}",
+    "develop": "{watch: [{path: ., action: rebuild}]}",
+    "isolation": "x", "logging": "{driver: x}",
+    "mac_address": "'02:00:00:00:00:01'", "mem_swappiness": "5", "models": "[m]",
+    "networks.*.driver_opts": "{default: {driver_opts: {a: b}}}",
+    "networks.*.gw_priority": "{default: {gw_priority: 1}}",
+    "networks.*.interface_name": "{default: {interface_name: x}}",
+    "networks.*.ipv6_address": "{default: {ipv6_address: '::1'}}",
+    "networks.*.link_local_ips": "{default: {link_local_ips: [169.254.1.1]}}",
+    "networks.*.mac_address": "{default: {mac_address: '02:00:00:00:00:01'}}",
+    "oom_kill_disable": "true", "platform": "linux/arm64",
+    "post_start": "[{command: x}]", "pre_start": "[{command: x}]", "pre_stop": "[{command: x}]",
+    "storage_opt": "{size: 1G}", "use_api_socket": "true",
+    "volumes.*.bind.recursive":
+        "[{type: bind, source: /x, target: /x, bind: {recursive: disabled}}]",
+    "volumes.*.bind.selinux": "['/x:/x:z']",
+    "volumes.*.consistency":
+        "[{type: bind, source: /x, target: /x, consistency: cached}]",
+    "volumes.*.volume.labels": "[{type: volume, target: /x, volume: {labels: {a: b}}}]",
+    "volumes.*.volume.subpath":
+        "[{type: volume, source: vol, target: /x, volume: {subpath: y}}]",
+    "volumes_from": "[b]",
+    "networks.attachable": "{attachable: true}", "networks.labels": "{labels: {a: b}}",
+    "labels": "{labels: {a: b}, file: ./x}", "networks.driver_opts": "{driver_opts: {a: b}}",
+    "networks.enable_ipv4": "{enable_ipv4: true}",
+    "networks.enable_ipv6": "{enable_ipv6: true}", "networks.ipam.driver": "{ipam: {driver: x}}",
+    "networks.ipam.options": "{ipam: {options: {a: b}}}",
+    "networks.ipam.config.*.ip_range": "{ipam: {config: [{ip_range: 10.1.0.0/24}]}}",
+    "networks.ipam.config.*.aux_addresses": "{ipam: {config: [{aux_addresses: {a: 10.1.0.1}}]}}",
+    "template_driver": "{template_driver: golang, file: ./x}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ACCEPTED)
+def test_a_key_that_is_not_carried_out_yet_loads_and_is_named_once(load, key):
+    kind, _, rest = key.partition(".*.")
+    top = rest.partition(".")[0]
+    used = f"    {top}: {EXAMPLES[rest]}\n" if kind == "services" else ""
+    twice = "" if top == "volumes_from" else used
+    text = f"{HEAD}{used}  b:\n    image: i\n{twice}"
+    if kind == "volumes":
+        text += "    volumes: ['vol:/x']\nvolumes: {vol: {labels: {a: b}}}\n"
+    else:
+        text += "volumes: {vol: }\n"
+    if top == "models":
+        text += "models: {m: {model: x}}\n"
+    if kind == "networks":
+        text += f"networks: {{default: {EXAMPLES[f'networks.{rest}']}}}\n"
+    if kind in ("configs", "secrets"):
+        text = text.replace("    image: i\n", f"    image: i\n    {kind}: [x]\n", 1)
+        text += f"{kind}: {{x: {EXAMPLES[rest]}}}\n"
+
+    warnings = load(text).warnings
+
+    about = [one for one in warnings if one.split(": accepted, but ")[1] == ACCEPTED[key]]
+    assert len(about) == 1
+    assert about[0].split(": ")[0].split(".")[-1] == key.split(".")[-1]
+
+
+@pytest.mark.parametrize("policy", ["build", "daily", "every_12h"])
+def test_a_pull_policy_that_is_not_carried_out_yet_is_named(load, policy):
+    warnings = load(f"{HEAD}    pull_policy: {policy}\n").warnings
+
+    assert [one.split(":")[0] for one in warnings] == ["services.a.pull_policy"]
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("label:type:web", True),
+        ("apparmor=unconfined", False),
+        ("label=disable", False),
+        ("no-new-privileges", False),
+        ("seccomp=./profile.json", False),
+    ],
+)
+def test_a_security_option_that_confines_nothing_yet_is_named(load, option, told):
+    warnings = load(f"{HEAD}    security_opt: ['{option}']\n").warnings
+
+    assert [one.split(":")[0] for one in warnings] == ["services.a.security_opt"] * told
+
+
+def test_a_second_subnet_is_named(load):
+    pools = "networks: {default: {ipam: {config: [{subnet: 10.1.0.0/24}, {subnet: 10.2.0.0/24}]}}}"
+    warnings = load(f"{HEAD}{pools}\n").warnings
+
+    assert [one.split(": ")[0] for one in warnings] == ["networks.default.ipam.config.1"]
+
+
+def test_what_is_carried_out_is_not_warned_about(load):
+    found = load(
+        HEAD + "    deploy: {replicas: 2}\n    healthcheck: {test: x}\n    cap_add: [CHOWN]\n"
+        "    cgroup_parent: ''\n    attach: true\n"
+    )
+
+    assert [one for one in found.warnings if "attach" not in one] == []
+
+
+def test_words_lost_behind_an_operator_of_the_shell_are_told(load):
+    found = load(HEAD + "    command: make it && run it\n")
+
+    assert found.stack.services["a"].command == ("make", "it")
+    assert "there is no shell, so `&& run it` is not part of it" in "".join(found.warnings)

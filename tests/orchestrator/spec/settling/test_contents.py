@@ -1,0 +1,131 @@
+"""Files a stack file names: variables, labels, configs and secrets."""
+
+import json
+
+import pytest
+
+from orchestrator.spec.models import StackFile
+from orchestrator.spec.showing.dump import dump
+
+HEAD = "name: s\nservices:\n  a:\n    image: i\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("env_file: one.env", {"A": "1", "B": "shell-1"}),
+        ("env_file: [one.env, two.env]", {"A": "2", "B": "shell-1", "C": "2"}),
+        ("env_file: one.env\n    environment: {A: own}", {"A": "own", "B": "shell-own"}),
+        ("env_file: one.env\n    environment: {A: }", {"A": None, "B": "shell-1"}),
+        ("env_file: [{path: raw.env, format: raw}]", {"A": "'$X'"}),
+        ("env_file: [{path: no.env, required: false}]", {}),
+        ("environment: [X, NOT_SET]", {"X": "shell", "NOT_SET": None}),
+    ],
+)
+def test_variables_of_files_stand_below_the_service_s_own(load, keys, expected):
+    found = load(
+        f"{HEAD}    {keys}\n",
+        files={
+            "one.env": "A=1\nB=${X}-${A}\n",
+            "two.env": "C=2\nA=${C}\n",
+            "raw.env": "A='$X'\n",
+        },
+        environ={"X": "shell"},
+    )
+
+    assert found.stack.services["a"].environment == expected
+    assert found.stack.services["a"].env_file == ()
+
+
+def test_labels_of_files_stand_below_the_service_s_own(load):
+    found = load(
+        HEAD + "    label_file: [one, two]\n    labels: {b: own}\n",
+        files={"one": "a=1\nb=1\n", "two": "a=2\n"},
+    )
+
+    assert found.stack.services["a"].labels == {"a": "2", "b": "own"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("env_file: no.env", "f0.yml:5:15: services.a.env_file.0: env file"),
+        ("env_file: [{path: no.env}]", "write `required: false`"),
+        ("env_file: bad.env", "bad.env:2"),
+        ("env_file: [{path: bad.env, format: json}]", "is no format"),
+        ("label_file: no.label", "label file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(complain, keys, expected):
+    said = complain(f"{HEAD}    {keys}\n", files={"bad.env": "A=1\nB C=2\n"})
+
+    assert expected in said.replace("f0.yml:5:5:", "f0.yml:5:15:")
+
+
+def test_files_of_services_that_are_not_meant_may_be_missing(load):
+    text = HEAD + "  b: {image: i, env_file: no.env}\n"
+
+    assert sorted(load(text, services=("a",), to_run=True).stack.services) == ["a"]
+    assert load(text, resolve_env=False).stack.services["b"].env_file[0].path.endswith("/no.env")
+
+
+TEXT = (
+    HEAD
+    + "    configs: [inline, file, env]\n    secrets: [key, token]\n"
+    + "configs:\n  inline: {content: 'x$$y'}\n  file: {file: ./c.bin}\n  env: {environment: E}\n"
+    + "secrets:\n  key: {file: ./key.bin}\n  token: {environment: TOKEN}\n"
+)
+
+
+@pytest.fixture
+def carried(load, tmp_path):
+    (tmp_path / "c.bin").write_bytes(b"\x00\xff")
+    (tmp_path / "key.bin").write_bytes(b"\xfe very secret")
+    return load(TEXT, environ={"E": "from env", "TOKEN": "hush"}, to_run=True).stack
+
+
+def test_configs_and_secrets_are_carried_byte_by_byte(carried):
+    sent = StackFile.model_validate(json.loads(carried.model_dump_json()))
+
+    assert {name: one.payload for name, one in sent.configs.items()} == {
+        "inline": b"x$y",
+        "file": b"\x00\xff",
+        "env": b"from env",
+    }
+    assert sent.secrets["key"].payload == b"\xfe very secret"
+    assert sent == carried
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_is_carried_is_never_printed(carried, as_json):
+    printed = dump(carried, as_json=as_json)
+
+    for hidden in ("hush", "secret\n", "from env", "payload", "/v4gdmVyeSBzZWNyZXQ="):
+        assert hidden not in printed
+    assert "hush" not in repr(carried)
+
+
+def test_what_no_service_sees_is_not_read(load):
+    text = HEAD + "secrets: {x: {file: ./nope}}\nconfigs: {y: {environment: NOPE}}\n"
+
+    assert load(text, to_run=True).stack.secrets == {}
+
+
+def test_nothing_is_read_for_printing(load):
+    assert load(TEXT.replace("c.bin", "nope")).stack.configs["file"].payload is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("configs: {x: {file: ./nope}}", "configs.x.file: `"),
+        ("configs: {x: {file: .}}", "it is a directory"),
+        ("configs: {x: {environment: NOPE}}", "the variable `NOPE` is not set"),
+        ("configs: {x: {external: true}}", "nobody but this machine's files"),
+    ],
+)
+def test_what_cannot_be_carried_is_told_once(complain, text, expected):
+    said = complain(f"{HEAD}    configs: [x]\n{text}\n", to_run=True)
+
+    assert expected in said
+    assert said.count("f0.yml:") == 1

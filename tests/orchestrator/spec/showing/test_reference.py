@@ -1,0 +1,347 @@
+"""The reference of every key, and that what it says of each of them is so."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from orchestrator.settings import Settings
+from orchestrator.spec.judging.support import ACCEPTED, FATES, REFUSED, REMARKS, Kind, fate
+from orchestrator.spec.load import LoadRequest, load_stack
+from orchestrator.spec.models import StackFile
+from orchestrator.spec.problems import SpecError
+from orchestrator.spec.reading.plant import plant
+from orchestrator.spec.reading.yaml import parse
+from orchestrator.spec.showing.keys import INTERNAL, keys, model_in
+from orchestrator.spec.showing.reference import LEFT_OUT, examples, flow, reference
+from orchestrator.spec.tree import take_out
+from orchestrator.spec.values.units import parse_duration, parse_size
+from orchestrator.store import StoredStack
+from orchestrator.translate.container import ContainerFactory
+from orchestrator.translate.desired import build_desired
+from scheduler.actions import CreateReplica
+from scheduler.desired import Intent
+from scheduler.ids import ReplicaId
+
+DOCS = Path(__file__).resolve().parents[4] / "docs"
+EVERY = (DOCS / "every-key.yaml").read_text()
+ENVIRON = {"TOKEN": "t", "NGINX_CONF": "n"}
+
+
+def document():
+    """Return the file with every key, as it is written."""
+    return parse(EVERY, "every-key.yaml")[0].content
+
+
+def test_what_is_written_is_what_is_generated():
+    assert (DOCS / "stack-file.md").read_text() == reference(document()), "run `make docs`"
+
+
+def patterns(model, path=()):
+    """Yield the path of every field of a model and of those in it, `*` being any entry."""
+    for name, field in model.model_fields.items():
+        if name in INTERNAL:
+            continue
+        where = (*path, field.alias or name)
+        yield ".".join(where)
+        below = model_in(field.annotation)
+        if below is not None:
+            text = str(field.annotation)
+            several = "dict[" in text or "tuple[" in text
+            yield from patterns(below, (*where, "*") if several else where)
+
+
+GENERAL = {
+    "services.*.deploy.resources.limits.devices",
+    "services.*.deploy.resources.limits.generic_resources",
+    "services.*.deploy.resources.reservations.pids",
+}
+"""Fields of a model that two keys share; only one of them may hold these."""
+
+
+def test_no_key_of_the_models_is_without_an_entry():
+    found = set(patterns(StackFile))
+    known = {key.name for key in keys()}
+    missing = {name for name in found - known if not any(name.startswith(g) for g in GENERAL)}
+
+    assert missing == set()
+    assert {key.name: fate(key.name) for key in keys()}
+    assert len(found) > 300
+
+
+def test_no_entry_is_without_a_key():
+    assert set(FATES) - {key.name for key in keys()} == set()
+    assert {name for name in REMARKS if FATES[name].kind is not Kind.IMPLEMENTED} == set()
+    assert set(LEFT_OUT) - {key.name for key in keys()} == set()
+
+
+def test_a_key_without_anything_to_do_says_why():
+    silent = [key for key, why in SAME.items() if why == "there is nothing to do"]
+
+    assert set(silent) <= set(REMARKS)
+    assert set(SAME) <= {key for key, found in FATES.items() if found.kind is Kind.IMPLEMENTED}
+
+
+def test_a_key_nobody_decided_about_is_not_passed_over():
+    with pytest.raises(KeyError):
+        fate("services.*.new_key")
+
+
+def test_every_key_has_an_example():
+    without = {key.name for key in keys() if next(examples(key.path, document()), None) is None}
+
+    assert without == {"services.*.pull_refresh_after"}, "no file with it loads"
+
+
+@pytest.mark.parametrize("value", [{"a": ["1", 1, 1.5, True, None, "x: y", "it's", "", "a b"]}])
+def test_an_example_is_read_as_what_it_is(value):
+    assert parse(flow(value), "x")[0].content == value
+
+
+def test_every_example_is_read_as_what_it_is():
+    for key in keys():
+        for found in examples(key.path, document()):
+            assert parse(f"k: {flow(found)}", "x")[0].content == {"k": found}
+
+
+# ── what becomes of keys ─────────────────────────────────────────────────────────────────────
+
+FILES = {
+    "included.yaml": "services: {inc: {image: 'i:${V}', volumes: ['./b:/b']}}\n",
+    "included.env": "V=2\n",
+    "common.yaml": "services: {base: {user: u}}\n",
+    "web.labels": "a.b=c\n",
+    "web.env": "E='1'\n",
+    "token.txt": "hush",
+    "nginx.conf": "conf",
+}
+
+
+@pytest.fixture
+def every(write):
+    """Load the file with every key, without what is taken out of it."""
+
+    def every(tree=None, *, to_run=False):
+        cwd = write(FILES)
+        text = EVERY if tree is None else flow(tree)
+        return load_stack(
+            LoadRequest(
+                files=("-",), stdin=text, cwd=cwd, environ=ENVIRON, profiles=("live",),
+                to_run=to_run,
+            )
+        )  # fmt: skip
+
+    return every
+
+
+def matches(pattern, path):
+    parts = path.split(".")
+    wanted = pattern.split(".")
+    return len(parts) == len(wanted) and all(
+        one in ("*", part) for one, part in zip(wanted, parts, strict=True)
+    )
+
+
+def test_a_key_that_does_nothing_is_named_in_exactly_one_warning(every):
+    named = [one.split(": ")[0] for one in every().warnings if ": accepted, but " in one]
+
+    assert {key: sum(matches(key, one) for one in named) for key in ACCEPTED} == dict.fromkeys(
+        ACCEPTED, 1
+    )
+    assert len(named) == len(ACCEPTED), "nothing else is warned about"
+
+
+def test_what_is_told_elsewhere_is_told_once(every):
+    assert len([one for one in every().warnings if "`version` is obsolete" in one]) == 1
+
+
+@pytest.mark.parametrize("key", [key for key in REFUSED if key.count("refresh") == 0])
+def test_a_key_that_is_refused_is_printed_and_not_run(every, key):
+    tree = plant(parse(EVERY, "f")[0])
+    kind, _, rest = key.split(".", 2)
+    name = next(
+        name
+        for name, one in tree[kind].items()
+        if name.startswith("refused") and next(examples(rest.split("."), one), None) is not None
+    )
+    for other in [one for one in tree[kind] if one.startswith("refused") and one != name]:
+        take_out(tree, (kind, other))
+
+    assert every(tree).stack
+    with pytest.raises(SpecError) as refused:
+        every(used(tree), to_run=True)
+    assert REFUSED[key] in str(refused.value) or rest.split(".")[-1] == "image"
+
+
+def test_a_key_no_loader_takes_is_refused_with_the_reason(complain):
+    said = complain("services: {a: {image: i, pull_refresh_after: 1h}}\n", project_name="s")
+
+    assert "services.a.pull_refresh_after: images are pulled when" in said
+
+
+def used(tree):
+    """Return a tree in which a service uses everything that is declared: only that is loaded."""
+    mounts = [
+        {"type": "volume", "source": name, "target": f"/v/{name}"}
+        for name in tree["volumes"]
+        if name != "data"
+    ]
+    tree["services"]["all"] = {
+        "image": "all",
+        "networks": list(tree["networks"]),
+        "volumes": mounts,
+        "configs": list(tree["configs"]),
+        "secrets": list(tree["secrets"]),
+    }
+    return tree
+
+
+def carried_out():
+    """Return the keys that are carried out and hold no other key."""
+    found = [key for key in keys() if fate(key.name).kind is Kind.IMPLEMENTED]
+    above = {key.path[:length] for key in found for length in range(1, len(key.path))}
+    return [key.name for key in found if key.path not in above]
+
+
+SAME = {
+    "x-pyorch": "it is empty",
+    "networks.*.driver": "there is one",
+    "volumes.*.driver": "there is one",
+    "services.*.env_file.*.required": "its file is there",
+    "services.*.depends_on.*.required": "what is needed is there",
+    "services.*.profiles": "its profile is active",
+    "services.*.expose": "there is nothing to do",
+    "services.*.userns_mode": "there is nothing to do",
+    "services.*.gpus.*.options": "there is nothing to do",
+    "services.*.gpus.*.capabilities": "its driver says enough",
+    "services.*.gpus.*.driver": "it is the usual one",
+    "services.*.deploy.resources.reservations.devices.*.options": "there is nothing to do",
+    "services.*.deploy.resources.reservations.devices.*.capabilities": "its driver says enough",
+    "services.*.deploy.resources.reservations.devices.*.driver": "it is the usual one",
+    "services.*.ports.*.app_protocol": "there is nothing to do",
+    "services.*.ports.*.mode": "there is nothing to do",
+    "services.*.ports.*.name": "there is nothing to do",
+    "services.*.volumes.*.bind.selinux": "there is nothing to do",
+    "services.*.volumes.*.consistency": "there is nothing to do",
+    "configs.*.name": "there is nothing to do",
+    "secrets.*.name": "there is nothing to do",
+}
+"""Keys whose example says what leaving it out says, and why."""
+
+
+NEEDED = {
+    "include.*.path",
+    "services.*.blkio_config.device_read_bps.*.path",
+    "services.*.blkio_config.device_read_bps.*.rate",
+    "services.*.blkio_config.device_read_iops.*.path",
+    "services.*.blkio_config.device_read_iops.*.rate",
+    "services.*.blkio_config.device_write_bps.*.path",
+    "services.*.blkio_config.device_write_bps.*.rate",
+    "services.*.blkio_config.device_write_iops.*.path",
+    "services.*.blkio_config.device_write_iops.*.rate",
+    "services.*.blkio_config.weight_device.*.path",
+    "services.*.blkio_config.weight_device.*.weight",
+    "services.*.configs.*.source",
+    "services.*.depends_on.*.condition",
+    "services.*.devices.*.source",
+    "services.*.env_file.*.path",
+    "services.*.extends.file",
+    "services.*.extends.service",
+    "services.*.mem_limit",
+    "services.*.ports.*.target",
+    "services.*.secrets.*.source",
+    "services.*.ulimits.*.hard",
+    "services.*.ulimits.*.soft",
+    "services.*.volumes.*.target",
+    "services.*.volumes.*.type",
+    "configs.*.content",
+    "configs.*.environment",
+    "configs.*.file",
+    "secrets.*.environment",
+    "secrets.*.file",
+}
+"""Keys without which the example does not load."""
+
+
+def runnable():
+    """Return the file with every key that can be run, all of it used."""
+    tree = plant(parse(EVERY, "f")[0])
+    for kind in ("services", "volumes", "configs", "secrets"):
+        for name in [name for name in tree[kind] if name.startswith("refused")]:
+            take_out(tree, (kind, name))
+    return used(tree)
+
+
+def meaning(stack):
+    """Return all that the runtime and the planner are told of a stack, but for its hash."""
+    stored = StoredStack(
+        name=stack.name, intent=Intent.RUN, generation=1, remove_volumes=False, stop_grace=None,
+        owner_uid=0, changed_wall=0.0,
+    )  # fmt: skip
+    settings = Settings(name="test", data=Path("/d"), run=Path("/r"))
+    desired = build_desired(stack, stored, settings, images={}, pins={})
+    plain = tuple(dataclasses.replace(one, revision="") for one in desired.services)
+    desired = dataclasses.replace(desired, services=plain)
+    factory = ContainerFactory(
+        settings=settings, model=stack, desired=desired, images={},
+        nameserver=str, gateway=lambda network: "10.0.0.1",
+    )  # fmt: skip
+    containers = [
+        factory.build(CreateReplica(replica=ReplicaId(name, 1), revision=""), None)
+        for name in sorted(stack.services)
+    ]
+    return desired, containers
+
+
+@pytest.mark.parametrize("key", [key for key in carried_out() if key not in SAME])
+def test_a_key_that_is_carried_out_changes_what_is_done(every, key):
+    """Without it, something else is asked of planner or runtime, or nothing can be loaded."""
+    with_it = every(runnable(), to_run=True).stack
+    tree = runnable()
+    where = next(places(key.split("."), tree))
+    assert where, "there is no example that can be run"
+    take_out(tree, where)
+
+    if key in NEEDED:
+        with pytest.raises(SpecError):
+            every(tree, to_run=True)
+        return
+    without = every(tree, to_run=True).stack
+    assert meaning(without) != meaning(with_it)
+
+
+def test_what_leaving_a_key_out_means_is_what_it_comes_to(load):
+    stack = load(
+        "name: s\nvolumes: {vol: }\nservices:\n  a: {image: i, healthcheck: {test: x}}\n"
+        "  b: {build: ., volumes: ['vol:/v']}\n"
+    ).stack
+    desired, (container, _) = meaning(stack)
+    service, other = desired.services
+    check = service.healthcheck
+    said = {name.split(".", 2)[-1]: text for name, text in LEFT_OUT.items()}
+
+    for key in ("interval", "start_interval", "start_period", "timeout"):
+        assert parse_duration(said[f"healthcheck.{key}"]) == getattr(check, key)
+    assert said["healthcheck.retries"] == str(check.retries)
+    assert said["deploy.replicas"] == said["scale"] == str(service.replicas)
+    assert said["hostname"].replace("SERVICE-NUMBER", "a-1") == container.hostname
+    assert said["image"].replace("STACK-SERVICE", "s-b") == other.image
+    assert said["pids_limit"] == str(container.limits.pids)
+    assert said["pull_policy"] == service.pull
+    assert said["restart"] == service.restart.mode
+    assert parse_size(said["shm_size"]) == container.shm_size
+    assert parse_duration(said["stop_grace_period"]) == service.stop_grace
+    assert desired.networks[0].name == LEFT_OUT["networks.*.name"].replace("STACK_KEY", "s_default")
+    assert desired.volumes[0].name == LEFT_OUT["volumes.*.name"].replace("STACK_KEY", "s_vol")
+
+
+def places(pattern, value, path=()):
+    """Yield every path of a document that a pattern matches."""
+    if not pattern:
+        yield path
+        return
+    pairs = value.items() if isinstance(value, dict) else ()
+    pairs = enumerate(value) if isinstance(value, list) else pairs
+    for key, one in pairs:
+        if pattern[0] in ("*", str(key)):
+            yield from places(pattern[1:], one, (*path, str(key)))
