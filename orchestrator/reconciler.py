@@ -124,7 +124,7 @@ class Reconciler:
             try:
                 model = self.model(stored)
                 _, pins = self.store.generation(stored.name, stored.generation)
-                names = {service.image for service in model.services.values()}
+                names = {model.image_of(service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
                     model, stored, self.settings, images=images, pins=pins
@@ -146,7 +146,7 @@ class Reconciler:
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
-        references = {service.image for service in model.services.values() if service.image}
+        references = {model.image_of(service) for service in model.services}
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         view = await observe(self.drivers, machine=self._wants_machine(desired))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.builds import Builds
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
@@ -58,6 +59,7 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
         """Accept a settled stack file as what is wanted from now on, and wake its stack.

@@ -37,7 +37,7 @@ from runtime.types import (
 OnExit = Callable[[ContainerId], None]
 OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
-OnOutput = Callable[[bytes], None]
+OnOutput = Callable[[bytes], Awaitable[None]]
 Needed = Callable[[], Awaitable[Mapping[Digest, str]]]
 """Tells which images must stay, and in a word who needs each."""
 
@@ -269,9 +269,6 @@ class BuildDriver(Protocol):
 
     async def prune(self) -> int:
         """Forget every cached step once no build runs; return how many bytes that freed."""
-
-    async def close(self) -> None:
-        """End what runs."""
 
 
 class NetworkDriver(Protocol):

@@ -397,6 +397,8 @@ class BuildConfig:
     """Names of the contexts that are sent, in the order of their folders; the main one has none."""
     image_contexts: Mapping[str, str] = field(default_factory=dict)
     """Further contexts that are images: name and reference."""
+    platforms: tuple[str, ...] = ()
+    """``os/architecture[/variant]`` it may be built for; anything where none is named."""
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -124,6 +124,8 @@ class DesiredService:
     image: str
     """The reference as written; ``DesiredStack.images`` may pin it."""
     pull: str = "missing"
+    built: bool = False
+    """Its image is made from a Dockerfile, by whoever asks for that."""
     """``missing``, ``always`` or ``never``."""
     replicas: int = 1
     restart: RestartPolicy = field(default_factory=RestartPolicy)

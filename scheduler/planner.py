@@ -240,12 +240,15 @@ class _Planner:
             return None
         found = self.observed.images.get(service.image)
         if found is None and service.pull == "never":
-            self.plan.hold(
-                service.name,
-                f"image `{service.image}` is not in the store and may not be pulled",
-                hint=f"`pyorch image pull {service.image}`, or `pyorch image load ARCHIVE`",
-                stuck=True,
+            cause, hint = (
+                ("has not been built", f"`pyorch up --build`, or `pyorch build {service.name}`")
+                if service.built
+                else (
+                    "is not in the store and may not be pulled",
+                    f"`pyorch image pull {service.image}`, or `pyorch image load ARCHIVE`",
+                )
             )
+            self.plan.hold(service.name, f"image `{service.image}` {cause}", hint=hint, stuck=True)
         return found
 
     def _pull(self, service: DesiredService) -> int:

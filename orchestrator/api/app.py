@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api import generations, images, resources
+from orchestrator.api import builds, generations, images, resources
 from orchestrator.api.containers import exec_in, stream_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream
 from orchestrator.errors import PyorchError
@@ -83,6 +83,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/stacks/{name}/events", _events),
             web.get("/v1/stacks/{name}/logs", _logs),
             web.post("/v1/stacks/{name}/exec", _exec),
+            *builds.routes(),
             *images.routes(),
             *resources.routes(),
             *generations.routes(),

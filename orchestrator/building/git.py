@@ -73,9 +73,7 @@ class Checkouts:
             self._root = tempfile.TemporaryDirectory(prefix="pyorch-context-")
         root = Path(os.path.realpath(self._root.name), str(len(self._folders)))
         _git(where, "init", "--quiet", str(root))
-        _git(
-            where, "-C", str(root), "fetch", "--quiet", "--depth", "1", url, reference or "HEAD"
-        )
+        _git(where, "-C", str(root), "fetch", "--quiet", "--depth", "1", url, reference or "HEAD")
         _git(where, "-C", str(root), "checkout", "--quiet", "FETCH_HEAD")
         shutil.rmtree(root / ".git")
         return root

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathspec import PathSpec
+    from pathspec.pattern import Pattern
 
 WILD = "*?["
 
@@ -34,10 +35,10 @@ class Ignored:
         return not any(_may_match_below(rule, inside) for rule in self._taken_back)
 
     @cached_property
-    def _spec(self) -> "PathSpec":
+    def _spec(self) -> "PathSpec[Pattern]":
         from pathspec import PathSpec
 
-        return PathSpec.from_lines("gitwildmatch", self._rules)
+        return PathSpec.from_lines("gitignore", self._rules)
 
 
 def _rules(text: str) -> Iterator[str]:

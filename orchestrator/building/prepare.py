@@ -14,11 +14,11 @@ from orchestrator.building.ignore import read_rules
 from orchestrator.building.pack import Folder
 from orchestrator.building.request import LONGEST_DOCKERFILE, BuildRequest
 from orchestrator.errors import PyorchError
+from orchestrator.spec.judging.support import REFUSED
 from orchestrator.spec.load import Loaded
 from orchestrator.spec.models import Build, StackFile, Ulimit
 from orchestrator.spec.problems import SpecError
-from orchestrator.spec.reading import read_bytes, read_file
-from orchestrator.spec.support import REFUSED
+from orchestrator.spec.reading.files import read_bytes, read_file
 from orchestrator.spec.tree import Path as KeyPath
 from orchestrator.spec.tree import Troubles, stop
 
@@ -98,7 +98,7 @@ def _refusals(build: Build, path: KeyPath) -> Iterator[tuple[KeyPath, str, str |
             yield (*path, key), REFUSED[f"services.*.build.{key}"], hint
     if build.isolation not in ("", "default"):
         yield (*path, "isolation"), REFUSED["services.*.build.isolation"], "leave it out"
-    if "default" in build.ssh and not build.ssh["default"] or any(
+    if ("default" in build.ssh and not build.ssh["default"]) or any(
         value is None for value in build.ssh.values()
     ):
         hint = "name a file with a key that has no passphrase: `ssh: [default=~/.ssh/id_deploy]`"
@@ -109,9 +109,7 @@ def _refusals(build: Build, path: KeyPath) -> Iterator[tuple[KeyPath, str, str |
             yield (*path, "additional_contexts", name), "layouts are no contexts here", hint
 
 
-def prepare(
-    loaded: Loaded, service: str, wishes: Wishes, checkouts: Checkouts
-) -> Prepared:
+def prepare(loaded: Loaded, service: str, wishes: Wishes, checkouts: Checkouts) -> Prepared:
     """Return what building a service takes. Raises PyorchError naming the key at fault."""
     stack, where = loaded.whole, f"services.{service}.build"
     build = stack.services[service].build
@@ -134,6 +132,7 @@ def prepare(
         dockerfile=text,
         contexts=tuple(names),
         image_contexts=images,
+        platforms=build.platforms,
         target=build.target,
         args={
             **{name: value for name, value in build.args.items() if value is not None},

@@ -24,6 +24,8 @@ class BuildRequest(BaseModel):
     contexts: tuple[ContextName, ...] = Field(default=(), max_length=MOST_CONTEXTS)
     """Names of the contexts after the main one."""
     image_contexts: dict[ContextName, Line] = {}
+    platforms: tuple[Line, ...] = ()
+    """What it may be built for; anything where none is named."""
     target: Line = ""
     args: dict[Line, str] = {}
     labels: dict[Line, str] = {}

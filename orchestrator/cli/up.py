@@ -10,6 +10,7 @@ from types import FrameType
 from orchestrator.cli.following import follow_until_settled, follow_until_stopped
 from orchestrator.cli.loading import settle
 from orchestrator.cli.logs import print_logs
+from orchestrator.cli.obtaining import obtain
 from orchestrator.cli.render import say
 from orchestrator.client import Client
 from orchestrator.client.launch import connect
@@ -30,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force-recreate", action="store_true", help="new containers in any case")
     parser.add_argument("--pull", choices=["always", "missing"], help="overrides the file")
+    parser.add_argument("--build", action="store_true", help="build images that are there, too")
+    parser.add_argument("--no-build", action="store_true", help="build no image")
+    parser.add_argument("--quiet-build", action="store_true", help="do not show what builds print")
     parser.add_argument("--no-color", action="store_true", help="no colours in logs")
     parser.add_argument("--no-log-prefix", action="store_true", help="lines as they were written")
 
@@ -37,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Load, send, and follow until it is so."""
     settled = settle(args)
+    if args.build and args.no_build:
+        raise PyorchError("--build and --no-build exclude each other")
     client = connect(Settings.from_environ())
+    obtain(args, settled, client)
     name = settled.name
     options = {"force_recreate": args.force_recreate, "scale": _scale(args.scale)}
     if args.pull == "always":

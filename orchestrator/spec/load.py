@@ -107,7 +107,8 @@ def load_stack(request: LoadRequest) -> Loaded:
                 troubles.add(tree, path, cause, hint=hint)
     stop(troubles)
     # Without one there is a problem, and `stop` has raised it.
-    assert stack is not None and whole is not None
+    assert stack is not None
+    assert whole is not None
     for text in (*lost_words(tree, names), *unsupported(stack)):
         notes.warn(None, (), text)
     return Loaded(

@@ -179,7 +179,8 @@ def _service(
         name=ServiceName(name),
         revision=revision(model, service),
         image=model.image_of(name),
-        pull=service.pull_policy if service.pull_policy in ("always", "never") else "missing",
+        pull=_pull(service),
+        built=service.build is not None,
         replicas=service.replicas,
         restart=_restart(service),
         healthcheck=_healthcheck(service, image),
@@ -221,6 +222,13 @@ def _service(
         dns_servers=service.dns,
         links=_links(service),
     )
+
+
+def _pull(service: Service) -> str:
+    if service.build is not None:
+        # Whoever asks for it builds it; only where it has a name can a registry have it, too.
+        return "missing" if service.image and service.pull_policy != "never" else "never"
+    return service.pull_policy if service.pull_policy in ("always", "never") else "missing"
 
 
 def _container_name(service: Service) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Driver facts and stored history → :class:`scheduler.observed.ObservedStack`."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
@@ -31,6 +31,9 @@ from scheduler.observed import (
     Running,
     Stopping,
 )
+
+GUESTS = StackName("-builds")
+"""Whom sandboxes of builds belong to: no stack can have this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +134,7 @@ def build_observed(
         ),
         images=dict(references),
         ports=ports,
-        addresses=addresses,
+        addresses=(*addresses, *_guests(view)),
         routes=machine.routes if machine else (),
         listeners=tuple(
             HostListener(
@@ -147,6 +150,20 @@ def build_observed(
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
     )
+
+
+def _guests(view: HostView) -> Iterator[AddressLease]:
+    """Yield the addresses of sandboxes that are of no stack, which the store knows nothing of."""
+    for facts in view.sandboxes:
+        owner, replica = parse_container_name(facts.config.id)
+        if owner == GUESTS:
+            for place in facts.config.attachments:
+                yield AddressLease(
+                    stack=owner,
+                    replica=replica,
+                    network=NetworkName(place.network),
+                    address=place.address,
+                )
 
 
 def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, Reservation]:

@@ -63,9 +63,7 @@ def unpack_plain(
     _unpack(Tee(source), target, _PlainUnpacker, limit, entries)
 
 
-def _unpack(
-    raw: Tee, target: Path, unpacker: "type[_Unpacker]", limit: int, entries: int
-) -> str:
+def _unpack(raw: Tee, target: Path, unpacker: "type[_Unpacker]", limit: int, entries: int) -> str:
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         reader = ForwardReader(decompress(raw), limit)

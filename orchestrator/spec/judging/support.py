@@ -17,7 +17,10 @@ from orchestrator.spec.values.shellwords import split
 
 ACCEPTED = {
     "services.*.attach": "an attached `up` shows every service's output",
-    "services.*.build": "images are not built yet; they must be there",
+    "services.*.build.cache_from": "steps are cached on this machine alone",
+    "services.*.build.cache_to": "steps are cached on this machine alone",
+    "services.*.build.provenance": "images carry no attestations",
+    "services.*.build.sbom": "images carry no attestations",
     "services.*.cgroup_parent": "containers' cgroups are pyorch's own",
     "services.*.cpu_count": "it is of Windows only",
     "services.*.cpu_percent": "it is of Windows only",
@@ -72,6 +75,9 @@ PULLED = ("", "always", "never", "missing", "if_not_present")
 """Pull policies that are carried out."""
 
 REFUSED = {
+    "services.*.build.entitlements": "builds are granted no more than a container",
+    "services.*.build.isolation": "it is of Windows only",
+    "services.*.build.privileged": "builds are granted no more than a container",
     "services.*.provider": "a service without a container cannot be run yet",
     "services.*.pull_refresh_after": "images are pulled when they are missing, always, or never",
     "services.*.volumes.*.image": "mounts of images are not carried out yet",
@@ -93,11 +99,11 @@ CARRIED_OUT = {
     "": "configs include name networks secrets services volumes x-pyorch",
     "include.*": "env_file path project_directory",
     "services.*": """
-        annotations blkio_config cap_add cap_drop cgroup command configs container_name cpu_period
-        cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt
-        dns_search domainname entrypoint env_file environment expose extends external_links
-        extra_hosts gpus group_add healthcheck hostname image init ipc label_file labels links
-        mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
+        annotations blkio_config build cap_add cap_drop cgroup command configs container_name
+        cpu_period cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices
+        dns dns_opt dns_search domainname entrypoint env_file environment expose extends
+        external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file
+        labels links mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
         oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
         read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
         stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes working_dir x-pyorch
@@ -110,6 +116,12 @@ CARRIED_OUT = {
     "services.*.blkio_config.device_write_bps.*": "path rate",
     "services.*.blkio_config.device_write_iops.*": "path rate",
     "services.*.blkio_config.weight_device.*": "path weight",
+    "services.*.build": """
+        additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network
+        no_cache no_cache_filter platforms pull secrets shm_size ssh tags target ulimits
+    """,
+    "services.*.build.secrets.*": "gid mode source target uid",
+    "services.*.build.ulimits.*": "hard soft",
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
     "services.*.deploy": "replicas resources restart_policy",
@@ -148,6 +160,10 @@ CARRIED_OUT = {
 """Keys that do what they say, by the mapping they are in."""
 
 REMARKS = {
+    "services.*.build.no_cache_filter": "no step of the build comes from the cache then",
+    "services.*.build.platforms": "this machine's must be among them, and is what is built",
+    "services.*.build.secrets": "`target` is the id; the rest is said where a step mounts it",
+    "services.*.build.ssh": "files of keys without a passphrase; agents are refused",
     "services.*.blkio_config.weight": "where the kernel has weights (BFQ, or io.cost on cgroup v2)",
     "services.*.blkio_config.weight_device": "as `weight`",
     "services.*.mem_swappiness": "on cgroup v1; on v2 `up` says that it is left out",

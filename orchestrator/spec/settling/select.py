@@ -92,9 +92,7 @@ def without_build_secrets(stack: StackFile) -> StackFile:
     Whoever runs a stack needs to know what can be built, and nothing of what builds may read.
     """
     services = {
-        name: service.model_copy(
-            update={"build": service.build.model_copy(update={"secrets": ()})}
-        )
+        name: service.model_copy(update={"build": service.build.model_copy(update={"secrets": ()})})
         if service.build and service.build.secrets
         else service
         for name, service in stack.services.items()
