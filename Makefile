@@ -1,18 +1,22 @@
 # make demo    bring up the guestbook          make test       everything the tests need, then the tests
 # make down    take it away, with its data     make test-pure  the tests that need no root, in seconds
 # make check   style, types, layers            make bench      how fast; DOCKER=1: beside docker
-# make test-vm the guestbook on a Debian 13 of its own: systemd, cgroup v2, reboots
+# make test-vm the guestbook and the tests on a Debian 13 of its own: systemd, cgroup v2, reboots;
+#              hours where it is emulated: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv tini
 VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
-TESTS := $(RUNTIME) busybox-static skopeo docker-registry iproute2 strace mmdebstrap openssl buildah git fish
+TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace mmdebstrap openssl fish
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
 # Examples for each of the eleven tests of `make fuzz`.
 FUZZ := 20000
+
+# Which part of the tests `make test-vm` runs; what has run already is not run again.
+SHARD := 1/1
 
 .PHONY: demo down bench docs fuzz sweep test test-pure test-vm check install install-dev
 
@@ -63,6 +67,7 @@ test-pure:
 	$(PYTHON) -m pytest -q -m "not root"
 
 test-vm:
-	@packaging/install-deps $(VM)
-	@packaging/venv
-	@$(SUDO) packaging/vm/run
+	@packaging/install-deps $(VM) $(TESTS)
+	@packaging/venv '[dev]'
+	@$(SUDO) packaging/vm/run guestbook
+	@$(SUDO) env SHARD=$(SHARD) packaging/vm/run tests $(VM_TESTS)

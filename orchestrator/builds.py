@@ -9,7 +9,6 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
 
 from orchestrator.building.request import BuildRequest
 from orchestrator.errors import PyorchError
@@ -25,9 +24,11 @@ from runtime.types import (
     Attachment,
     ContainerId,
     ImageFacts,
+    Net,
     NetworkConfig,
     NetworkId,
     SandboxConfig,
+    Subnet,
     Zone,
 )
 from scheduler.addresses import choose_address, choose_subnet, gateway_of
@@ -101,7 +102,9 @@ class Builds:
     async def _create_own(self) -> None:
         for left in reversed(range(TRIES)):
             subnet = await self._free_subnet()
-            config = NetworkConfig(id=OWN, subnet=subnet, gateway=gateway_of(subnet))
+            config = NetworkConfig(
+                id=OWN, subnets=(Subnet(net=subnet, gateway=gateway_of(subnet)),)
+            )
             try:
                 await self.drivers.networks.create(config)
             except ConflictError:
@@ -111,10 +114,10 @@ class Builds:
             else:
                 return
 
-    async def _free_subnet(self) -> IPv4Network:
+    async def _free_subnet(self) -> Net:
         networks = self.drivers.networks
         facts, host = await asyncio.gather(networks.list(), networks.host())
-        taken = [*(one.config.subnet for one in facts), *host.routes]
+        taken = [*(one.net for found in facts for one in found.config.subnets), *host.routes]
         return choose_subnet(
             NetworkName(OWN), self.settings.pools, self.settings.subnet_prefix, taken
         )
@@ -128,15 +131,13 @@ class Builds:
         zone = Zone(networks=(network,))
         async with self._lock:
             place = await self._attachment(network, replica)
-            netns = await networks.create_sandbox(
-                SandboxConfig(id=name, attachments=(place,), sysctls={})
-            )
+            netns = await networks.create_sandbox(SandboxConfig(id=name, attachments=(place,)))
         try:
             with self.publisher.guest(zone):
                 await self.publisher.publish()
                 yield Place(
                     netns=str(netns),
-                    nameserver=networks.nameserver(zone),
+                    nameservers=tuple(networks.nameservers(zone)),
                     gateway=networks.gateway(network),
                 )
         finally:
@@ -155,15 +156,17 @@ class Builds:
                 code="not_found",
             )
         taken = {
-            place.address
+            address
             for facts in await self.drivers.networks.list_sandboxes()
             for place in facts.config.attachments
             if place.network == network
+            for address in place.addresses
         }
         taken |= {
             one.address for one in self.store.addresses() if one.network == NetworkName(network)
         }
-        address = choose_address(
-            GUESTS, replica, NetworkName(network), found.subnet, found.gateway, taken
+        addresses = tuple(
+            choose_address(GUESTS, replica, NetworkName(network), one.net, one.gateway, taken)
+            for one in found.subnets
         )
-        return Attachment(network=network, address=address, interface="eth0")
+        return Attachment(network=network, addresses=addresses, interface="eth0")

@@ -101,7 +101,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await drivers.containers.sweep()
     await drivers.networks.sweep()
     await orchestrator.builds.clear()
-    watch_exits(drivers.containers, queue)
+    watch_exits(drivers.containers, queue, store, orchestrator.events)
     for known in store.stacks():
         queue.add(known.name)
     async with asyncio.TaskGroup() as group:

@@ -26,18 +26,19 @@ class Drivers:
     builds: BuildDriver
 
 
-async def observe(drivers: Drivers, *, machine: bool) -> HostView:
-    """Return what is on the host now.
+async def observe(drivers: Drivers, *, machine: bool, stack: str) -> HostView:
+    """Return what is on the host now, and what ``stack`` as a whole keeps to.
 
     ``machine`` asks for routes and listening sockets, too: they cost a walk over every
     process, and only a stack that still wants a subnet or a port needs them.
     """
-    containers, sandboxes, networks, volumes, facts = await asyncio.gather(
+    containers, sandboxes, networks, volumes, facts, ceiling = await asyncio.gather(
         drivers.containers.list(),
         drivers.networks.list_sandboxes(),
         drivers.networks.list(),
         drivers.volumes.list(),
         drivers.networks.host() if machine else _nothing(),
+        drivers.containers.ceiling(stack),
     )
     return HostView(
         containers=containers,
@@ -45,6 +46,7 @@ async def observe(drivers: Drivers, *, machine: bool) -> HostView:
         networks=networks,
         volumes=volumes,
         machine=facts,
+        ceiling=ceiling,
     )
 
 

@@ -48,12 +48,14 @@ class Publisher:
             if self._served >= mine:
                 return
             upto = self._asked
-            containers, sandboxes = await asyncio.gather(
-                self.drivers.containers.list(), self.drivers.networks.list_sandboxes()
+            containers, sandboxes, networks = await asyncio.gather(
+                self.drivers.containers.list(),
+                self.drivers.networks.list_sandboxes(),
+                self.drivers.networks.list(),
             )
             exposure = build_exposure(
                 self.stacks(),
-                HostView(containers=containers, sandboxes=sandboxes),
+                HostView(containers=containers, sandboxes=sandboxes, networks=networks),
                 health=self.health(),
                 leases=self.store.ports(),
             )

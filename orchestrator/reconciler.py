@@ -6,9 +6,11 @@ nothing but the delay.
 """
 
 import itertools
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -18,6 +20,7 @@ from orchestrator.events import Event, EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
 from orchestrator.observer import Drivers, find_images, observe
 from orchestrator.publisher import Publisher
+from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
@@ -25,15 +28,18 @@ from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
+from orchestrator.translate.mounts import mounted_images
+from orchestrator.translate.network import build_network
 from orchestrator.translate.observed import build_observed, reserved_by_running
+from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
-from runtime.types import HostFacts, ImageFacts
+from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import Failed as StackFailed
-from scheduler import PlanError, Reservation, Settled, plan_stack, reserve, settled
-from scheduler.actions import PullImage
+from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
+from scheduler.actions import Addresses, PullImage
 from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import ReplicaId, StackName
-from scheduler.observed import ObservedStack, Running
+from scheduler.ids import ReplicaId, ServiceName, StackName
+from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
 from scheduler.plan import Plan
 
 log = structlog.get_logger()
@@ -86,6 +92,8 @@ class Reconciler:
     desired: dict[str, DesiredStack] = field(default_factory=dict)
     _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
+    _claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    """What each stack's replicas wait for since it was last planned."""
     _reserved: dict[str, Reservation] = field(default_factory=dict)
     """What each stack holds of the machine since it was last planned."""
     _machine: HostFacts | None = None
@@ -147,9 +155,10 @@ class Reconciler:
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
         references = {model.image_of(service) for service in model.services}
+        references.update(*(mounted_images(model, one) for one in model.services.values()))
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
-        view = await observe(self.drivers, machine=self._wants_machine(desired))
+        view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
         self._machine = view.machine or self._machine
         observed = build_observed(
             stored.name,
@@ -162,7 +171,9 @@ class Reconciler:
             ports=self.store.ports(),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
+            claims=self._claims_of_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
+            named={share.container for one in desired.services for share in one.shares},
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images
 
@@ -190,14 +201,16 @@ class Reconciler:
         # Nobody else's pass goes on between the observation and these two lines: what others
         # hold is counted there, and what this stack holds from now on is counted here.
         plan = plan_stack(desired, observed, now=self.now())
-        self._reserved[name] = reserve(desired, observed, now=self.now())
+        self._hold(name, reserve(desired, observed, now=self.now()))
+        self._claims[name] = claims(desired, observed, now=self.now())
         factory = ContainerFactory(
             settings=self.settings,
             model=model,
             desired=desired,
             images=images,
-            nameserver=self.drivers.networks.nameserver,
+            nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
+            leased=partial(self.store.anonymous_volumes, stored.name),
         )
         actions = StackActions(
             stack=stored.name,
@@ -205,13 +218,13 @@ class Reconciler:
             store=self.store,
             events=self.events,
             publisher=self.publisher,
-            configure=factory.build,
-            limits=factory.limits,
-            own_sandbox=factory.own_sandbox,
-            sandbox_sysctls={},
+            factory=factory,
+            sandbox=partial(_sandbox, model, desired),
+            network=lambda action: build_network(model, action, stored.name),
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
+        self._note_restarted(stored, observed)
         problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
@@ -233,6 +246,20 @@ class Reconciler:
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    def _hold(self, name: str, held: Reservation) -> None:
+        """Note what a stack holds of the machine; where it is less, others may wait for that."""
+        before = self._reserved.get(name, Reservation())
+        self._reserved[name] = held
+        if held.cpus < before.cpus or held.memory < before.memory:
+            for other, waiting in self._claims.items():
+                if waiting and other != name:
+                    self.prober.wake(other)
+
+    def _claims_of_others(self, name: str) -> tuple[Claim, ...]:
+        return tuple(
+            claim for stack, found in self._claims.items() if stack != name for claim in found
+        )
 
     def _reserved_by_others(self, name: str) -> Reservation:
         others = [held for stack, held in self._reserved.items() if stack != name]
@@ -287,13 +314,14 @@ class Reconciler:
         if desired.intent is not Intent.RUN:
             return False
         fresh = {
-            service.image: str(images[service.image].id)
+            reference: str(images[reference].id)
             for service in desired.services
-            if service.image in images
-            and service.image not in pins
+            for reference in (service.image, *service.mounted_images)
+            if reference in images
+            and reference not in pins
             and (
                 service.pull != "always"
-                or (stored.name, stored.generation, service.image) in self._pulled
+                or (stored.name, stored.generation, reference) in self._pulled
             )
         }
         if not fresh:
@@ -308,6 +336,20 @@ class Reconciler:
         for step in plan.steps:
             if isinstance(step.action, PullImage) and isinstance(outcomes[step.number], Done):
                 self._pulled.add((stored.name, stored.generation, step.action.reference))
+
+    def _note_restarted(self, stored: StoredStack, observed: ObservedStack) -> None:
+        """Drop requests for a restart that every replica has had."""
+        if not any(wish.restart_before is not None for wish in stored.wishes.values()):
+            return
+        begun: dict[ServiceName, float] = {}
+        for replica in observed.replicas:
+            name = replica.id.service
+            begun[name] = min(begun.get(name, math.inf), _begun(replica.phase))
+        wishes = satisfied(stored.wishes, begun, now=self.now())
+        # Whoever asks for something while a pass goes on is not to be overheard.
+        latest = self.store.stack(stored.name)
+        if wishes is not None and latest is not None and latest.wishes == stored.wishes:
+            self.store.set_wishes(stored.name, wishes)
 
     def _release_ports(self, desired: DesiredStack) -> None:
         wanted = {
@@ -393,11 +435,31 @@ class Reconciler:
         self.reports.pop(name, None)
         self._models.pop(name, None)
         self._errors.pop(name, None)
+        self._hold(name, Reservation())
         self._reserved.pop(name, None)
+        self._claims.pop(name, None)
         shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _sandbox(
+    model: StackFile, desired: DesiredStack, replica: ReplicaId, addresses: Addresses
+) -> SandboxConfig:
+    service = next(one for one in desired.services if one.name == replica.service)
+    return build_sandbox(model, service, desired.name, replica, addresses)
+
+
+def _begun(phase: Phase) -> float:
+    """Return when a run began, or ended where it has; one that is to begin has not yet."""
+    match phase:
+        case Running(since=since):
+            return since
+        case Exited(at=at, stopped=False):
+            return at
+        case _:
+            return -math.inf
 
 
 def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:

@@ -13,7 +13,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.store import Store
 from orchestrator.translate import labels
-from runtime.types import NetworkId, VolumeFacts, VolumeId
+from runtime.types import NetworkId, VolumeConfig, VolumeFacts, VolumeId
 from scheduler.desired import Intent
 from scheduler.ids import parse_container_name
 
@@ -76,7 +76,7 @@ class Resources:
         """Make an empty volume that is no stack's. Raises PyorchError for one that is there."""
         if any(facts.id == name for facts in await self.drivers.volumes.list()):
             raise PyorchError(f"there is a volume `{name}` already", code="already_exists")
-        await self.drivers.volumes.create(VolumeId(name), dict(labelled))
+        await self.drivers.volumes.create(VolumeConfig(id=VolumeId(name), labels=dict(labelled)))
         return await self.volume(name)
 
     async def remove_volume(self, name: str) -> None:
@@ -92,13 +92,13 @@ class Resources:
             for place in sandbox.config.attachments:
                 stack, replica = parse_container_name(sandbox.config.id)
                 name = f"{stack}-{replica.service}-{replica.slot}"
-                members.setdefault(place.network, {})[name] = str(place.address)
+                members.setdefault(place.network, {})[name] = _in_words(place.addresses)
         return tuple(
             NetworkView(
                 name=facts.config.id,
                 stack=facts.config.labels.get(labels.STACK, ""),
-                subnet=str(facts.config.subnet),
-                gateway=str(facts.config.gateway),
+                subnet=_in_words(one.net for one in facts.config.subnets),
+                gateway=_in_words(one.gateway for one in facts.config.subnets),
                 internal=facts.config.internal,
                 labels=facts.config.labels,
                 users=users.get(facts.config.id, ()),
@@ -140,6 +140,10 @@ class Resources:
             for resource in getattr(self.reconciler.model(stored), kind).values():
                 found[resource.name] = (*found.get(resource.name, ()), stored.name)
         return found
+
+
+def _in_words(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _volume(facts: VolumeFacts, users: Mapping[str, tuple[str, ...]]) -> VolumeView:

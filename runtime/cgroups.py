@@ -17,6 +17,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -25,6 +26,8 @@ from pathlib import Path
 from runtime.errors import UnavailableError
 
 ROOT = Path("/sys/fs/cgroup")
+UNLIMITED = 2**62
+"""Version 1 says that memory is not limited with a number of about this size."""
 PATIENCE = 5.0
 """Seconds to wait for killed processes to leave a group."""
 
@@ -151,6 +154,21 @@ def children(path: str) -> set[str]:
     return found
 
 
+def make(path: str, controllers: Collection[str]) -> None:
+    """Make the group and those above it, where ``controllers`` are to count for it."""
+    parts = Path(path.lstrip("/")).parts
+    for tree in hierarchies():
+        if tree.controllers and not tree.controllers & set(controllers):
+            continue
+        (tree.root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        for depth in range(0 if tree.controllers else len(parts)):
+            handed_on = tree.root.joinpath(*parts[:depth]) / "cgroup.subtree_control"
+            for one in controllers:
+                # What this kernel has in another hierarchy, or not at all, is counted there.
+                with contextlib.suppress(OSError):
+                    handed_on.write_text(f"+{one}")
+
+
 def remove_if_empty(path: str) -> None:
     """Remove one group where nothing is in it; leave it otherwise."""
     for tree in hierarchies():
@@ -163,36 +181,41 @@ def has(file: str) -> bool:
     return any((tree.root / file).exists() for tree in hierarchies())
 
 
+def find(path: str, file: str) -> Path | None:
+    """Return where a file of the group is; None where no hierarchy has it."""
+    places = (tree.root / path.lstrip("/") / file for tree in hierarchies())
+    return next((place for place in places if place.exists()), None)
+
+
 def read(path: str, file: str) -> str | None:
     """Return what a file of the group says; None where no hierarchy has it."""
-    for tree in hierarchies():
-        try:
-            return (tree.root / path.lstrip("/") / file).read_text().strip()
-        except OSError:
-            continue
+    found = find(path, file)
+    try:
+        return found.read_text().strip() if found else None
+    except OSError:
+        return None
+
+
+def count(path: str, file: str, key: str) -> str | None:
+    """Return what a file of ``key value`` lines says of ``key``."""
+    for line in (read(path, file) or "").splitlines():
+        name, _, value = line.partition(" ")
+        if name == key:
+            return value.strip()
     return None
 
 
 def write(path: str, file: str, value: str) -> None:
     """Write into a file of the group. Raises OSError, FileNotFoundError where there is none."""
-    for tree in hierarchies():
-        target = tree.root / path.lstrip("/") / file
-        if target.exists():
-            target.write_text(f"{value}\n")
-            return
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
+    target = find(path, file)
+    if target is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
+    target.write_text(f"{value}\n")
 
 
 def oom_kills(path: str) -> int:
     """Return how often the kernel killed something in the group for want of memory."""
-    for tree in hierarchies():
-        for name in ("memory.events", "memory.oom_control"):
-            try:
-                text = (tree.root / path.lstrip("/") / name).read_text()
-            except OSError:
-                continue
-            for line in text.splitlines():
-                key, _, value = line.partition(" ")
-                if key == "oom_kill" and value.strip().isdigit():
-                    return int(value)
-    return 0
+    found = count(path, "memory.events", "oom_kill") or count(
+        path, "memory.oom_control", "oom_kill"
+    )
+    return int(found) if found else 0

@@ -16,6 +16,7 @@ from runtime.types import (
     ContainerId,
     Digest,
     ExecConfig,
+    Exited,
     Exposure,
     Freed,
     HostFacts,
@@ -29,12 +30,15 @@ from runtime.types import (
     PullProgress,
     SandboxConfig,
     SandboxFacts,
+    VolumeConfig,
     VolumeFacts,
     VolumeId,
     Zone,
 )
 
-OnExit = Callable[[ContainerId], None]
+OnExit = Callable[[ContainerId, Exited], None]
+OnOom = Callable[[ContainerId, str], None]
+"""Told of the container, and in a few words of whose limit it was."""
 OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
 OnOutput = Callable[[bytes], Awaitable[None]]
@@ -83,7 +87,8 @@ class ContainerDriver(Protocol):
 
         A half-made one is made again, and a refused one leaves nothing behind. Raises
         AlreadyExistsError for the same config, whatever its limits, ConflictError for another
-        one, NotFoundError when the image or a volume it mounts does not exist.
+        one and for sharing memory with a container that shares none, NotFoundError when the
+        image, a volume it mounts or a container it shares something with does not exist.
         """
 
     async def limit(self, container: ContainerId, limits: Limits) -> None:
@@ -94,11 +99,29 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        """Tell, before anything is made, whether this host has a runtime and devices.
+
+        Raises UnsupportedError for a runtime that is not here, NotFoundError for a device
+        nobody describes.
+        """
+
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        """Have the containers whose cgroup is below ``group`` keep to limits together.
+
+        Of ``ceiling`` processors, memory and processes count; without any it is lifted. It
+        holds for as long as there are containers.
+        """
+
+    async def ceiling(self, group: str) -> Limits:
+        """Report what the containers below ``group`` keep to together, as the host shows it."""
+
     async def start(self, container: ContainerId) -> None:
         """Begin a new run of a container that does not run; one that runs is left alone.
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
-        Runs are numbered from 1. Raises NotFoundError for one that does not exist.
+        Runs are numbered from 1. Raises NotFoundError for one that does not exist,
+        ConflictError where another one, whose processes it shares, does not run.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:
@@ -145,6 +168,12 @@ class ContainerDriver(Protocol):
         """Have ``callback`` called in the event loop as soon as any container ends.
 
         Once a run, and :meth:`list` reports it as exited by then.
+        """
+
+    def on_oom(self, callback: OnOom) -> None:
+        """Have ``callback`` called when a process of a container was ended for want of memory.
+
+        The container may run on without it.
         """
 
     async def sweep(self) -> Sequence[str]:
@@ -303,10 +332,11 @@ class NetworkDriver(Protocol):
     async def publish(self, exposure: Exposure) -> None:
         """Make exactly this reachable: one firewall transaction, resolvers told. Idempotent."""
 
-    def nameserver(self, zone: Zone) -> str:
-        """Return the address at which a zone's members find their resolver.
+    def nameservers(self, zone: Zone) -> Sequence[str]:
+        """Return whom a zone's members ask: their resolver, where they reach the host.
 
-        In whatever order its networks are named; the same one as long as they live.
+        In whatever order its networks are named; the same one as long as they live. Others
+        ask the zone's servers, or the host's, themselves.
         """
 
     def gateway(self, network: NetworkId) -> str:
@@ -344,11 +374,17 @@ class VolumeDriver(Protocol):
     async def list(self) -> tuple[VolumeFacts, ...]:
         """Report every volume, sorted by id."""
 
-    async def create(self, volume: VolumeId, labels: "dict[str, str]") -> None:
-        """Make an empty volume; one that exists is kept as it is."""
+    async def create(self, config: VolumeConfig) -> None:
+        """Make an empty volume; one that exists is kept as it is.
+
+        Nothing is mounted yet. Raises InvalidError for options that mean nothing.
+        """
 
     async def remove(self, volume: VolumeId) -> None:
-        """Delete a volume with its content; one that is gone is removed."""
+        """Delete a volume with its content; one that is gone is removed.
+
+        What its options have mounted is let go, and stays as it is.
+        """
 
 
 __all__ = [
@@ -360,6 +396,7 @@ __all__ = [
     "NetworkDriver",
     "OnDrift",
     "OnExit",
+    "OnOom",
     "OnOutput",
     "OnProgress",
     "VolumeDriver",

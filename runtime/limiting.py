@@ -118,6 +118,36 @@ def apply(path: str, before: Limits, after: Limits, subject: str) -> None:
     raise UnavailableError("limit", subject, f"{setting.file} = {setting.value}: {error.strerror}")
 
 
+def bound(path: str, ceiling: Limits) -> None:
+    """Have everything below the group ``path`` keep to ``ceiling`` together; blocks.
+
+    The group is made where it is not there. Raises UnavailableError where the kernel refuses.
+    """
+    before = read_ceiling(path)
+    if ceiling == before:
+        return
+    cgroups.make(path, ("cpu", "memory", "pids"))
+    apply(path, before, ceiling, path.rpartition("/")[2])
+
+
+def read_ceiling(path: str) -> Limits:
+    """Return what everything below a group keeps to together."""
+    memory = cgroups.read(path, "memory.max") or cgroups.read(path, "memory.limit_in_bytes")
+    quota, period = cgroups.read(path, "cpu.cfs_quota_us"), cgroups.read(path, "cpu.cfs_period_us")
+    if (both := cgroups.read(path, "cpu.max")) is not None:
+        quota, period = both.split()
+    pids = cgroups.read(path, "pids.max")
+    return Limits(
+        cpus=int(quota) / int(period) if quota and period and _is_limit(quota) else None,
+        memory=int(memory) if memory and _is_limit(memory) else None,
+        pids=int(pids) if pids and _is_limit(pids) else None,
+    )
+
+
+def _is_limit(text: str) -> bool:
+    return text.isdigit() and int(text) < cgroups.UNLIMITED
+
+
 def usage(path: str) -> int | None:
     """Return how much memory a group uses; None where that is not known."""
     for name in ("memory.current", "memory.usage_in_bytes"):

@@ -14,6 +14,8 @@ from runtime.types import IoKind, Limits
 PERIOD = 100_000
 """The kernel's own period of a quota of processor time, in µs."""
 
+UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
 Numbers = tuple[int, int]
 """Major and minor number of a device."""
 
@@ -194,3 +196,13 @@ def _io_weight(weight: int) -> int:
 
 def _colon(numbers: Numbers) -> str:
     return f"{numbers[0]}:{numbers[1]}"
+
+
+def size(amount: int) -> str:
+    """Return bytes in the largest unit that says them exactly."""
+    if amount < 0:
+        return "unlimited"
+    for unit, factor in UNITS:
+        if amount and amount % factor == 0:
+            return f"{amount // factor} {unit}"
+    return f"{amount} B"

@@ -8,7 +8,14 @@ library's :mod:`ipaddress` objects.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from pathlib import Path
 from typing import NewType
 
@@ -20,6 +27,17 @@ NetworkId = NewType("NetworkId", str)
 
 VolumeId = NewType("VolumeId", str)
 """Names a volume on this host, e.g. ``shop_data``."""
+
+Address = IPv4Address | IPv6Address
+Net = IPv4Network | IPv6Network
+
+
+def overlap(one: Net, other: Net) -> bool:
+    """Whether two nets, of whatever families, have addresses in common."""
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
 
 Digest = NewType("Digest", str)
 """``sha256:<64 hex digits>``, checked before it is made."""
@@ -37,6 +55,9 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
+
+    cdi: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
+    """Where makers of devices describe them; later ones override earlier ones."""
 
     @property
     def cgroup(self) -> str:
@@ -63,6 +84,8 @@ class MountKind(StrEnum):
     BIND = "bind"
     VOLUME = "volume"
     TMPFS = "tmpfs"
+    IMAGE = "image"
+    """The root filesystem of another image; what is written there goes with the container."""
     FILE = "file"
     """Content carried in the configuration itself: a config or a secret, on tmpfs."""
 
@@ -71,8 +94,8 @@ class MountKind(StrEnum):
 class Mount:
     """One thing mounted into a container.
 
-    ``source`` is a host path for a bind, a :data:`VolumeId` for a volume, and empty
-    otherwise. ``content`` is only for :attr:`MountKind.FILE` and never printed.
+    ``source`` is a host path for a bind, a :data:`VolumeId` for a volume, the id of an image,
+    and empty otherwise. ``content`` is only for :attr:`MountKind.FILE` and never printed.
     """
 
     kind: MountKind
@@ -83,7 +106,7 @@ class Mount:
     nocopy: bool = False
     """Leave an empty volume empty instead of filling it from the image."""
     subpath: str = ""
-    """What of a volume is mounted; empty for all of it. It must be there."""
+    """What of a volume or an image is mounted; empty for all of it. It must be there."""
     recursive: str = ""
     """What becomes of mounts below a bind: ``disabled`` leaves them out, ``writable`` keeps a
     read-only bind from being one for them, too."""
@@ -192,6 +215,11 @@ class ContainerConfig:
     """Name of a profile the kernel has loaded."""
     unmasked: bool = False
     """Nothing of ``/proc`` and ``/sys`` is hidden or kept from being written."""
+    network: str = ""
+    """The container whose sandbox ``netns`` is, and whose names it has; empty where it is its own.
+
+    Without a ``hostname`` it is called as that one is.
+    """
     pid: str = ""
     """Whose processes it sees: its own, those of ``host``, or those of another container."""
     ipc: str = ""
@@ -229,6 +257,7 @@ class ContainerConfig:
     netns: Path | None = None
     """The sandbox to join; ``None`` is the host's network namespace."""
     runtime: str | None = None
+    """Name or path of the OCI runtime; None is the usual one here."""
     log_max_size: int = 20 * 1024 * 1024
     log_max_files: int = 5
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -264,7 +293,7 @@ class Exited:
     stopped: bool = False
     """It had been told to stop before it ended, or ended with the machine."""
     why: str = ""
-    """For codes that were not seen: ``host reboot``, ``monitor died``. Else empty."""
+    """What else is known: ``host reboot``, ``monitor died``, ``out of memory, limit 24 MiB``."""
 
 
 ContainerPhase = Created | Running | Exited
@@ -286,6 +315,8 @@ class ContainerFacts:
     """What of its configuration this host cannot do, or does not give as much of: key and why."""
     prepared: bool = True
     """It runs, or can be started: the small files mounted into it have not gone with a reboot."""
+    mounts: tuple[Mount, ...] = ()
+    """What is mounted in it, without the content of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -418,23 +449,71 @@ class BuildConfig:
     """Path of the network namespace of its steps; nothing for the host's own."""
     offline: bool = False
     """Its steps reach nobody; ``netns`` counts for nothing then."""
-    nameserver: str = ""
-    """Whom its steps ask for names; nothing for the host's own servers."""
+    nameservers: tuple[str, ...] = ()
+    """Whom its steps ask for names; none for the host's own servers."""
 
 
 # ── networks ─────────────────────────────────────────────────────────────────────────────
 
 
+class NetworkKind(StrEnum):
+    """What joins the members of a network."""
+
+    BRIDGE = "bridge"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+
+
+class GatewayMode(StrEnum):
+    """How addresses of a network get on with the world outside."""
+
+    NAT = "nat"
+    """Under the host's address; reached by published ports alone."""
+    UNPROTECTED = "nat-unprotected"
+    """As before, and every port of every member is reached by its own address."""
+    ROUTED = "routed"
+    """Under their own addresses; published ports are reached there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A network's addresses of one family, which of them the host has, and how they get out."""
+
+    net: Net
+    gateway: Address
+    mode: GatewayMode = GatewayMode.NAT
+    masquerade: bool = True
+    source: Address | None = None
+    """The host's address under which members are seen; whichever fits where there is none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """One bridge with one subnet. ``labels`` are kept in its record and reported back."""
+    """One network. ``labels`` are kept in its record and reported back.
+
+    A bridge has one subnet of each family at most. Members of the other kinds are on
+    ``parent``, a link of the host's, themselves, and the host is none of them.
+    """
 
     id: NetworkId
-    subnet: IPv4Network
-    gateway: IPv4Address
+    subnets: tuple[Subnet, ...]
     internal: bool = False
+    kind: NetworkKind = NetworkKind.BRIDGE
+    parent: str = ""
+    submode: str = ""
+    """``private``, ``vepa``, ``bridge``, ``passthru``; ``l2``, ``l3``, ``l3s``."""
+    bridge: str = ""
+    """Name of its link on the host; derived where there is none."""
     mtu: int = 1500
+    between: bool = True
+    """Whether members reach each other."""
+    trusted: tuple[str, ...] = ()
+    """Links of the host's from which members are reached by their own addresses."""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    def of_version(self, version: int) -> Subnet | None:
+        """Return the subnet of a family: 4 or 6."""
+        return next((one for one in self.subnets if one.net.version == version), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -447,13 +526,22 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A sandbox's place in one network. The first of a sandbox carries its default route."""
+    """A sandbox's place in one network.
+
+    Of those that lead outside the one with the highest ``gateway_priority`` carries the
+    default route of each family it has, the first by the network's name where several have it.
+    """
 
     network: NetworkId
-    address: IPv4Address
+    addresses: tuple[Address, ...]
     interface: str
     """Name inside the sandbox, e.g. ``eth0``."""
     mac: str | None = None
+    gateway_priority: int = 0
+    further: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    """Addresses besides, that lead no further than the link."""
+    sysctls: tuple[tuple[str, str], ...] = ()
+    """Of the interface: a path below ``/proc/sys`` and the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,7 +550,6 @@ class SandboxConfig:
 
     id: ContainerId
     attachments: tuple[Attachment, ...]
-    sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -479,11 +566,11 @@ class PublishedPort:
     """A port of the host that leads to one of several targets, chosen per connection."""
 
     host_ip: str
-    """``0.0.0.0`` for all addresses, else one address of the host."""
+    """``0.0.0.0`` or ``::`` for all addresses of a family, else one address of the host."""
     host_port: int
     protocol: str
-    """``tcp`` or ``udp``."""
-    targets: tuple[tuple[IPv4Address, int], ...]
+    """``tcp``, ``udp`` or ``sctp``."""
+    targets: tuple[tuple[Address, int], ...]
     """In order; empty means: refuse until somebody is ready."""
 
 
@@ -493,7 +580,7 @@ class NamedAddresses:
 
     network: NetworkId
     name: str
-    addresses: tuple[IPv4Address, ...]
+    addresses: tuple[Address, ...]
     owner: str = ""
     """Who gave it; the same name may be given by several."""
     primary: bool = False
@@ -550,13 +637,27 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeConfig:
+    """A named volume. ``labels`` are kept in its record and reported back.
+
+    ``options`` are those of Docker's local driver: ``type``, ``device`` and ``o`` say what is
+    mounted as its content; without any it is a directory of this machine.
+    """
+
+    id: VolumeId
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeFacts:
-    """A named volume on the host. ``path`` is its content."""
+    """A named volume found on the host. ``path`` is its content."""
 
     id: VolumeId
     path: Path
     labels: Mapping[str, str]
     created_wall: float
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 # ── the host ─────────────────────────────────────────────────────────────────────────────
@@ -568,9 +669,11 @@ class HostFacts:
 
     cpus: int
     memory: int
-    routes: tuple[IPv4Network, ...]
+    routes: tuple[Net, ...]
     """Every destination the host routes, ours excepted."""
     listeners: tuple[Listener, ...]
+    protocols: frozenset[str] = frozenset({"tcp", "udp"})
+    """What ports can be published of."""
 
 
 class Verdict(StrEnum):

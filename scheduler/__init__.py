@@ -3,7 +3,7 @@
 Nothing in this package can see or change the world: no clock, no randomness, no files.
 """
 
-from scheduler.capacity import Reservation, reserve
+from scheduler.capacity import Reservation, claims, reserve
 from scheduler.errors import CyclicDependencyError, ExhaustedError, PlanError
 from scheduler.health import HealthState, judge_probe, next_probe
 from scheduler.plan import Held, Plan, Step
@@ -23,6 +23,7 @@ __all__ = [
     "Settled",
     "Step",
     "Waiting",
+    "claims",
     "judge_probe",
     "next_probe",
     "plan_stack",

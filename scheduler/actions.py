@@ -5,10 +5,21 @@ to the one place that carries actions out.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import assert_never
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
+
+Addresses = tuple[tuple[NetworkName, Address], ...]
+"""The addresses of a replica, one of each family in a network at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +34,8 @@ class CreateNetwork:
     """Make a network, or mend the one that is there."""
 
     network: NetworkName
-    subnet: IPv4Network
-    gateway: IPv4Address
+    subnets: tuple[tuple[Net, Address], ...]
+    """Each with the host's own address in it."""
     internal: bool = False
 
 
@@ -66,7 +77,9 @@ class CreateReplica:
 
     replica: ReplicaId
     revision: Revision
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
+    shares: tuple[tuple[str, str], ...] = ()
+    """What it has of which other container, by its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +87,7 @@ class MendSandbox:
     """Give a running replica its lost links back, with the same addresses."""
 
     replica: ReplicaId
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +98,8 @@ class PrepareReplica:
     """
 
     replica: ReplicaId
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
+    shares: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,13 @@ class LimitReplica:
     """Have a replica keep to other limits, whether it runs or not; the container stays."""
 
     replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStack:
+    """Have all replicas together keep to another ceiling."""
+
+    stack: StackName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +158,7 @@ Action = (
     | MendSandbox
     | PrepareReplica
     | LimitReplica
+    | LimitStack
     | StartReplica
     | StopReplica
     | KillReplica
@@ -153,8 +175,8 @@ def describe(action: Action) -> str:
     match action:
         case PullImage(reference):
             return f"pull image {reference}"
-        case CreateNetwork(network=network, subnet=subnet):
-            return f"create network {network} {subnet}"
+        case CreateNetwork(network=network, subnets=subnets):
+            return f"create network {network} {' '.join(str(net) for net, _ in subnets)}"
         case RemoveNetwork(network):
             return f"remove network {network}"
         case CreateVolume(volume):
@@ -163,7 +185,7 @@ def describe(action: Action) -> str:
             return f"remove volume {volume}"
         case LeasePort():
             return (
-                f"publish {action.host_ip}:{action.host_port}/{action.protocol}"
+                f"publish {bound(action.host_ip)}:{action.host_port}/{action.protocol}"
                 f" to {action.service}:{action.target}"
             )
         case CreateReplica(replica=replica):
@@ -172,6 +194,8 @@ def describe(action: Action) -> str:
             return f"mend {replica}"
         case PrepareReplica(replica=replica):
             return f"prepare {replica}"
+        case LimitStack():
+            return "update limits of the stack"
         case LimitReplica(replica):
             return f"update limits of {replica}"
         case StartReplica(replica=replica):
@@ -184,3 +208,8 @@ def describe(action: Action) -> str:
             return f"remove {replica}"
         case unknown:
             assert_never(unknown)
+
+
+def bound(host_ip: str) -> str:
+    """Return the address a port is bound to as people write it before a colon."""
+    return f"[{host_ip}]" if ":" in host_ip else host_ip or "0.0.0.0"

@@ -1,17 +1,26 @@
 """Admission: whether what replicas reserve still fits the machine.
 
-What runs is never stopped for want of room. Of what does not run, first comes what exists
-already, then what fills empty slots; each in the order in which services start. One that does
-not fit is refused, and those after it are still judged by what is left.
+What runs is never stopped for want of room. Of what does not run, those of the highest
+priority come first; of the same one what exists already, then what fills empty slots, each in
+the order in which services start. One that does not fit is refused, and those after it are
+still judged by what is left: but not by what a replica of a higher priority, of whatever
+stack, could take now.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.desired import DesiredService, DesiredStack, Intent
+from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
 from scheduler.graph import start_order
 from scheduler.ids import ReplicaId, ServiceName
-from scheduler.observed import Exited, ObservedReplica, ObservedStack, Running, Stopping
+from scheduler.observed import (
+    Claim,
+    Exited,
+    ObservedReplica,
+    ObservedStack,
+    Running,
+    Stopping,
+)
 from scheduler.restart import StayDown, decide_restart
 
 HINT = "reserve less, run fewer replicas, or take another stack down"
@@ -43,6 +52,21 @@ def refuse_starts(
     return _judge(desired, observed, now=now).refused
 
 
+def claims(desired: DesiredStack, observed: ObservedStack, *, now: float) -> tuple[Claim, ...]:
+    """Return what the refused replicas of a stack wait for, for other stacks to leave alone."""
+    refused = _judge(desired, observed, now=now).refused
+    services = {service.name: service for service in desired.services}
+    return tuple(
+        Claim(
+            priority=service.priority,
+            cpus=service.cpu_reservation,
+            memory=service.memory_reservation,
+        )
+        for name in sorted(refused)
+        for service in (services[name.service],)
+    )
+
+
 def reserve(desired: DesiredStack, observed: ObservedStack, *, now: float) -> Reservation:
     """Return what a stack holds from now on: what runs, and what was let in beside it."""
     room = _judge(desired, observed, now=now)
@@ -53,6 +77,7 @@ def _judge(desired: DesiredStack, observed: ObservedStack, *, now: float) -> "_R
     room = _Room(
         total=_Amount(round(observed.cpus * MICRO), observed.memory),
         others=_Amount(round(observed.reserved_cpus * MICRO), observed.reserved_memory),
+        claims=observed.claims,
     )
     running = [one for one in observed.replicas if isinstance(one.phase, Running | Stopping)]
     for replica in running:
@@ -65,9 +90,12 @@ def _judge(desired: DesiredStack, observed: ObservedStack, *, now: float) -> "_R
     for replica in running:
         if replica.id not in kept:
             room.leaving += _held_by(replica)
-    for group in _in_turn(slots, now=now):
-        for slot in group:
-            room.let_in(slot)
+    turns = _in_turn(slots, now=now)
+    for priority in sorted({slot.service.priority for slot in slots}, reverse=True):
+        for group in turns:
+            for slot in group:
+                if slot.service.priority == priority:
+                    room.let_in(slot)
     return room
 
 
@@ -98,12 +126,13 @@ def _wanted_slots(
     names = (
         (services[name], ReplicaId(name, number))
         for name in start_order(desired)
+        if services[name].intent is ServiceIntent.RUN
         for number in range(1, services[name].replicas + 1)
     )
     return [_Slot(name, service, found.get(name)) for service, name in names]
 
 
-def _in_turn(slots: Sequence[_Slot], *, now: float) -> Iterable[list[_Slot]]:
+def _in_turn(slots: Sequence[_Slot], *, now: float) -> Sequence[list[_Slot]]:
     """Return those that ask for room, the ones with the older right to it first."""
     replaced: list[_Slot] = []
     present: list[_Slot] = []
@@ -153,6 +182,8 @@ class _Amount:
 class _Room:
     total: _Amount
     others: _Amount
+    claims: tuple[Claim, ...] = ()
+    """What replicas of other stacks wait for."""
     taken: _Amount = _Amount()
     """By this stack: by what runs, and by what was let in."""
     leaving: _Amount = _Amount()
@@ -164,6 +195,10 @@ class _Room:
         wanted = slot.wanted
         more = wanted.beyond(slot.held)
         free = self.total - self.others - self.taken
+        for claim in sorted(self.claims, key=lambda one: -one.priority):
+            asked = _Amount(round(claim.cpus * MICRO), claim.memory)
+            if claim.priority > slot.service.priority and asked.fits(free):
+                free -= asked
         known = self.total.cpus > 0 and self.total.memory > 0
         if known and not more.fits(free):
             stuck = not more.fits(free + self.leaving)

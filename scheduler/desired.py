@@ -8,9 +8,16 @@ container when it changes.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 
-from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
 
 
 class Intent(StrEnum):
@@ -21,6 +28,23 @@ class Intent(StrEnum):
     """Containers stopped and kept."""
     REMOVE = "remove"
     """Nothing left but volumes, and those neither if ``remove_volumes`` says so."""
+
+
+class ServiceIntent(StrEnum):
+    """What the operator wants of one service while its stack is to run."""
+
+    RUN = "run"
+    CREATED = "created"
+    """Its containers are made and not started; those that run go on."""
+    STOPPED = "stopped"
+    """Its containers are kept, and stopped; none is made."""
+    ABSENT = "absent"
+    """It has no containers."""
+
+    @property
+    def makes_containers(self) -> bool:
+        """Whether empty slots are filled."""
+        return self in (ServiceIntent.RUN, ServiceIntent.CREATED)
 
 
 class Condition(StrEnum):
@@ -84,11 +108,13 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """A service's place in a network: its names there, and an address if it insists on one."""
+    """A service's place in a network: its names there, and the addresses it insists on."""
 
     network: NetworkName
     aliases: tuple[str, ...] = ()
-    address: IPv4Address | None = None
+    addresses: tuple[Address, ...] = ()
+    gateway_priority: int = 0
+    """The highest of those that lead outside has the default route; the first by name of many."""
     nameless: bool = False
     """Nobody there knows it by a name."""
 
@@ -97,12 +123,14 @@ class Membership:
 class Port:
     """A published port. ``host_ports`` are candidates in order; empty means any free one.
 
-    Every replica of a service serves the same published port; connections are spread.
+    ``host_ip`` is an address of the host, all of a family (``0.0.0.0``, ``::``), or empty for
+    all there are. Every replica of a service serves the same published port; connections are
+    spread.
     """
 
     target: int
     protocol: str = "tcp"
-    host_ip: str = "0.0.0.0"
+    host_ip: str = ""
     host_ports: tuple[int, ...] = ()
 
 
@@ -113,6 +141,17 @@ class Link:
     alias: str
     name: str
     foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What replicas of a service have of another container: network, ipc or pid.
+
+    ``container`` is the id of one of the stack's own, else any name of one elsewhere.
+    """
+
+    kind: str
+    container: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,24 +171,47 @@ class DesiredService:
     healthcheck: Healthcheck | None = None
     dependencies: tuple[Dependency, ...] = ()
     networks: tuple[Membership, ...] = ()
-    """In order of priority: the first one carries the default route."""
+    """In order of priority, the highest first."""
     volumes: tuple[VolumeName, ...] = ()
+    mounted_images: tuple[str, ...] = ()
+    """References of the images mounted in it, besides the one it runs from."""
     ports: tuple[Port, ...] = ()
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    priority: int = 0
+    """Where not everybody's reservations fit, the higher one is let in first."""
     cpus: float = 0.0
     """How many processors a replica may use; 0 for all."""
     limits: Mapping[str, str] = field(default_factory=dict)
     """What a replica keeps to, in words: it changes without a new container."""
+    shares: tuple[Share, ...] = ()
     dns_all: bool = False
     """Names answer with replicas that are not ready, too."""
     dns_servers: tuple[str, ...] = ()
     """Who is asked for what nobody here is called; the host's own where there are none."""
     links: tuple[Link, ...] = ()
     """Names it alone knows."""
+    intent: ServiceIntent = ServiceIntent.RUN
+    alone: bool = False
+    """It starts whatever its dependencies do."""
+    restart_before: float | None = None
+    """Runs that began before this moment of the boot clock are to end, and others to begin."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRange:
+    """What a network's addresses of one family are taken from; what is not said is chosen."""
+
+    version: int = 4
+    subnet: Net | None = None
+    gateway: Address | None = None
+    within: Net | None = None
+    """The part of the subnet replicas get addresses from."""
+    reserved: tuple[Address, ...] = ()
+    """Addresses nobody gets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +219,12 @@ class DesiredNetwork:
     """One network. ``external`` ones must exist and are never made or removed."""
 
     name: NetworkName
-    subnet: IPv4Network | None = None
-    gateway: IPv4Address | None = None
+    ranges: tuple[AddressRange, ...] = (AddressRange(),)
+    """One of each family at most."""
     internal: bool = False
     external: bool = False
+    revision: str = ""
+    """A hash of everything else it is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +233,8 @@ class DesiredVolume:
 
     name: VolumeName
     external: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What is mounted as its content; none for a directory of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +249,12 @@ class DesiredStack:
     remove_volumes: bool = False
     stop_grace: float | None = None
     """Overrides every service's own grace, as ``down -t`` does."""
-    pools: tuple[IPv4Network, ...] = ()
-    """Where subnets are chosen from."""
+    ceiling: Mapping[str, str] = field(default_factory=dict)
+    """What all replicas together keep to, in words."""
+    ceiling_cpus: float = 0.0
+    """How many processors that is; 0 for all."""
+    pools: tuple[Net, ...] = ()
+    """Where subnets are chosen from, in both families."""
     subnet_prefix: int = 26
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → pinned image id, for the references this generation has resolved."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.desired import Condition, Dependency, DesiredService
-from scheduler.ids import ServiceName
+from scheduler.desired import Condition, Dependency, DesiredService, ServiceIntent
+from scheduler.ids import ReplicaId, ServiceName
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running
 from scheduler.restart import StayDown, decide_restart
 
@@ -28,13 +28,15 @@ class Gatekeeper:
     now: float
     started: dict[ServiceName, dict[int, int]] = field(default_factory=dict)
     """Service → slot → number of the step of this plan that starts it."""
+    filled: dict[ReplicaId, int] = field(default_factory=dict)
+    """Replica → number of the step of this plan that makes it, or makes it ready."""
     touched: set[ServiceName] = field(default_factory=set)
     """Services of which this plan stops or replaces a replica."""
 
     def judge(self, service: DesiredService) -> Gate:
         """Return whether a replica of ``service`` may start."""
         after: list[int] = []
-        for dependency in service.dependencies:
+        for dependency in service.dependencies if not service.alone else ():
             wanted = self.services.get(dependency.service)
             if wanted is None:
                 continue
@@ -47,6 +49,12 @@ class Gatekeeper:
         return Gate(after=tuple(sorted(set(after))))
 
     def _one(self, dependency: Dependency, wanted: DesiredService) -> Gate:
+        if self._is_kept_down(wanted):
+            return Gate(
+                shut=f"{wanted.name} is not to run",
+                stuck=True,
+                hint=f"`pyorch up {wanted.name}` has it run",
+            )
         match dependency.condition:
             case Condition.STARTED:
                 return self._started(wanted)
@@ -54,6 +62,14 @@ class Gatekeeper:
                 return self._healthy(wanted)
             case Condition.COMPLETED:
                 return self._completed(wanted)
+
+    def _is_kept_down(self, wanted: DesiredService) -> bool:
+        """Whether somebody asked for a service not to run, and it neither runs nor is done."""
+        return wanted.intent is not ServiceIntent.RUN and not any(
+            isinstance(replica.phase, Running)
+            or (isinstance(replica.phase, Exited) and replica.phase.code == 0)
+            for replica in self.replicas.get(wanted.name, ())
+        )
 
     def _slots(self, wanted: DesiredService) -> list[ObservedReplica | None]:
         by_slot = {replica.id.slot: replica for replica in self.replicas.get(wanted.name, ())}
@@ -91,7 +107,7 @@ class Gatekeeper:
                     return Gate(shut=f"{wanted.name} is unhealthy", stuck=True)
                 case Exited() as exited if self._stays_down(wanted, replica):
                     return Gate(
-                        shut=f"{wanted.name} exited with {exited.code} and is not restarted",
+                        shut=f"{wanted.name} {exited} and is not restarted",
                         stuck=True,
                     )
                 case _:
@@ -106,7 +122,7 @@ class Gatekeeper:
                 case Exited(code=0):
                     continue
                 case Exited() as exited if self._stays_down(wanted, replica):
-                    return Gate(shut=f"{wanted.name} exited with {exited.code}", stuck=True)
+                    return Gate(shut=f"{wanted.name} {exited}", stuck=True)
                 case _:
                     return Gate(shut=f"{wanted.name} has not completed yet")
         return Gate()

@@ -7,9 +7,16 @@ there is no exit code to misread on a running replica. Moments are seconds on th
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    StackName,
+    VolumeName,
+)
 
 
 class Health(StrEnum):
@@ -51,6 +58,11 @@ class Exited:
     lived: float = 0.0
     stopped: bool = False
     """It was told to stop, or the machine went down: it did not end by itself."""
+    why: str = ""
+    """What else is known of it, e.g. that memory had run out."""
+
+    def __str__(self) -> str:
+        return f"exited with {self.code}" + (f", {self.why}" if self.why else "")
 
 
 Phase = Created | Running | Stopping | Exited
@@ -65,11 +77,17 @@ class ObservedReplica:
     image: str
     """Id of the image it was made from."""
     phase: Phase
+    mounted_images: tuple[str, ...] = ()
+    """Ids of the images mounted in it, sorted."""
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""
+    made: str = ""
+    """Tells this very container from others that had its name."""
+    shares: Mapping[str, str] = field(default_factory=dict)
+    """Ids of containers it shares something with, and which very ones those were."""
     cpu_reservation: float = 0.0
     """What its service reserved for it when it was made."""
     memory_reservation: int = 0
@@ -82,7 +100,9 @@ class ObservedNetwork:
 
     name: NetworkName
     stack: StackName
-    subnet: IPv4Network
+    subnets: tuple[tuple[Net, Address], ...]
+    """Each with the address of its gateway."""
+    revision: str = ""
     internal: bool = False
     intact: bool = True
     members: int = 0
@@ -97,6 +117,7 @@ class ObservedVolume:
     stack: StackName
     others: tuple[StackName, ...] = ()
     """Other stacks whose files name it."""
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +139,7 @@ class AddressLease:
     stack: StackName
     replica: ReplicaId
     network: NetworkName
-    address: IPv4Address
+    address: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +151,23 @@ class HostListener:
     port: int
     holder: str
     """For people, e.g. ``nginx (pid 812)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A container of another stack that this one names: its id, and which very one it is."""
+
+    id: str
+    made: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a replica of another stack waits for."""
+
+    priority: int
+    cpus: float = 0.0
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +183,23 @@ class ObservedStack:
     sandboxes: tuple[ReplicaId, ...] = ()
     networks: tuple[ObservedNetwork, ...] = ()
     volumes: tuple[ObservedVolume, ...] = ()
+    neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
+    """Name → container, of those other stacks have and services share something with."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()
     addresses: tuple[AddressLease, ...] = ()
-    routes: tuple[IPv4Network, ...] = ()
+    routes: tuple[Net, ...] = ()
     listeners: tuple[HostListener, ...] = ()
+    protocols: frozenset[str] = frozenset({"tcp", "udp", "sctp"})
+    """What this machine has ports of."""
+    ceiling: Mapping[str, str] = field(default_factory=dict)
+    """What all replicas of the stack together keep to, in words."""
+    ceiling_cpus: float = 0.0
     cpus: float = 0.0
     memory: int = 0
     reserved_cpus: float = 0.0
     """Held by other stacks."""
     reserved_memory: int = 0
+    claims: tuple[Claim, ...] = ()
+    """What other stacks wait for."""

@@ -67,6 +67,10 @@ class PlanBuilder:
         self._steps.append(Step(number, action, reason, tuple(sorted(set(after)))))
         return number
 
+    def numbers(self, kind: type[Action]) -> tuple[int, ...]:
+        """Return the steps so far whose action is of a kind."""
+        return tuple(step.number for step in self._steps if isinstance(step.action, kind))
+
     def hold(
         self, subject: str, reason: str, *, hint: str | None = None, stuck: bool = False
     ) -> None:

@@ -6,10 +6,10 @@ replaced one at a time, the next one only when the last one is ready.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import assert_never
 
 from scheduler.actions import (
+    Addresses,
     CreateReplica,
     KillReplica,
     LimitReplica,
@@ -20,31 +20,48 @@ from scheduler.actions import (
     StopReplica,
 )
 from scheduler.capacity import HINT, Refusal
-from scheduler.desired import DesiredService
+from scheduler.desired import DesiredService, ServiceIntent
 from scheduler.gates import Gatekeeper
-from scheduler.ids import NetworkName, ReplicaId
+from scheduler.ids import ReplicaId
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running, Stopping
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
 
-Addresses = tuple[tuple[NetworkName, IPv4Address], ...]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Donor:
+    """A container that replicas of a service share something with.
+
+    ``made`` tells which very one is there now; empty while none is. ``replica`` is None for
+    one of another stack.
+    """
+
+    kind: str
+    container: str
+    made: str
+    replica: ReplicaId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What the slots of one service stand on.
 
-    ``image`` is the id of the image they must be made from, None while it is not there.
+    ``image`` is the id of the image they must be made from, and ``mounted_images`` of those
+    that are mounted in them, None while they are not there.
     ``after`` are the steps of this plan that must succeed before a slot is filled, and
     ``shut`` says why none can be filled at all. ``refused`` are the replicas the machine has
     no room for.
     """
 
     image: str | None
+    mounted_images: tuple[str, ...] | None
     after: tuple[int, ...]
     shut: str
     addresses: Callable[[ReplicaId], Addresses]
+    donors: "tuple[Donor, ...]"
     refused: Mapping[ReplicaId, Refusal]
+    first: tuple[int, ...] = ()
+    """Steps that must succeed before a replica is started or gets other limits."""
 
 
 def plan_replicas(
@@ -76,6 +93,8 @@ def plan_replicas(
         elif reason := slots.outdated(found):
             if slots.replace(found, reason, busy=unready):
                 unready = replica
+        elif slots.ends_for_restart(found):
+            slots.restart(found)
         else:
             slots.keep(found)
 
@@ -136,12 +155,20 @@ class _Slots:
             return known or f"revision {found.revision} is not {self.service.revision}"
         if self.ground.image is not None and found.image != self.ground.image:
             return "image has changed"
+        for donor in self.ground.donors:
+            if donor.made and found.shares.get(donor.container) != donor.made:
+                return f"{donor.container}, whose {donor.kind} it shares, is a new one"
+        mounted = self.ground.mounted_images
+        if mounted is not None and found.mounted_images != mounted:
+            return "an image mounted in it has changed"
         return ""
 
     def is_unready(self, found: ObservedReplica) -> bool:
         """Whether a replica of the wanted revision is on its way up: others wait for it."""
         if self.outdated(found):
             return isinstance(found.phase, Stopping)
+        if self.service.intent is ServiceIntent.CREATED:
+            return False
         match found.phase:
             case Running(health=health):
                 return health is Health.STARTING
@@ -154,30 +181,60 @@ class _Slots:
         if self.ground.shut:
             self.plan.hold(str(replica), self.ground.shut)
             return
-        if self.has_no_room(replica):
+        if self.has_no_room(replica) or self.lacks_donor(replica):
             return
         created = self.plan.add(
             CreateReplica(
                 replica=replica,
                 revision=self.service.revision,
                 addresses=self.ground.addresses(replica),
+                shares=self.shares,
             ),
             reason,
-            after=(*self.ground.after, *after),
+            after=(*self.ground.after, *self.after_donors(), *after),
         )
+        self.gates.filled[replica] = created
         self.start(replica, reason, after=(created,))
+
+    def ends_for_restart(self, found: ObservedReplica) -> bool:
+        """Whether a restart was asked for that this replica has not had yet."""
+        before = self.service.restart_before
+        if before is None or self.service.intent is not ServiceIntent.RUN:
+            return False
+        match found.phase:
+            case Running(since=since):
+                return since < before
+            case Exited(at=at, stopped=False):
+                return at < before
+            case _:
+                return False
+
+    def restart(self, found: ObservedReplica) -> None:
+        """Have a replica end, or begin again once it has."""
+        reason = "a restart was asked for"
+        if isinstance(found.phase, Exited):
+            self.start_again(found, reason)
+            return
+        self.gates.touched.add(self.service.name)
+        grace = self.service.stop_grace
+        if grace > 0:
+            self.plan.add(StopReplica(replica=found.id, grace=grace), reason)
+        else:
+            self.plan.add(KillReplica(found.id), reason)
 
     def start(
         self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
     ) -> None:
-        if self.has_no_room(replica):
+        if self.service.intent is ServiceIntent.CREATED or self.has_no_room(replica):
             return
         gate = self.gates.judge(self.service)
         if gate.shut:
             self.plan.hold(str(replica), gate.shut, hint=gate.hint, stuck=gate.stuck)
             return
         number = self.plan.add(
-            StartReplica(replica=replica, attempt=attempt), reason, after=(*after, *gate.after)
+            StartReplica(replica=replica, attempt=attempt),
+            reason,
+            after=(*after, *gate.after, *self.ground.first),
         )
         self.gates.started.setdefault(self.service.name, {})[replica.slot] = number
 
@@ -193,6 +250,28 @@ class _Slots:
             stuck=refusal.stuck,
         )
         return True
+
+    @property
+    def shares(self) -> tuple[tuple[str, str], ...]:
+        return tuple((donor.kind, donor.container) for donor in self.ground.donors)
+
+    def after_donors(self) -> tuple[int, ...]:
+        """Return the steps that make what a replica shares something with."""
+        filled = self.gates.filled
+        return tuple(
+            filled[donor.replica] for donor in self.ground.donors if donor.replica in filled
+        )
+
+    def lacks_donor(self, replica: ReplicaId) -> bool:
+        """Hold a replica whose donor is not there, or not for long, and say whether it is one."""
+        for donor in self.ground.donors:
+            mine = donor.replica
+            if mine is None or mine in self.gates.filled:
+                continue
+            if not donor.made or mine.service in self.gates.touched:
+                self.plan.hold(str(replica), f"waiting for {mine}, whose {donor.kind} it shares")
+                return True
+        return False
 
     def start_again(
         self,
@@ -210,10 +289,13 @@ class _Slots:
             self.plan.hold(str(found.id), self.ground.shut)
             return
         prepared = self.plan.add(
-            PrepareReplica(replica=found.id, addresses=self.ground.addresses(found.id)),
+            PrepareReplica(
+                replica=found.id, addresses=self.ground.addresses(found.id), shares=self.shares
+            ),
             "its network namespace or its files are gone",
-            after=self.ground.after,
+            after=(*self.ground.after, *self.after_donors()),
         )
+        self.gates.filled[found.id] = prepared
         self.start(found.id, reason, attempt=attempt, after=(prepared, *after))
 
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
@@ -245,9 +327,12 @@ class _Slots:
     def limit(self, found: ObservedReplica) -> tuple[int, ...]:
         """Have a replica keep to the limits that are wanted; return the step, if it takes one."""
         changes = changed_limits(found.limits, self.service.limits)
-        if not changes or (isinstance(found.phase, Running) and self.has_no_room(found.id)):
+        if not changes or isinstance(found.phase, Stopping):
+            return ()  # what is on its way out keeps to what it has
+        if isinstance(found.phase, Running) and self.has_no_room(found.id):
             return ()
-        return (self.plan.add(LimitReplica(found.id), ", ".join(changes)),)
+        step = LimitReplica(found.id)
+        return (self.plan.add(step, ", ".join(changes), after=self.ground.first),)
 
     def keep(self, found: ObservedReplica) -> None:
         limited = self.limit(found)

@@ -38,18 +38,18 @@ def decide_restart(
     """Apply ``policy`` to a replica restarted ``attempts`` times in a row before."""
     match policy.mode:
         case RestartMode.NO:
-            return StayDown(f"exited with {exited.code}, restart policy is `no`")
+            return StayDown(f"{exited}, restart policy is `no`")
         case RestartMode.ON_FAILURE if exited.code == 0:
-            return StayDown("exited with 0")
+            return StayDown(str(exited))
         case _:
             pass
     done = 0 if exited.lived >= policy.settled_after else attempts
     if policy.max_attempts is not None and attempts >= policy.max_attempts:
-        return StayDown(f"exited with {exited.code}, gave up after {attempts} restarts")
+        return StayDown(f"{exited}, gave up after {attempts} restarts")
     due = exited.at + pause_before(policy, done + 1)
     if now < due:
-        return RestartAt(due, f"exited with {exited.code}, restart {done + 1} after a pause")
-    return RestartNow(done + 1, f"exited with {exited.code}, restart {done + 1}")
+        return RestartAt(due, f"{exited}, restart {done + 1} after a pause")
+    return RestartNow(done + 1, f"{exited}, restart {done + 1}")
 
 
 def pause_before(policy: RestartPolicy, attempt: int) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scheduler.desired import DesiredStack, Intent
+from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.observed import Exited, Health, ObservedStack, Running
 from scheduler.plan import Plan
 
@@ -43,15 +43,20 @@ def settled(
     waiting = bool(plan.steps or plan.held)
     planned = {getattr(step.action, "replica", None) for step in plan.steps}
     held_now = {held.subject for held in plan.held}
+    at_rest = {
+        service.name for service in desired.services if service.intent is not ServiceIntent.RUN
+    }
     for replica in observed.replicas:
+        if replica.id.service in at_rest:
+            continue
         match replica.phase:
             case Running(health=Health.UNHEALTHY):
                 down = down or f"{replica.id} is unhealthy"
             case Running(health=Health.STARTING):
                 waiting = True
-            case Exited(code=code, stopped=False) if code != 0:
+            case Exited(code=code, stopped=False) as exited if code != 0:
                 if replica.id not in planned and str(replica.id) not in held_now:
-                    down = down or f"{replica.id} exited with {code}"
+                    down = down or f"{replica.id} {exited}"
             case _:
                 pass
     if down:

@@ -15,8 +15,9 @@ from typing import Any
 from orchestrator.client import Client
 from orchestrator.settings import Settings
 from tests.leaks import find_leaks
+from tests.patience import patient
 
-PATIENCE = 30.0
+PATIENCE = patient(30.0)
 BUSYBOX = Path("/bin/busybox")
 APPLETS = ("sh", "sleep", "cat", "echo", "nc", "httpd", "wget", "nslookup", "id", "ls", "mkdir")
 APPLETS += (
@@ -102,7 +103,7 @@ class Pyorch:
     def try_(self, *words: str, stdin: str | None = None) -> Done:
         """Run a command to its end, whatever that is."""
         process = self.start(*words, stdin=subprocess.PIPE)
-        out, err = process.communicate(stdin, timeout=120)
+        out, err = process.communicate(stdin, timeout=patient(120.0))
         return Done(code=process.returncode, out=out, err=err)
 
     def run(self, *words: str, stdin: str | None = None) -> str:

@@ -5,7 +5,9 @@ import subprocess
 import time
 from contextlib import contextmanager
 
-PATIENCE = 30.0
+from tests.patience import patient
+
+PATIENCE = patient(30.0)
 
 
 @contextmanager

@@ -5,38 +5,38 @@ made anew where it differs.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
 import structlog
 
 from orchestrator.events import Event, EventBus
-from orchestrator.observer import Drivers
+from orchestrator.observer import Drivers, find_images
 from orchestrator.publisher import Publisher
 from orchestrator.store import Store
 from orchestrator.translate import labels
+from orchestrator.translate.container import ContainerFactory
+from orchestrator.translate.observed import made_of
 from runtime.errors import AlreadyExistsError, ConflictError
 from runtime.types import (
-    Attachment,
     ContainerConfig,
     ContainerId,
-    Limits,
     NetworkConfig,
     NetworkId,
     SandboxConfig,
+    VolumeConfig,
     VolumeId,
 )
 from scheduler import actions
-from scheduler.ids import NetworkName, ReplicaId, StackName, container_name
+from scheduler.ids import ReplicaId, StackName, container_name
 from scheduler.observed import PortLease
 from scheduler.plan import Step
 
 log = structlog.get_logger()
 
-Configure = Callable[[actions.Filling, Path | None], ContainerConfig]
-"""Build the container's configuration; the path is that of its sandbox, if it has its own."""
+Sandbox = Callable[[ReplicaId, actions.Addresses], SandboxConfig]
+Network = Callable[[actions.CreateNetwork], NetworkConfig]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +48,9 @@ class StackActions:
     store: Store
     events: EventBus
     publisher: Publisher
-    configure: Configure
-    limits: Callable[[ReplicaId], Limits]
-    own_sandbox: Callable[[ReplicaId], bool]
-    sandbox_sysctls: Mapping[str, str]
+    factory: ContainerFactory
+    sandbox: Sandbox
+    network: Network
 
     async def perform(self, step: Step) -> None:
         """Carry out one step and tell what became of it."""
@@ -76,7 +75,7 @@ class StackActions:
             case actions.RemoveNetwork(network):
                 await drivers.networks.remove(NetworkId(network))
             case actions.CreateVolume(volume):
-                await drivers.volumes.create(VolumeId(volume), {labels.STACK: self.stack})
+                await drivers.volumes.create(self.factory.mounting.volume(volume))
             case actions.RemoveVolume(volume):
                 await drivers.volumes.remove(VolumeId(volume))
             case actions.LeasePort():
@@ -95,8 +94,12 @@ class StackActions:
             case actions.MendSandbox(replica=replica, addresses=addresses):
                 await self._sandbox(replica, addresses)
                 await self.publisher.publish()
+            case actions.LimitStack(stack):
+                await drivers.containers.bound(stack, self.factory.ceiling())
             case actions.LimitReplica(replica):
-                await drivers.containers.limit(self._container(replica), self.limits(replica))
+                await drivers.containers.limit(
+                    self._container(replica), self.factory.limits(replica)
+                )
             case actions.StartReplica(replica=replica, attempt=attempt):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(self.stack, replica, attempt=attempt)
@@ -115,15 +118,7 @@ class StackActions:
     async def _create_network(self, action: actions.CreateNetwork) -> None:
         networks = self.drivers.networks
         before = networks.changes()
-        await networks.create(
-            NetworkConfig(
-                id=NetworkId(action.network),
-                subnet=action.subnet,
-                gateway=action.gateway,
-                internal=action.internal,
-                labels={labels.STACK: self.stack},
-            )
-        )
+        await networks.create(self.network(action))
         for change in networks.changes():
             if change not in before:
                 self.publish("host.changed", "", change)
@@ -132,10 +127,12 @@ class StackActions:
         # Leased before it is used: after a kill in between, the slot finds its address again.
         self.store.lease_addresses(self.stack, action.replica, action.addresses)
         netns = None
-        if self.own_sandbox(action.replica):
+        if self.factory.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
             self.publisher.publish_soon()
-        config = self.configure(action, netns)
+        elif donor := dict(action.shares).get("network"):
+            netns = await self._shared_sandbox(action.replica, ContainerId(donor))
+        config = await self._configure(action, netns)
         try:
             await self.drivers.containers.create(config)
         except AlreadyExistsError:
@@ -145,21 +142,49 @@ class StackActions:
             await self.drivers.containers.remove(config.id)
             await self.drivers.containers.create(config)
 
-    async def _sandbox(
-        self, replica: ReplicaId, addresses: tuple[tuple[NetworkName, IPv4Address], ...]
-    ) -> Path:
-        return await self.drivers.networks.create_sandbox(
-            SandboxConfig(
-                id=self._container(replica),
-                attachments=tuple(
-                    Attachment(
-                        network=NetworkId(network), address=address, interface=f"eth{number}"
-                    )
-                    for number, (network, address) in enumerate(addresses)
-                ),
-                sysctls=self.sandbox_sysctls,
-            )
+    async def _made(self, shares: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+        wanted = {container for _, container in shares}
+        if not wanted:
+            return {}
+        containers = await self.drivers.containers.list()
+        return {facts.id: made_of(facts) for facts in containers if facts.id in wanted}
+
+    async def _shared_sandbox(self, replica: ReplicaId, donor: ContainerId) -> Path | None:
+        """Return the sandbox another container has; None where that is the host's network."""
+        for sandbox in await self.drivers.networks.list_sandboxes():
+            if sandbox.config.id == donor:
+                return sandbox.netns
+        for facts in await self.drivers.containers.list():
+            if facts.id == donor and facts.labels.get(labels.SANDBOX) == "host":
+                return None
+        raise ConflictError(
+            "create container",
+            self._container(replica),
+            f"`{donor}` has no network of its own to share",
+            hint="name the container whose network that one shares",
         )
+
+    async def _configure(self, action: actions.Filling, netns: Path | None) -> ContainerConfig:
+        """Build a container's configuration from what is there now; make its nameless volumes."""
+        factory, replica = self.factory, action.replica
+        new = [name for name in factory.references(replica) if name not in factory.images]
+        if new:
+            # Pulled since the pass began.
+            images = await find_images(self.drivers.images, new)
+            factory = replace(factory, images={**factory.images, **images})
+        if factory.needs_others(replica):
+            factory = replace(factory, others=await self.drivers.containers.list())
+        for holder in factory.mounting.holders(replica):
+            if wanted := factory.mounting.anonymous(holder):
+                # Leased before they are used, as addresses are.
+                leased = self.store.lease_volumes(self.stack, holder, wanted)
+                for target, given in wanted.items():
+                    config = VolumeConfig(id=VolumeId(leased[target]), labels=given)
+                    await self.drivers.volumes.create(config)
+        return factory.build(action, netns, await self._made(action.shares))
+
+    async def _sandbox(self, replica: ReplicaId, addresses: actions.Addresses) -> Path:
+        return await self.drivers.networks.create_sandbox(self.sandbox(replica, addresses))
 
     def _container(self, replica: ReplicaId) -> ContainerId:
         return ContainerId(container_name(self.stack, replica))
@@ -176,6 +201,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
     actions.LimitReplica: "replica.limited",
+    actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
@@ -194,5 +220,7 @@ def subject_of(action: actions.Action) -> str:
             return volume
         case actions.LeasePort(service=service):
             return service
+        case actions.LimitStack():
+            return ""
         case _:
             return str(action.replica)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.building.git import Checkouts, is_remote
 from orchestrator.building.ignore import read_rules
 from orchestrator.building.pack import Folder
 from orchestrator.building.request import LONGEST_DOCKERFILE, BuildRequest
@@ -19,6 +18,7 @@ from orchestrator.spec.load import Loaded
 from orchestrator.spec.models import Build, StackFile, Ulimit
 from orchestrator.spec.problems import SpecError
 from orchestrator.spec.reading.files import read_bytes, read_file
+from orchestrator.spec.reading.remote import Fetch, Fetched, GitReference, read_reference, shown
 from orchestrator.spec.tree import Path as KeyPath
 from orchestrator.spec.tree import Troubles, stop
 
@@ -109,12 +109,12 @@ def _refusals(build: Build, path: KeyPath) -> Iterator[tuple[KeyPath, str, str |
             yield (*path, "additional_contexts", name), "layouts are no contexts here", hint
 
 
-def prepare(loaded: Loaded, service: str, wishes: Wishes, checkouts: Checkouts) -> Prepared:
+def prepare(loaded: Loaded, service: str, wishes: Wishes, fetch: Fetch) -> Prepared:
     """Return what building a service takes. Raises PyorchError naming the key at fault."""
     stack, where = loaded.whole, f"services.{service}.build"
     build = stack.services[service].build
     assert build is not None
-    context = _folder(build.context, f"{where}.context", checkouts)
+    context = _folder(build.context, f"{where}.context", fetch)
     text, ignore = _dockerfile(build, context, f"{where}.dockerfile")
     folders, names, images = [Folder(context, read_rules(ignore))], [], {}
     for name, source in build.additional_contexts.items():
@@ -123,7 +123,7 @@ def prepare(loaded: Loaded, service: str, wishes: Wishes, checkouts: Checkouts) 
         elif source.startswith(IMAGE):
             images[name] = source.removeprefix(IMAGE)
         else:
-            folder = _folder(source, f"{where}.additional_contexts.{name}", checkouts)
+            folder = _folder(source, f"{where}.additional_contexts.{name}", fetch)
             names.append(name)
             folders.append(Folder(folder, read_rules([f"{folder}/.dockerignore"])))
     image = stack.image_of(service)
@@ -157,15 +157,28 @@ def prepare(loaded: Loaded, service: str, wishes: Wishes, checkouts: Checkouts) 
     return Prepared(service=service, image=image, request=request, folders=tuple(folders))
 
 
-def _folder(source: str, where: str, checkouts: Checkouts) -> Path:
-    if is_remote(source):
-        return checkouts.folder(source, where)
+def _folder(source: str, where: str, fetch: Fetch) -> Path:
+    try:
+        reference = read_reference(source)
+        if isinstance(reference, GitReference):
+            return _fetched(fetch(reference))
+    except PyorchError as error:
+        raise PyorchError(f"{where}: `{shown(source)}`: {error}", hint=error.hint) from None
     folder = Path(source)
     if not folder.is_dir():
         what = "is no directory" if folder.exists() else "does not exist"
         raise PyorchError(
             f"{where}: `{folder}` {what}", hint="paths begin at the stack file's directory"
         )
+    return folder
+
+
+def _fetched(found: Fetched) -> Path:
+    """Return the folder that was fetched; a link of a repository leads nowhere outside of it."""
+    folder = Path(os.path.realpath(found.path))
+    root = Path(os.path.realpath(found.root))
+    if root not in (folder, *folder.parents) or not folder.is_dir():
+        raise PyorchError("there is no such folder in it", hint="write `URL#REF:FOLDER`")
     return folder
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from orchestrator.building.git import Checkouts
 from orchestrator.building.pack import pack
 from orchestrator.building.prepare import (
     Prepared,
@@ -18,7 +17,7 @@ from orchestrator.building.prepare import (
     prepare,
     refused,
 )
-from orchestrator.cli.loading import request_of, warn
+from orchestrator.cli.loading import fetch_remote, request_of, warn
 from orchestrator.cli.render import COLOURS, safe
 from orchestrator.client import EXIT, STDOUT, Building, Client
 from orchestrator.errors import PyorchError
@@ -30,7 +29,7 @@ AT_ONCE = 4
 
 def load_to_build(args: argparse.Namespace, *, quiet: bool = False) -> Loaded:
     """Load the stack file for its builds; nothing of it need be able to run."""
-    loaded = load_stack(request_of(args))
+    loaded = load_stack(request_of(args, services=tuple(args.services)))
     if not quiet:
         warn(loaded.warnings)
     return loaded
@@ -95,10 +94,9 @@ def build_images(
         if build is not None and len(build.platforms) > 1:
             warn([f"services.{name}.build.platforms: only this machine's is built"])
     printer.width = max((len(name) for name in ordered), default=0)
-    with Checkouts() as checkouts:
-        prepared = {name: prepare(loaded, name, wishes, checkouts) for name in ordered}
-        needs = {name: needed_builds(loaded.whole, name) for name in ordered}
-        return _Round(client, printer).run(prepared, needs)
+    prepared = {name: prepare(loaded, name, wishes, fetch_remote) for name in ordered}
+    needs = {name: needed_builds(loaded.whole, name) for name in ordered}
+    return _Round(client, printer).run(prepared, needs)
 
 
 @dataclass(slots=True)

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
                     "Status": status(one),
                     "Health": "" if one["health"] == "none" else one["health"],
                     "ExitCode": one["exit_code"] or 0,
+                    "OOMKilled": one["oom"],
                     "Restarts": one["restarts"],
                     "Ports": _ports(one),
                     "Addresses": one["addresses"],

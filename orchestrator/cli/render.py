@@ -27,7 +27,8 @@ def status(replica: dict[str, Any]) -> str:
             health = "" if replica["health"] == "none" else f" ({replica['health']})"
             return f"Up {ago(time.time() - since)}{health}"
         case "exited":
-            return f"Exited ({replica['exit_code']})"
+            why = f", {replica['why']}" if replica["why"] else ""
+            return f"Exited ({replica['exit_code']}){why}"
         case other:
             return str(other).capitalize()
 

@@ -4,8 +4,10 @@ Runs with the rights of the person who typed the command. Every problem found is
 with file, line, column and key path; nothing is half loaded.
 """
 
+import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from orchestrator.spec.judging.consistency import Consistency
 from orchestrator.spec.judging.runnable import refusals
 from orchestrator.spec.judging.support import REFUSED, lost_words, unsupported
 from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
-from orchestrator.spec.problems import Mark, refuse, suggest
+from orchestrator.spec.problems import Mark, Problem, SpecError, refuse, suggest
 from orchestrator.spec.reading.discover import (
     STDIN,
     Discovery,
@@ -27,6 +29,8 @@ from orchestrator.spec.reading.discover import (
     check_name,
     normal_name,
 )
+from orchestrator.spec.reading.remote import shown
+from orchestrator.spec.reading.remotes import Remotes
 from orchestrator.spec.settling.contents import Contents
 from orchestrator.spec.settling.normalize import normalize
 from orchestrator.spec.settling.select import (
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 
 REFRESH = "pull_refresh_after"
 """A key the grammar of the specification has and its loaders refuse."""
+YOUNG = 50_000
+"""Objects after which cycles are looked for among them."""
 MOST_ATTEMPTS = 8
 """How often a document is looked at again with what is wrong taken out."""
 
@@ -64,6 +70,8 @@ class Loaded:
     tree: Map = field(default_factory=Map)
     """The document the stack was settled from, whose values know where they come from."""
     found: Found
+    fetched: bool = False
+    """Whether any of its files was fetched: it may be another one the next time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +83,28 @@ class Document:
     name: str
     notes: Notes
     troubles: Troubles
+    fetched: bool
 
 
 def load_stack(request: LoadRequest) -> Loaded:
     """Load what ``request`` names. Raises SpecError with every problem found."""
+    with _growing():
+        return _load(request)
+
+
+@contextmanager
+def _growing() -> Iterator[None]:
+    """Have the collector of cycles look at what is young alone: the tree is old, and only grows."""
+    thresholds = gc.get_threshold()
+    if thresholds[0]:
+        gc.set_threshold(YOUNG, 1_000, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _load(request: LoadRequest) -> Loaded:
     document = _assemble(request)
     tree, troubles, notes = document.tree, document.troubles, document.notes
     selection = by_profiles(_services(tree), document.found.profiles, request.services)
@@ -120,6 +146,7 @@ def load_stack(request: LoadRequest) -> Loaded:
         disabled=selection.disabled,
         tree=tree,
         found=document.found,
+        fetched=document.fetched,
     )
 
 
@@ -135,19 +162,27 @@ def _scaled(stack: StackFile) -> StackFile:
 
 def load_document(request: LoadRequest) -> Document:
     """Load what ``request`` names, short of selecting and settling. Raises SpecError."""
-    document = _assemble(request)
+    with _growing():
+        document = _assemble(request)
     stop(document.troubles)
     return document
 
 
 def _assemble(request: LoadRequest) -> Document:
     troubles, notes = Troubles(), Notes()
-    found = Discovery(request, notes.read.append, notes.warnings.append).find()
+    remotes = Remotes(request.fetch)
+
+    def local(file: str) -> str:
+        return str(remotes.required(file, Mark(file=shown(file))) or file)
+
+    found = Discovery(request, notes.read.append, notes.warnings.append, local).find()
     files = [
         file if file == STDIN else os.path.normpath(request.cwd / file) for file in found.files
     ]
     base = str(found.directory) if request.resolve_paths else None
-    assembler = Assembler(request, troubles, notes, Place(found.directory, base, found.variables))
+    place = Place(found.directory, base, found.variables)
+    assembler = Assembler(request, troubles, notes, place, remotes)
+    _read(files, assembler)
     name = _name(request, found, files, assembler)
     found.variables["COMPOSE_PROJECT_NAME"] = name
     model = assembler.assemble(files)
@@ -158,7 +193,26 @@ def _assemble(request: LoadRequest) -> Document:
     if request.normalize:
         known = found.variables if request.interpolate else {}
         normalize(model, name, known)
-    return Document(tree=model, found=found, name=name, notes=notes, troubles=troubles)
+    return Document(
+        tree=model,
+        found=found,
+        name=name,
+        notes=notes,
+        troubles=troubles,
+        fetched=remotes.used,
+    )
+
+
+def _read(files: list[str], assembler: Assembler) -> None:
+    """Read every file that was named, so that what is wrong with each of them is told."""
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            assembler.parse(file)
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
 
 
 def _name(request: LoadRequest, found: Found, files: list[str], assembler: Assembler) -> str:

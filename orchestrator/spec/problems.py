@@ -39,7 +39,7 @@ class Source:
     def _lines(self) -> "array[int]":
         """Where each line begins, and one more for the end."""
         ends = (found.end() for found in _BREAK.finditer(self.text))
-        return array("Q", itertools.chain((0,), ends, (len(self.text) + 1,)))
+        return array("I", itertools.chain((0,), ends, (len(self.text) + 1,)))
 
     def mark(self, index: int) -> "Mark":
         """Return the place of the character at ``index``."""

@@ -15,7 +15,7 @@ class Place:
 
     netns: str = ""
     offline: bool = False
-    nameserver: str = ""
+    nameservers: tuple[str, ...] = ()
     gateway: str = ""
     """The host, as the steps see it."""
 
@@ -41,7 +41,7 @@ def build_config(wanted: BuildRequest, place: Place) -> BuildConfig:
         ulimits=wanted.ulimits,
         netns=place.netns,
         offline=place.offline,
-        nameserver=place.nameserver,
+        nameservers=place.nameservers,
     )
 
 

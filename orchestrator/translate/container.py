@@ -1,25 +1,26 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import PyorchError
+from orchestrator import __version__
 from orchestrator.settings import Settings
 from orchestrator.spec import models
 from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
-from orchestrator.translate.limits import limits_of
+from orchestrator.translate.limits import ceiling_of, limits_of
+from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
+from orchestrator.translate.shares import network_of
 from runtime.types import (
     ContainerConfig,
+    ContainerFacts,
     ContainerId,
     Digest,
     ImageFacts,
     Limits,
-    Mount,
-    MountKind,
     NetworkId,
     Zone,
 )
@@ -39,34 +40,66 @@ class ContainerFactory:
     model: models.StackFile
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
-    nameserver: Callable[[Zone], str]
+    nameservers: Callable[[Zone], Sequence[str]]
     gateway: Callable[[NetworkId], str]
+    leased: Callable[[ReplicaId], Mapping[str, str]] = lambda replica: {}
+    """Which volumes without a name a slot holds, by where they are mounted."""
+    others: tuple[ContainerFacts, ...] = ()
+    """Containers `volumes_from` may name."""
+
+    @property
+    def mounting(self) -> MountFactory:
+        """What says which files containers see."""
+        return MountFactory(
+            model=self.model, image_of=self._image_of, leased=self.leased, others=self.others
+        )
+
+    def references(self, replica: ReplicaId) -> tuple[str, ...]:
+        """Return the images a replica needs, as they are pinned, or by name where they are not."""
+        names = list(mounted_images(self.model, self.model.services[replica.service]))
+        names += [self.model.image_of(one.service) for one in self.mounting.holders(replica)]
+        return tuple(self.desired.images.get(name, name) for name in names)
+
+    def needs_others(self, replica: ReplicaId) -> bool:
+        """Whether a replica takes something over from containers that are no slots of the stack."""
+        donors = self.model.services[replica.service].volumes_from
+        return any(one.startswith(CONTAINER) for one in donors)
+
+    def _image_of(self, reference: str) -> ImageFacts | None:
+        return self.images.get(self.desired.images.get(reference, reference))
 
     def own_sandbox(self, replica: ReplicaId) -> bool:
         """Whether a replica has a network namespace of its own."""
-        mode = self.model.services[replica.service].network_mode
-        return mode in ("", "bridge", "none")
+        return network_of(self.model, self.model.services[replica.service]) == "own"
+
+    def ceiling(self) -> Limits:
+        """Return what all replicas keep to together."""
+        return ceiling_of(self.model)
 
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""
         return limits_of(self.model.services[replica.service])
 
-    def build(self, action: Filling, netns: Path | None) -> ContainerConfig:
-        """Return the configuration of what fills ``action``'s slot."""
+    def build(
+        self, action: Filling, netns: Path | None, made: Mapping[str, str]
+    ) -> ContainerConfig:
+        """Return the configuration of what fills ``action``'s slot.
+
+        ``made`` tells of the containers it shares something with which very ones they are.
+        """
         replica = action.replica
         service = self.model.services[replica.service]
         wanted = next(one for one in self.desired.services if one.name == replica.service)
         reference = self.model.image_of(replica.service)
-        image = self.desired.images.get(reference)
-        if image is None and reference in self.images:
-            image = self.images[reference].id
+        found = self._image_of(reference)
+        image = found.id if found else self.desired.images.get(reference, reference)
         name = container_name(self.desired.name, replica)
         addresses = tuple(str(address) for _, address in action.addresses)
-        own = self.own_sandbox(replica)
+        shares = dict(action.shares)
         confined = security(service.security_opt)
         return ContainerConfig(
             id=ContainerId(name),
-            image=Digest(image or reference),
+            image=Digest(image),
             cgroup=f"{self.desired.name}/{replica}",
             log=self.settings.data
             / "logs"
@@ -91,14 +124,15 @@ class ContainerFactory:
             seccomp=service.seccomp if confined.seccomp != "unconfined" else "unconfined",
             apparmor=confined.apparmor or None,
             unmasked=confined.unmasked,
-            pid=_shared(service.pid),
-            ipc=_shared(service.ipc),
+            network=shares.get("network", "") if netns else "",
+            pid=shares.get("pid") or _alone(service.pid),
+            ipc=shares.get("ipc") or _alone(service.ipc),
             uts_host=service.uts == "host",
             cgroup_host=service.cgroup == "host",
             annotations=dict(service.annotations),
             cap_add=service.cap_add,
             cap_drop=service.cap_drop,
-            mounts=self._mounts(service),
+            mounts=self.mounting.build(replica),
             devices=devices_of(service),
             device_rules=service.device_cgroup_rules,
             cdi=cdi_names(service),
@@ -117,20 +151,19 @@ class ContainerFactory:
             addresses=addresses,
             netns=netns,
             runtime=service.runtime or None,
-            labels=self._labels(service, wanted, replica, own=own),
+            labels=self._labels(service, wanted, replica, image=str(image), made=made),
         )
 
     def _hostname(self, service: models.Service, replica: ReplicaId) -> str:
-        if service.hostname or service.uts == "host" or service.network_mode == "host":
-            return service.hostname  # none: the host's own
+        own = network_of(self.model, service) == "own"
+        if service.hostname or service.uts == "host" or not own:
+            return service.hostname  # none: that of whose network it is
         return f"{replica.service}-{replica.slot}"[:63]
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
-        return (
-            (self.nameserver(zone_of(self.desired.name, wanted)),)
-            if wanted.networks
-            else wanted.dns_servers
-        )
+        if not wanted.networks:
+            return wanted.dns_servers
+        return tuple(self.nameservers(zone_of(self.desired.name, wanted)))
 
     def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []
@@ -147,97 +180,38 @@ class ContainerFactory:
         return tuple(found)
 
     def _labels(
-        self, service: models.Service, wanted: DesiredService, replica: ReplicaId, *, own: bool
+        self,
+        service: models.Service,
+        wanted: DesiredService,
+        replica: ReplicaId,
+        *,
+        image: str,
+        made: Mapping[str, str],
     ) -> dict[str, str]:
+        after = (
+            f"{name}:{entry.condition}:{str(entry.restart).lower()}"
+            for name, entry in sorted(service.depends_on.items())
+        )
         return {
             **service.labels,
             labels.STACK: self.desired.name,
             labels.SERVICE: replica.service,
             labels.SLOT: str(replica.slot),
             labels.REVISION: wanted.revision,
-            labels.SANDBOX: "own" if own else "host",
+            labels.SANDBOX: network_of(self.model, service),
+            labels.NAME: service.container_name,
+            labels.SHARES: ",".join(f"{name}={when}" for name, when in sorted(made.items())),
             labels.COMPOSE_PROJECT: self.desired.name,
             labels.COMPOSE_SERVICE: replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
             labels.COMPOSE_ONEOFF: "False",
             labels.COMPOSE_HASH: wanted.revision,
+            labels.COMPOSE_IMAGE: image,
+            labels.COMPOSE_VERSION: __version__,
+            labels.COMPOSE_DEPENDS: ",".join(after),
         }
 
-    def _mounts(self, service: models.Service) -> tuple[Mount, ...]:
-        # An anonymous volume lives and dies with its container, as the container's own layer does.
-        found = [
-            self._mount(given)
-            for given in service.volumes
-            if given.source or given.type != "volume"
-        ]
-        for text in service.tmpfs:
-            target, _, options = text.partition(":")
-            found.append(
-                Mount(
-                    kind=MountKind.TMPFS,
-                    target=target,
-                    options=tuple(one for one in options.split(",") if one),
-                )
-            )
-        for given in service.configs:
-            target = given.target or f"/{given.source}"
-            target = target if target.startswith("/") else f"/{target}"
-            found.append(_carried(given, target, self.model.configs[given.source].payload))
-        for given in service.secrets:
-            target = given.target or given.source
-            target = target if target.startswith("/") else f"/run/secrets/{target}"
-            found.append(_carried(given, target, self.model.secrets[given.source].payload))
-        return tuple(found)
 
-    def _mount(self, given: models.Mount) -> Mount:
-        match given.type:
-            case "bind":
-                return Mount(
-                    kind=MountKind.BIND,
-                    target=given.target,
-                    source=given.source,
-                    read_only=given.read_only,
-                    create_host_path=given.bind.create_host_path,
-                    recursive=given.bind.recursive,
-                    options=(given.bind.propagation,) if given.bind.propagation else (),
-                )
-            case "tmpfs":
-                return Mount(
-                    kind=MountKind.TMPFS,
-                    target=given.target,
-                    read_only=given.read_only,
-                    size=given.tmpfs.size or None,
-                    mode=given.tmpfs.mode or None,
-                )
-            case "image" | "npipe" | "cluster":
-                raise PyorchError(
-                    f"{given.target}: mounts of type `{given.type}` are not carried out yet",
-                    hint="use `bind`, `volume` or `tmpfs`",
-                    code="unsupported",
-                )
-            case "volume":
-                return Mount(
-                    kind=MountKind.VOLUME,
-                    target=given.target,
-                    source=self.model.volumes[given.source].name,
-                    read_only=given.read_only,
-                    nocopy=given.volume.nocopy,
-                    subpath=given.volume.subpath,
-                )
-
-
-def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mount:
-    return Mount(
-        kind=MountKind.FILE,
-        target=target,
-        read_only=True,
-        mode=given.mode,
-        uid=int(given.uid) if given.uid else None,
-        gid=int(given.gid) if given.gid else None,
-        content=content or b"",
-    )
-
-
-def _shared(value: str) -> str:
-    """Return whose namespace a container has, as its configuration says it."""
+def _alone(value: str) -> str:
+    """Return whose namespace a container has that shares none with another container."""
     return "" if value == "private" else value

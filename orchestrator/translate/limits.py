@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from orchestrator.spec import models
+from runtime.limits import size
 from runtime.types import IoKind, IoRate, Limits
 
 MOST_PROCESSES = 4096
@@ -10,7 +11,8 @@ MOST_PROCESSES = 4096
 SHARES = 1024
 """Weight of one processor."""
 LEAST_SHARES = 2
-UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+PAGE = 4096
+NO_CEILING = Limits(pids=None)
 
 IO_WORDS = {
     IoKind.READ_BYTES: "bytes read from",
@@ -53,6 +55,17 @@ def limits_of(service: models.Service) -> Limits:
     )
 
 
+def ceiling_of(model: models.StackFile) -> Limits:
+    """Return what all containers of a stack keep to together."""
+    given = model.x_pyorch.resources
+    return Limits(
+        cpus=given.cpus or None,
+        # The kernel counts in pages: what it says of itself afterwards is to be the same.
+        memory=given.memory // PAGE * PAGE or None,
+        pids=given.pids or None,
+    )
+
+
 def limits_in_words(limits: Limits) -> dict[str, str]:
     """Return every limit by its name; two limits are the same exactly when their words are."""
     return dict(_words(limits))
@@ -88,13 +101,3 @@ def _words(limits: Limits) -> Iterator[tuple[str, str]]:
     for one in limits.io_rates:
         whole = one.kind in (IoKind.READ_BYTES, IoKind.WRITE_BYTES)
         yield f"{IO_WORDS[one.kind]} {one.device}", f"{size(one.rate) if whole else one.rate}/s"
-
-
-def size(amount: int) -> str:
-    """Return bytes in the largest unit that says them exactly."""
-    if amount < 0:
-        return "unlimited"
-    for unit, factor in UNITS:
-        if amount and amount % factor == 0:
-            return f"{amount // factor} {unit}"
-    return f"{amount} B"

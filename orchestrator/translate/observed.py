@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
 from orchestrator.translate import labels
-from orchestrator.translate.limits import limits_in_words
+from orchestrator.translate.limits import NO_CEILING, limits_in_words
 from runtime import types as host
 from scheduler import Reservation
 from scheduler.ids import (
@@ -18,10 +18,12 @@ from scheduler.ids import (
 )
 from scheduler.observed import (
     AddressLease,
+    Claim,
     Created,
     Exited,
     Health,
     HostListener,
+    Neighbour,
     ObservedNetwork,
     ObservedReplica,
     ObservedStack,
@@ -45,6 +47,8 @@ class HostView:
     networks: tuple[host.NetworkFacts, ...] = ()
     volumes: tuple[host.VolumeFacts, ...] = ()
     machine: host.HostFacts | None = None
+    ceiling: host.Limits = NO_CEILING
+    """What the containers of the stack that is looked at keep to together."""
 
 
 def build_observed(
@@ -59,15 +63,18 @@ def build_observed(
     ports: tuple[PortLease, ...],
     size: host.HostFacts | None,
     reserved: Reservation,
+    claims: tuple[Claim, ...],
     volumes_of_others: Mapping[str, tuple[StackName, ...]],
+    named: Collection[str] = (),
 ) -> ObservedStack:
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
     probe has said something else. ``size`` is how large the machine is, as far as that is
-    known, and ``reserved`` what other stacks hold of it. ``volumes_of_others`` says which
-    volumes the files of other stacks name.
+    known, ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
+    ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
+    containers the stack's services share something with, by whatever name.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -86,6 +93,9 @@ def build_observed(
                 id=replica,
                 revision=Revision(facts.labels.get(labels.REVISION, "")),
                 image=facts.image,
+                mounted_images=tuple(
+                    sorted({o.source for o in facts.mounts if o.kind is host.MountKind.IMAGE})
+                ),
                 phase=_phase(facts, health.get(facts.id, unknown)),
                 attempts=histories.get(replica, ReplicaHistory()).attempts,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
@@ -93,6 +103,8 @@ def build_observed(
                 else (),
                 sandbox_intact=facts.prepared
                 and (not own or (sandbox is not None and sandbox.intact)),
+                made=made_of(facts),
+                shares=_shares(facts),
                 cpu_reservation=reservation.cpus,
                 memory_reservation=reservation.memory,
                 limits=limits_in_words(facts.limits),
@@ -117,7 +129,8 @@ def build_observed(
             ObservedNetwork(
                 name=NetworkName(found.config.id),
                 stack=StackName(found.config.labels.get(labels.STACK, "")),
-                subnet=found.config.subnet,
+                subnets=tuple((one.net, one.gateway) for one in found.config.subnets),
+                revision=found.config.labels.get(labels.REVISION, ""),
                 internal=found.config.internal,
                 intact=found.intact,
                 members=members.get(found.config.id, 0),
@@ -129,13 +142,16 @@ def build_observed(
                 name=VolumeName(found.id),
                 stack=StackName(found.labels.get(labels.STACK, "")),
                 others=volumes_of_others.get(found.id, ()),
+                options=found.options,
             )
             for found in view.volumes
         ),
+        neighbours=dict(_neighbours(view.containers, named)),
         images=dict(references),
         ports=ports,
         addresses=(*addresses, *_guests(view)),
         routes=machine.routes if machine else (),
+        **({"protocols": machine.protocols} if machine else {}),
         listeners=tuple(
             HostListener(
                 protocol=found.protocol,
@@ -145,10 +161,13 @@ def build_observed(
             )
             for found in (machine.listeners if machine else ())
         ),
+        ceiling=limits_in_words(view.ceiling),
+        ceiling_cpus=view.ceiling.cpus or 0.0,
         cpus=float(size.cpus) if size else 0.0,
         memory=size.memory if size else 0,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
+        claims=claims,
     )
 
 
@@ -158,12 +177,13 @@ def _guests(view: HostView) -> Iterator[AddressLease]:
         owner, replica = parse_container_name(facts.config.id)
         if owner == GUESTS:
             for place in facts.config.attachments:
-                yield AddressLease(
-                    stack=owner,
-                    replica=replica,
-                    network=NetworkName(place.network),
-                    address=place.address,
-                )
+                for address in place.addresses:
+                    yield AddressLease(
+                        stack=owner,
+                        replica=replica,
+                        network=NetworkName(place.network),
+                        address=address,
+                    )
 
 
 def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, Reservation]:
@@ -177,6 +197,27 @@ def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, 
                 cpus=before.cpus + more.cpus, memory=before.memory + more.memory
             )
     return found
+
+
+def made_of(facts: host.ContainerFacts) -> str:
+    """Return what tells this very container from others that had its name."""
+    return f"{facts.created_wall:.6f}"
+
+
+def _shares(facts: host.ContainerFacts) -> dict[str, str]:
+    written = facts.labels.get(labels.SHARES, "")
+    return dict(entry.split("=", 1) for entry in written.split(",") if "=" in entry)
+
+
+def _neighbours(
+    containers: Iterable[host.ContainerFacts], named: Collection[str]
+) -> Iterator[tuple[str, Neighbour]]:
+    """Yield the containers that are named, by that name: an id, the usual one, or its own."""
+    for facts in containers if named else ():
+        stack, replica = parse_container_name(facts.id)
+        usual = f"{stack}-{replica.service}-{replica.slot}"
+        for name in {str(facts.id), usual, facts.labels.get(labels.NAME, "")} & set(named):
+            yield name, Neighbour(facts.id, made_of(facts))
 
 
 def _reservation(facts: host.ContainerFacts) -> Reservation:
@@ -193,5 +234,9 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
             return Stopping(until=stopping.stop_by or 0.0)
         case host.Exited() as exited:
             return Exited(
-                code=exited.code, at=exited.at, lived=exited.lived, stopped=exited.stopped
+                code=exited.code,
+                at=exited.at,
+                lived=exited.lived,
+                stopped=exited.stopped,
+                why=exited.why,
             )

@@ -10,12 +10,14 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
-from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit
+from runtime import limiting
+from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -24,13 +26,14 @@ from runtime.errors import (
     UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
-from runtime.limiting import fit
 from runtime.oci import records
 from runtime.oci.bundle import build_process
+from runtime.oci.cdi import resolve
+from runtime.oci.choice import find_runtime
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
-from runtime.oci.namespaces import SHAREABLE, ipc_donor, pid_donor
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
@@ -48,6 +51,7 @@ from runtime.types import (
     ImageFacts,
     Instance,
     Limits,
+    MountKind,
     ProbeOutput,
 )
 from runtime.volumes import Volumes
@@ -72,6 +76,7 @@ class Containers(ContainerDriver):
         self._records: dict[ContainerId, Record] = {}
         self._locks: WeakValueDictionary[ContainerId, asyncio.Lock] = WeakValueDictionary()
         self._busy: set[ContainerId] = set()
+        self._ceilings: dict[str, Limits] = {}
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, clock)
@@ -86,7 +91,9 @@ class Containers(ContainerDriver):
             record = records.load_record(folder / "record.json")
             if record is not None:
                 self._records[record.config.id] = record
+                self._folders.claim(record)
                 self._runs.load(record.config.id)
+        await in_thread(self._folders.let_go)
 
     @override
     async def list(self) -> tuple[ContainerFacts, ...]:
@@ -98,8 +105,9 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                mounts=record.config.mounts,
                 limits=record.config.limits,
-                unmet=(*fit(record.config.limits)[1], *shortfalls(record.config)),
+                unmet=(*limiting.fit(record.config.limits)[1], *shortfalls(record.config)),
                 prepared=self._runs.is_running(container) or self._folders.is_prepared(container),
             )
             for container, record in sorted(self._records.items())
@@ -123,9 +131,15 @@ class Containers(ContainerDriver):
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
             self._check_donors(config)
+            if config.runtime:
+                config = replace(config, runtime=find_runtime(config.runtime))
+            shared = self._records.get(ContainerId(config.network))
+            if shared is not None and not config.hostname and not config.uts_host:
+                config = replace(config, hostname=own_name(shared.config))
             record = Record(config=config, created_wall=time.time(), fingerprint=fingerprint)
             try:
-                built = await in_thread(self._folders.build, record, image)
+                mounted = await self._mounted(record)
+                built = await in_thread(self._folders.build, record, image, mounted)
             except DriverError:
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
@@ -141,22 +155,47 @@ class Containers(ContainerDriver):
             )
 
     @override
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        if runtime:
+            find_runtime(runtime)
+        await in_thread(resolve, cdi, self._layout.instance.cdi)
+
+    @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        path = self._layout.group(group)
+        await in_thread(limiting.bound, path, ceiling)
+        # The group goes with its last container, and comes back with the next one.
+        self._ceilings[path] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        return await in_thread(limiting.read_ceiling, self._layout.group(group))
+
+    @override
     async def start(self, container: ContainerId) -> None:
         async with self._holding(container):
             record = self._known(container, "start container")
             if self._runs.is_running(container):
                 return
             await self._clear(container)
+            above = str(Path(self._layout.cgroup(record.config)).parent)
+            if above in self._ceilings:
+                await in_thread(limiting.bound, above, self._ceilings[above])
             number = self._runs.last(container) + 1
             image = await self._image(record, "start container")
+            mounted = await self._mounted(record)
             joined = self._joined(record.config)
-            compiles = await in_thread(self._folders.prepare, record, image, number, joined=joined)
+            compiles = await in_thread(
+                self._folders.prepare, record, image, mounted, number, joined=joined
+            )
             pid = await self._layout.monitor(record.config, number).create()
             try:
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
-                    await in_thread(self._folders.filters.learn, compiles, program)
-                done = await run([*self._layout.command, "start", container], check=False)
+                    await in_thread(self._folders.filters(record.config).learn, compiles, program)
+                done = await run(
+                    [*self._layout.command(record.config), "start", container], check=False
+                )
                 if done.returncode != 0:
                     raise UnavailableError("start container", container, done.complaint)
             except BaseException:
@@ -229,7 +268,7 @@ class Containers(ContainerDriver):
         scratch, pid_file = folder / f"exec-{token}.json", folder / f"exec-{token}.pid"
         process = build_process(record.config, image.config, config, resolved)
         write_atomic(scratch, json.dumps(process).encode())
-        line = [*self._layout.command, "exec", "--process", str(scratch)]
+        line = [*self._layout.command(record.config), "exec", "--process", str(scratch)]
         line += ["--pid-file", str(pid_file)]
         if config.tty:
             line.append("--tty")
@@ -261,6 +300,10 @@ class Containers(ContainerDriver):
     @override
     def on_exit(self, callback: OnExit) -> None:
         self._runs.on_exit(callback)
+
+    @override
+    def on_oom(self, callback: OnOom) -> None:
+        self._runs.on_oom(callback)
 
     @override
     async def sweep(self) -> Sequence[str]:
@@ -299,10 +342,22 @@ class Containers(ContainerDriver):
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
 
+    async def _mounted(self, record: Record) -> dict[str, ImageFacts]:
+        """Return the images that are mounted in a container."""
+        found = {}
+        for given in record.config.mounts:
+            if given.kind is MountKind.IMAGE:
+                image = await self._images.find(given.source)
+                if image is None:
+                    cause = f"image `{given.source}` is not in the store"
+                    raise NotFoundError("mount at", given.target, cause)
+                found[given.source] = image
+        return found
+
     def _check_donors(self, config: ContainerConfig) -> None:
         """Refuse to share anything with a container that is not there, or that does not share."""
         verb = "create container"
-        for name in filter(None, (pid_donor(config), ipc_donor(config))):
+        for name in filter(None, (config.network, pid_donor(config), ipc_donor(config))):
             donor = ContainerId(name)
             if donor != config.id and donor not in self._records:
                 raise NotFoundError(verb, config.id, f"there is no container `{donor}` to join")
@@ -317,13 +372,13 @@ class Containers(ContainerDriver):
 
     def _joined(self, config: ContainerConfig) -> int | None:
         """Return the first process of the container whose processes are shared, if any."""
-        for name in filter(None, (pid_donor(config), ipc_donor(config))):
-            donor = ContainerId(name)
-            if donor != config.id and not self._runs.is_running(donor):
-                cause = f"`{donor}`, which it shares something with, does not run"
-                raise ConflictError("start container", config.id, cause)
         donor = ContainerId(pid_donor(config))
-        return self._runs.running(donor, "join container").pid if donor else None
+        if not donor:
+            return None
+        if not self._runs.is_running(donor):
+            cause = f"`{donor}`, whose processes it shares, does not run"
+            raise ConflictError("start container", config.id, cause)
+        return self._runs.running(donor, "start container").pid
 
     def _cgroup(self, container: ContainerId) -> str:
         record = self._records.get(container)

@@ -3,33 +3,47 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from runtime import cgroups
-from runtime.errors import UnsupportedError
+from runtime.errors import ConflictError, UnsupportedError
 from runtime.files import write_atomic
 from runtime.limiting import apply, check_processors, fit, numbers_of
 from runtime.limits import oci_resources
 from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
+from runtime.oci.carried import is_carried, write_carried
+from runtime.oci.cdi import resolve
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
-from runtime.oci.mounts import OwnMounts, bind
-from runtime.oci.namespaces import SHAREABLE, join_processes, pin_ipc
+from runtime.oci.mounts import IMAGE, OwnMounts, bind
+from runtime.oci.namespaces import SHAREABLE, ipc_donor, join_processes, pin_ipc
 from runtime.oci.records import Record
-from runtime.oci.rootfs import mount_root, unmount_root, write_files
+from runtime.oci.rootfs import mount_root, unmount_root
+from runtime.oci.smallfiles import write_files
 from runtime.oci.users import resolve_user
 from runtime.oci.workdir import make_working_dir
-from runtime.types import ContainerConfig, ContainerId, ImageFacts, Limits
+from runtime.pins import is_pinned
+from runtime.types import (
+    ContainerConfig,
+    ContainerId,
+    ImageFacts,
+    Limits,
+    MountKind,
+    VolumeId,
+)
 from runtime.volumes import Volumes
 
 INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit")
 """Reapers that need no libraries, none of which an image has to have."""
+CARRIED = "carried"
+"""Where, in a container's scratch folder, what configs and secrets hold is mounted."""
+RESERVED = ("pyorch.", "com.docker.compose.")
+"""Beginnings of labels that an image has no say in."""
 INIT_TARGET = "/sbin/pyorch-init"
 
 
@@ -40,24 +54,39 @@ class Folders:
         """Make everything where ``layout`` says; nothing is touched yet."""
         self._layout = layout
         self._volumes = volumes
+        self._filters: dict[str, Filters] = {}
 
-    @cached_property
-    def filters(self) -> Filters:
-        """The seccomp rules of containers, compiled once."""
-        return Filters(self._layout.instance.run / "seccomp", Path(self._layout.program))
+    def filters(self, config: ContainerConfig) -> Filters:
+        """Return the seccomp rules of containers, compiled once by each runtime."""
+        program = self._layout.program(config)
+        if program not in self._filters:
+            folder = self._layout.instance.run / "seccomp"
+            self._filters[program] = Filters(folder, Path(program))
+        return self._filters[program]
 
-    def build(self, record: Record, image: ImageFacts) -> Record:
-        """Make a container that has never run; return what was written down of it."""
+    def build(self, record: Record, image: ImageFacts, mounted: Mapping[str, ImageFacts]) -> Record:
+        """Make a container that has never run; return what was written down of it.
+
+        ``mounted`` are the images that are mounted in it.
+        """
         config = record.config
         folder = self._layout.data / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         root = mount_root(folder, image.layers)
         files = write_files(self._layout.scratch / config.id / "files", config)
+        files += write_carried(self._layout.scratch / config.id / CARRIED, config)
+        edits = resolve(config.cdi, self._layout.instance.cdi)
+        # What is run beside the main process has the same variables and groups.
+        config = replace(
+            config,
+            environment={**config.environment, **edits.environment},
+            group_add=(*config.group_add, *map(str, edits.groups)),
+        )
         user = resolve_user(
             root, image.config.user if config.user is None else config.user, config.group_add
         )
-        own = self._own(config).build(root, user)
+        own = self._own(config, mounted).build(root, user)
         init: tuple[str, ...] = ()
         if config.init:
             program = _find_init(config.id)
@@ -71,24 +100,43 @@ class Folders:
             root=root,
             cgroup=self._layout.cgroup(config),
             user=user,
-            mounts=[*files, *own],
+            # Shallow targets first: what is deeper is mounted inside of them.
+            mounts=sorted([*own, *files], key=lambda one: str(one["destination"]).count("/")),
             resources=self._resources(config.id, config.limits),
             init=init,
             scratch=self._layout.scratch,
+            edits=edits,
         )
         make_working_dir(root, bundle["process"]["cwd"], config.id)
-        self.filters.add_to(bundle)
+        self.filters(config).add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
-        labels = {"pyorch.command": display_command(config, image.config), **config.labels}
+        told = {
+            name: text
+            for name, text in image.config.labels.items()
+            if not name.startswith(RESERVED)
+        }
+        labels = {**told, "pyorch.command": display_command(config, image.config), **config.labels}
         labelled = replace(record, config=replace(config, labels=labels))
         records.save_record(folder / "record.json", labelled)
         return labelled
+
+    def claim(self, record: Record) -> None:
+        """Know again which volumes a container uses."""
+        for given in record.config.mounts:
+            if given.kind is MountKind.VOLUME:
+                self._volumes.claim(VolumeId(given.source), record.config.id)
+
+    def let_go(self) -> None:
+        """Unmount volumes no container that is known uses."""
+        self._volumes.release_unused()
 
     def renew(self, record: Record, config: ContainerConfig) -> Record:
         """Write the small files anew: they went with a reboot, or addresses have changed."""
         folder = self._layout.scratch / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
-        write_files(folder / "files", config)
+        write_carried(folder / CARRIED, config)
+        # One that is called as another is found out so when it was made.
+        write_files(folder / "files", replace(config, hostname=record.config.hostname))
         renewed = replace(record.config, addresses=config.addresses, nameservers=config.nameservers)
         found = replace(record, config=renewed)
         records.save_record(self._layout.data / config.id / "record.json", found)
@@ -117,7 +165,13 @@ class Folders:
         return oci_resources(enforced, numbers_of(enforced, subject))
 
     def prepare(
-        self, record: Record, image: ImageFacts, number: int, *, joined: int | None = None
+        self,
+        record: Record,
+        image: ImageFacts,
+        mounted: Mapping[str, ImageFacts],
+        number: int,
+        *,
+        joined: int | None = None,
     ) -> str | None:
         """Make ready for a run; return the key of seccomp rules that are compiled by it.
 
@@ -126,11 +180,14 @@ class Folders:
         config = record.config
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
-        self._own(config).hold()
+        self._own(config, mounted).hold()
         config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
         _drop_old_logs(config.log, keep=number - config.log_max_files)
         if config.ipc == SHAREABLE:
             pin_ipc(self._layout.scratch / config.id, config)
+        elif (donor := ipc_donor(config)) and not is_pinned(self._layout.scratch / donor / "ipc"):
+            cause = f"`{donor}`, whose memory it shares, has not run yet"
+            raise ConflictError("start container", config.id, cause)
         path = self._layout.data / config.id / "config.json"
         data = path.read_bytes()
         if joined is None and ANNOTATION.encode() in data:
@@ -138,14 +195,15 @@ class Folders:
         bundle = json.loads(data)
         if joined is not None:
             join_processes(bundle, joined)
-        compiles = self.filters.add_to(bundle)
+        compiles = self.filters(config).add_to(bundle)
         if joined is not None or ANNOTATION in bundle.get("annotations", {}):
             write_atomic(path, json.dumps(bundle).encode())
         return compiles
 
     def is_prepared(self, container: ContainerId) -> bool:
         """Whether the small files of a container are there: a reboot takes them."""
-        return (self._layout.scratch / container / "files").is_dir()
+        folder = self._layout.scratch / container
+        return (folder / "files").is_dir() and is_carried(folder / CARRIED)
 
     def clear(self, container: ContainerId, cgroup: str) -> None:
         """Remove what a run left: the runtime's state and its cgroups."""
@@ -162,20 +220,29 @@ class Folders:
         """Remove everything a container was."""
         folder = self._layout.data / container
         unmount_root(folder)
+        for other in folder.glob(f"{IMAGE}*"):
+            unmount_root(other)
         scratch = self._layout.scratch / container
-        if any((scratch / name).exists() for name in ("mounts", "shm")):
+        if any((scratch / name).exists() for name in ("mounts", "shm", CARRIED)):
             unmount_below(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
         (self._layout.exits / container).unlink(missing_ok=True)
         for name in ("upper", "work", "merged"):
             shutil.rmtree(folder / name, ignore_errors=True)
+        self._volumes.release(container)
         # The record goes last: until then the container is found, and removed again.
         shutil.rmtree(folder, ignore_errors=True)
         cgroups.remove_if_empty(str(Path(cgroup).parent))
         cgroups.remove_if_empty(self._layout.instance.cgroup)
 
-    def _own(self, config: ContainerConfig) -> OwnMounts:
-        return OwnMounts(config, self._volumes, self._layout.scratch / config.id / "mounts")
+    def _own(self, config: ContainerConfig, mounted: Mapping[str, ImageFacts]) -> OwnMounts:
+        return OwnMounts(
+            config,
+            self._volumes,
+            mounted,
+            folder=self._layout.data / config.id,
+            held=self._layout.scratch / config.id / "mounts",
+        )
 
     def sweep(self, known: Callable[[], tuple[Container[str], Container[str]]]) -> Sequence[str]:
         """Remove what is of no container; return a name for each.
@@ -192,7 +259,7 @@ class Folders:
         found: list[str] = []
         for folder in folders:
             if folder.name not in containers and not (folder / "record.json").exists():
-                unmount_root(folder)
+                unmount_below(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 found.append(f"half-made container {folder.name}")
         for folder in running:

@@ -16,6 +16,7 @@ from typing import Any
 from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.mountinfo import unmount_below
 from runtime.oci.filling import fill_volume, hand_over
+from runtime.oci.rootfs import mount_layers
 from runtime.oci.users import ResolvedUser
 from runtime.syscalls import (
     MS_BIND,
@@ -25,11 +26,15 @@ from runtime.syscalls import (
     mount,
     openat2,
 )
-from runtime.types import ContainerConfig, Mount, MountKind, VolumeId
+from runtime.types import ContainerConfig, ImageFacts, Mount, MountKind, VolumeId
 from runtime.volumes import Volumes
 
+IMAGE = "image-"
+"""Beginning of the names of folders where images are mounted for a container."""
 RECURSIVE = {"disabled": ("bind", "ro"), "writable": ("rbind", "ro")}
 """How a bind is mounted, and read-only where it is, by what is asked of the mounts below it."""
+INHERITED = ("noexec", "noatime", "nodiratime", "relatime", "strictatime")
+"""Options of a volume that are also said where it is mounted in a container."""
 ROOT_PROPAGATION = (("shared", "shared"), ("slave", "rslave"))
 """What a container's root must be for mounts of the host to come through, or to go out."""
 
@@ -37,10 +42,20 @@ ROOT_PROPAGATION = (("shared", "shared"), ("slave", "rslave"))
 class OwnMounts:
     """The mounts of one container, kept below ``held`` where they cannot be left to a path."""
 
-    def __init__(self, config: ContainerConfig, volumes: Volumes, held: Path) -> None:
-        """Nothing is touched yet."""
+    def __init__(
+        self,
+        config: ContainerConfig,
+        volumes: Volumes,
+        images: Mapping[str, ImageFacts],
+        *,
+        folder: Path,
+        held: Path,
+    ) -> None:
+        """Nothing is touched yet; ``folder`` is the container's own."""
         self._config = config
         self._volumes = volumes
+        self._images = images
+        self._folder = folder
         self._held = held
 
     def build(self, root: Path, user: ResolvedUser) -> list[dict[str, Any]]:
@@ -55,6 +70,8 @@ class OwnMounts:
                     found.append(bind(self._source(given), given.target, *_bind_options(given)))
                 case MountKind.VOLUME:
                     found.append(self._volume(number, given, root, user))
+                case MountKind.IMAGE:
+                    found.append(self._image(number, given))
                 case MountKind.FILE:
                     pass
         return found
@@ -65,30 +82,49 @@ class OwnMounts:
             unmount_below(self._held)
             shutil.rmtree(self._held)
         for number, given in enumerate(self._config.mounts):
-            if given.kind is MountKind.VOLUME and given.subpath:
+            if given.kind is MountKind.VOLUME:
+                content = self._volumes.attach(VolumeId(given.source), self._config.id)
+            elif given.kind is MountKind.IMAGE:
+                content = self._mount_image(number, given)
+            else:
+                continue
+            if given.subpath:
                 self._held.mkdir(exist_ok=True, mode=0o700)
-                content = self._volumes.path(VolumeId(given.source))
                 hold_below(content, given.subpath, self._held / str(number))
 
     def _volume(self, number: int, given: Mount, root: Path, user: ResolvedUser) -> dict[str, Any]:
         volume = VolumeId(given.source)
-        content = self._volumes.path(volume)
-        if content.is_symlink():
-            raise ConflictError("mount volume", given.source, "its directory has become a link")
-        if content.is_symlink():
-            raise ConflictError("mount volume", given.source, "its directory has become a link")
-        if not content.is_dir():
-            raise NotFoundError("mount volume", given.source, "it does not exist")
-        access = "ro" if given.read_only else "rw"
-        options = [access, "nosuid", "nodev", "rprivate"]
+        content = self._volumes.attach(volume, self._config.id)
+        options = self._volumes.options(volume)
+        asked = options.get("o", "").split(",")
+        # Unless somebody asked for more: a setuid file or a device in it is no way up.
+        safe = [f"no{one}" for one in ("suid", "dev") if one not in asked]
+        # A bind does not inherit the flags of what it binds.
+        kept = [one for one in asked if one in INHERITED]
+        only = given.read_only or "ro" in asked
+        access = ["ro" if only else "rw", *safe, *kept, "rprivate"]
         if given.subpath:
             os.close(open_below(content, given.subpath, given.source))
-            return bind(self._held / str(number), given.target, options)
+            return bind(self._held / str(number), given.target, access)
         with self._volumes.filling(volume) as unfinished:
-            if not given.nocopy:
+            if not given.nocopy and "ro" not in asked:
                 fill_volume(root, given.target, content, unfinished=unfinished)
-            hand_over(root, given.target, content, user, filled=not given.nocopy)
-        return bind(content, given.target, options)
+            if not options:
+                hand_over(root, given.target, content, user, filled=not given.nocopy)
+        return bind(content, given.target, access)
+
+    def _image(self, number: int, given: Mount) -> dict[str, Any]:
+        content = self._mount_image(number, given)
+        access = ["ro" if given.read_only else "rw", "nodev", "rprivate"]
+        if given.subpath:
+            os.close(open_below(content, given.subpath, given.source))
+            return bind(self._held / str(number), given.target, access)
+        return bind(content, given.target, access)
+
+    def _mount_image(self, number: int, given: Mount) -> Path:
+        folder = self._folder / f"{IMAGE}{number}"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return mount_layers(folder, self._images[given.source].layers)
 
     def _source(self, given: Mount) -> Path:
         source = Path(given.source)
@@ -135,8 +171,11 @@ def root_propagation(mounts: Sequence[Mount]) -> str | None:
     return None
 
 
-def open_below(top: Path, subpath: str, volume: str) -> int:
-    """Open a directory or file of a volume, wherever its links lead inside; no link leaves it."""
+def open_below(top: Path, subpath: str, whole: str) -> int:
+    """Open a directory or file of a volume or an image, wherever its links lead inside.
+
+    No link leads out of it.
+    """
     with contextlib.ExitStack() as stack:
         folder = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         stack.callback(os.close, folder)
@@ -145,14 +184,14 @@ def open_below(top: Path, subpath: str, volume: str) -> int:
             return openat2(folder, subpath.lstrip("/") or ".", os.O_PATH, resolve)
         except FileNotFoundError:
             raise NotFoundError(
-                "mount volume",
-                volume,
+                "mount part of",
+                whole,
                 f"there is no `{subpath}` in it",
-                hint="make it from a container that mounts the whole volume",
+                hint="a container that mounts all of a volume can make it",
             ) from None
         except OSError as error:
             cause = f"`{subpath}` in it cannot be opened: {error.strerror}"
-            raise InvalidError("mount volume", volume, cause) from error
+            raise InvalidError("mount part of", whole, cause) from error
 
 
 def hold_below(top: Path, subpath: str, place: Path) -> None:

@@ -1,21 +1,16 @@
-"""What a container sees as its files: layers under an overlay, and small files on top.
+"""The root filesystem of a container: an image's layers under a layer of its own.
 
 Everything is blocking and is run beside the event loop.
 """
 
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from runtime.errors import InvalidError
-from runtime.oci.mounts import bind
-from runtime.oci.namespaces import own_name
 from runtime.syscalls import MNT_DETACH, MS_NODEV, mount, umount2
-from runtime.types import ContainerConfig, MountKind
 
 RUNTIMES_OWN = ("dev", "proc", "sys")
 OPTIONS = 4000
@@ -29,11 +24,17 @@ def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
 
     Raises InvalidError for a root that leads what is mounted or made in it elsewhere.
     """
+    merged = mount_layers(folder, layers)
+    _check_root(merged, folder.name)
+    return merged
+
+
+def mount_layers(folder: Path, layers: Sequence[Path]) -> Path:
+    """Mount the overlay of ``layers`` in ``folder`` and return where, whatever is in it."""
     upper, work, merged = folder / "upper", folder / "work", folder / "merged"
     for directory in (upper, work, merged):
         directory.mkdir(exist_ok=True, mode=0o755)
     if merged.is_mount():
-        _check_root(merged, folder.name)
         return merged
     below = [str(layer).replace(":", "\\:") for layer in reversed(layers)]
     above = f"upperdir={upper},workdir={work}"
@@ -47,7 +48,6 @@ def mount_root(folder: Path, layers: Sequence[Path]) -> Path:
             below.reverse()
         options = f"lowerdir={':'.join(below)},{above}"
         mount("overlay", merged, "overlay", MS_NODEV, options)
-    _check_root(merged, folder.name)
     return merged
 
 
@@ -80,36 +80,6 @@ def unmount_root(folder: Path) -> None:
         umount2(merged, MNT_DETACH)
 
 
-def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
-    """Write hosts, hostname, resolv.conf and carried contents; return their mounts."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o711)
-    name = own_name(config)
-    texts = {
-        "/etc/hosts": _hosts(config, name),
-        "/etc/hostname": (f"{name}.{config.domainname}" if config.domainname else name) + "\n",
-        "/etc/resolv.conf": _resolv_conf(config),
-    }
-    own = {given.target for given in config.mounts}
-    mounts = []
-    for number, (target, text) in enumerate(texts.items()):
-        path = folder / str(number)
-        path.write_text(text)
-        path.chmod(0o644)
-        if target not in own:
-            mounts.append(bind(path, target, ["rw", "nosuid", "nodev", "noexec"]))
-    carried = [given for given in config.mounts if given.kind is MountKind.FILE]
-    for number, given in enumerate(carried):
-        path = folder / f"file-{number}"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(given.content)
-            os.fchown(handle, given.uid or 0, given.gid or 0)
-            os.fchmod(handle, 0o444 if given.mode is None else given.mode & 0o555)
-        mounts.append(bind(path, given.target, ["ro", "nosuid", "nodev", "noexec"]))
-    return mounts
-
-
 @contextlib.contextmanager
 def _opened(name: str, flags: int) -> Iterator[int]:
     fd = os.open(name, flags | os.O_CLOEXEC)
@@ -117,28 +87,3 @@ def _opened(name: str, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _hosts(config: ContainerConfig, name: str) -> str:
-    if config.netns is None:
-        # Who has the host's network knows the names the host knows.
-        lines = Path("/etc/hosts").read_text().splitlines()
-    else:
-        names = f"{name}.{config.domainname} {name}" if config.domainname else name
-        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-        lines += [f"{address}\t{names}" for address in config.addresses[:1]]
-    lines += [f"{address}\t{name}" for name, address in config.extra_hosts]
-    return "\n".join(lines) + "\n"
-
-
-def _resolv_conf(config: ContainerConfig) -> str:
-    if not config.nameservers and config.netns is None:
-        return Path("/etc/resolv.conf").read_text()
-    lines = [f"nameserver {address}" for address in config.nameservers]
-    if config.dns_search:
-        lines.append(f"search {' '.join(config.dns_search)}")
-    if config.nameservers or config.dns_options:
-        lines.append(f"options {' '.join(config.dns_options or ('ndots:0',))}")
-    if any("\n" in line for line in lines):
-        raise InvalidError("write", "/etc/resolv.conf", "a DNS setting holds a line break")
-    return "\n".join(lines) + "\n"

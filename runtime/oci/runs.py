@@ -10,18 +10,22 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from runtime import cgroups
-from runtime.drivers import OnExit
+from runtime.drivers import OnExit, OnOom
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.files import in_thread
 from runtime.oci import records
 from runtime.oci.layout import Layout
 from runtime.oci.records import Record, RunState
+from runtime.oom import OomWatch, explain_oom, watch_oom
 from runtime.types import ContainerConfig, ContainerId, ContainerPhase, Created, Exited, Running
 
 UNKNOWN = 255
 REBOOT = "host reboot"
+OOM_PAUSE = 0.05
+"""Seconds between two looks for a process the kernel is about to kill."""
 
 
 class Runs:
@@ -37,12 +41,20 @@ class Runs:
         self._states: dict[ContainerId, RunState] = {}
         self._watches: dict[ContainerId, int] = {}
         self._ended: dict[ContainerId, asyncio.Event] = {}
+        self._ooms: dict[ContainerId, OomWatch] = {}
+        self._killed: dict[ContainerId, int] = {}
+        """How many processes of a container are known to have been killed for want of memory."""
         self._callbacks: list[OnExit] = []
+        self._oom_callbacks: list[OnOom] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_exit(self, callback: OnExit) -> None:
         """Have ``callback`` told of every run that has ended."""
         self._callbacks.append(callback)
+
+    def on_oom(self, callback: OnOom) -> None:
+        """Have ``callback`` told when memory has run out in a container."""
+        self._oom_callbacks.append(callback)
 
     def load(self, container: ContainerId) -> None:
         """Read what is remembered of a container's run, and watch it where it lasts."""
@@ -152,6 +164,8 @@ class Runs:
         if fd is not None:
             asyncio.get_running_loop().remove_reader(fd)
             os.close(fd)
+        if watch := self._ooms.pop(container, None):
+            watch.close()
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
@@ -176,6 +190,11 @@ class Runs:
             return
         self._watches[container] = fd
         asyncio.get_running_loop().add_reader(fd, self._begin_end, container, fd)
+        group = self._layout.cgroup(self._records[container].config)
+        self._killed[container] = cgroups.oom_kills(group)
+        watch = watch_oom(group, lambda: self._look_for_oom(container, group))
+        if watch is not None:
+            self._ooms[container] = watch
 
     def _begin_end(self, container: ContainerId, fd: int | None) -> None:
         if fd is not None:
@@ -191,18 +210,40 @@ class Runs:
             return
         ended = self._clock()
         code, why = await self._exit_code(container, record.config, state)
-        oom = await in_thread(cgroups.oom_kills, self._layout.cgroup(record.config)) > 0
+        group = self._layout.cgroup(record.config)
+        # Whose child was killed for it and that went on to its end did not die of it.
+        oom = code != 0 and await in_thread(cgroups.oom_kills, group) > 0
+        if oom:
+            why = explain_oom(group, record.config.limits)
+            self._look_for_oom(container, group)
         if record.config.pid:
             # Where it is not the first process of all it sees, those it began do not end with it.
-            await in_thread(cgroups.kill, self._layout.cgroup(record.config))
+            await in_thread(cgroups.kill, group)
         self.unwatch(container)
         await self._reap_monitor(container)
         state = self._states[container]
         if state.code is None:
             self._save(container, replace(state, code=code, ended=ended, why=why, oom=oom))
         self._ended[container].set()
-        for callback in self._callbacks:
-            callback(container)
+        phase = self.phase(container)
+        if isinstance(phase, Exited):
+            for callback in self._callbacks:
+                callback(container, phase)
+
+    def _look_for_oom(self, container: ContainerId, group: str, *, tries: int = 20) -> None:
+        """Tell of a process killed for want of memory; the kernel tells before it kills."""
+        record = self._records.get(container)
+        if record is None or container not in self._ooms:
+            return
+        killed = cgroups.oom_kills(group)
+        if killed > self._killed[container]:
+            self._killed[container] = killed
+            why = explain_oom(group, record.config.limits)
+            for callback in self._oom_callbacks:
+                callback(container, why)
+        elif tries:
+            again = partial(self._look_for_oom, container, group, tries=tries - 1)
+            asyncio.get_running_loop().call_later(OOM_PAUSE, again)
 
     async def _exit_code(
         self, container: ContainerId, config: ContainerConfig, state: RunState

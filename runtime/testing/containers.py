@@ -10,8 +10,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from runtime.drivers import ContainerDriver, ExecSession, OnExit
-from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError
+from runtime.drivers import ContainerDriver, ExecSession, OnExit, OnOom
+from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
 from runtime.testing.faults import Faults
 from runtime.testing.images import FakeImages
 from runtime.testing.volumes import FakeVolumes
@@ -32,6 +32,8 @@ from runtime.types import (
 
 PROBE_OUTPUT = 4096
 NO_SUCH_PROGRAM = 127
+NO_CEILING = Limits(pids=None)
+OUT_OF_MEMORY = "out of memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +80,17 @@ class FakeContainers(Faults, ContainerDriver):
     programs: dict[tuple[str, ...], Program] = field(default_factory=dict)
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    ceilings: dict[str, Limits] = field(default_factory=dict)
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
+    runtimes: tuple[str, ...] = ("crun", "runc")
+    described: tuple[str, ...] = ()
+    """Devices by the names their makers gave them."""
     leftovers: list[str] = field(default_factory=list)
     """What the next sweep finds and removes."""
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
     _callbacks: list[OnExit] = field(default_factory=list)
+    _oom_callbacks: list[OnOom] = field(default_factory=list)
     _pids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
@@ -99,6 +106,7 @@ class FakeContainers(Faults, ContainerDriver):
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                mounts=box.config.mounts,
                 limits=box.config.limits,
             )
             for container, box in sorted(self._boxes.items())
@@ -120,6 +128,17 @@ class FakeContainers(Faults, ContainerDriver):
             volume = VolumeId(given.source)
             if given.kind is MountKind.VOLUME and not self.volumes.exists(volume):
                 raise NotFoundError("mount volume", given.source, "it does not exist")
+            if given.kind is MountKind.IMAGE and self.images.find_now(given.source) is None:
+                cause = f"image `{given.source}` is not in the store"
+                raise NotFoundError("mount at", given.target, cause)
+        for name in (config.network, config.pid, config.ipc):
+            donor = self._boxes.get(ContainerId(name))
+            if donor is None and "." in name:
+                raise NotFoundError("create container", config.id, f"there is no `{name}` to join")
+        shared = self._boxes.get(ContainerId(config.ipc))
+        if shared is not None and shared.config.ipc != "shareable":
+            cause = f"`{config.ipc}` does not share its memory"
+            raise ConflictError("create container", config.id, cause)
         self._boxes[config.id] = _Box(config=config, created_wall=self.clock())
 
     @override
@@ -132,6 +151,25 @@ class FakeContainers(Faults, ContainerDriver):
         box.config = replace(box.config, limits=limits)
 
     @override
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        await self.look("check")
+        if runtime not in (None, *self.runtimes):
+            raise UnsupportedError("use runtime", str(runtime), "it is not installed")
+        for name in cdi:
+            if name not in self.described:
+                raise NotFoundError("pass on device", name, "nothing describes it")
+
+    @override
+    async def bound(self, group: str, ceiling: Limits) -> None:
+        await self.change("bound", group)
+        self.ceilings[group] = ceiling
+
+    @override
+    async def ceiling(self, group: str) -> Limits:
+        await self.look("ceiling", group)
+        return self.ceilings.get(group, NO_CEILING)
+
+    @override
     async def start(self, container: ContainerId) -> None:
         await self.change("start", container)
         box = self._known(container, "start container")
@@ -140,6 +178,10 @@ class FakeContainers(Faults, ContainerDriver):
         image = self.images.find_now(box.config.image)
         if image is None:
             raise NotFoundError("start container", container, "its image is gone")
+        joined = self._boxes.get(ContainerId(box.config.pid))
+        if joined is not None and not isinstance(joined.phase, Running):
+            cause = f"`{box.config.pid}`, whose processes it shares, does not run"
+            raise ConflictError("start container", container, cause)
         run = box.phase.run + 1 if isinstance(box.phase, Exited) else 1
         entrypoint, command = box.config.entrypoint, box.config.command
         if entrypoint is None:
@@ -222,6 +264,10 @@ class FakeContainers(Faults, ContainerDriver):
         self._callbacks.append(callback)
 
     @override
+    def on_oom(self, callback: OnOom) -> None:
+        self._oom_callbacks.append(callback)
+
+    @override
     async def sweep(self) -> Sequence[str]:
         await self.look("sweep")
         found, self.leftovers = self.leftovers, []
@@ -237,6 +283,12 @@ class FakeContainers(Faults, ContainerDriver):
     def end(self, container: ContainerId, code: int, *, oom: bool = False) -> None:
         """Have a running container end by itself, now."""
         self._end(self._running(container, "end"), code, oom=oom)
+
+    def run_out_of_memory(self, container: ContainerId) -> None:
+        """Have a process of a running container killed that is not its main one."""
+        self._running(container, "end")
+        for callback in self._oom_callbacks:
+            callback(container, OUT_OF_MEMORY)
 
     def reboot(self) -> None:
         """End everything as a power cut does: nobody sees it, and nobody is told."""
@@ -302,11 +354,12 @@ class FakeContainers(Faults, ContainerDriver):
             at=now,
             lived=now - box.phase.started,
             oom=oom,
+            why=OUT_OF_MEMORY if oom else "",
             stopped=box.phase.stop_by is not None,
         )
         _cut(box)
         for callback in self._callbacks:
-            callback(box.config.id)
+            callback(box.config.id, box.phase)
 
 
 class FakeSession(ExecSession):

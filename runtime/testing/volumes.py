@@ -8,8 +8,9 @@ from typing_extensions import override
 
 from runtime.drivers import VolumeDriver
 from runtime.errors import ConflictError
+from runtime.mountoptions import parse_mount_options
 from runtime.testing.faults import Faults
-from runtime.types import VolumeFacts, VolumeId
+from runtime.types import VolumeConfig, VolumeFacts, VolumeId
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,14 +26,18 @@ class FakeVolumes(Faults, VolumeDriver):
         return tuple(facts for _, facts in sorted(self._volumes.items()))
 
     @override
-    async def create(self, volume: VolumeId, labels: dict[str, str]) -> None:
+    async def create(self, config: VolumeConfig) -> None:
+        volume = config.id
         await self.change("create", volume)
         _check(volume)
+        if config.options:
+            parse_mount_options(volume, config.options, resolve=str)
         if volume not in self._volumes:
             self._volumes[volume] = VolumeFacts(
                 id=volume,
                 path=Path("/nowhere") / volume,
-                labels=dict(labels),
+                labels=dict(config.labels),
+                options=dict(config.options),
                 created_wall=self.clock(),
             )
 

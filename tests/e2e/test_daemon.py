@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from tests.patience import patient
+
 pytestmark = pytest.mark.root
 
 STACK = """
@@ -59,7 +61,7 @@ def test_two_ups_at_once_have_one_result(pyorch):
     pyorch.write(STACK)
 
     both = [pyorch.start("up", "-d", "--wait") for _ in range(2)]
-    ends = [(process.communicate(timeout=60), process.returncode) for process in both]
+    ends = [(process.communicate(timeout=patient(60)), process.returncode) for process in both]
 
     assert [code for _, code in ends] == [0, 0], ends
     assert sorted(pyorch.ps("one")) == ["one-a-1", "one-a-2"]
@@ -85,6 +87,6 @@ def test_a_daemon_killed_under_a_waiting_up_is_started_again_and_goes_on(pyorch)
     os.kill(pyorch.daemon_pid(), signal.SIGKILL)
     assert "starting it again" in next(line for line in waiting.stderr if "again" in line)
     pyorch.run("-p", "one", "exec", "-T", "a", "touch", "/tmp/ready")
-    _, err = waiting.communicate(timeout=60)
+    _, err = waiting.communicate(timeout=patient(60))
 
     assert waiting.returncode == 0, err

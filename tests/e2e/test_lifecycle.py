@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from tests.patience import patient
+
 pytestmark = pytest.mark.root
 
 SHOP = """
@@ -159,7 +161,7 @@ def test_attached_up_prints_logs_and_ctrl_c_stops_in_reverse_order(pyorch):
     process = pyorch.start("up")
     assert process.stdout.readline().rstrip().endswith("| hello")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=patient(30))
 
     assert process.returncode == 0, err
     assert "stopping..." in err
@@ -192,7 +194,7 @@ def test_logs_follow_and_tail(pyorch):
 
     lines = [process.stdout.readline().rstrip().partition("| ")[2] for _ in range(2)]
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=patient(10))
 
     assert lines == ["2", "3"]
     assert "2026" not in pyorch.run("-p", "count", "logs")
@@ -237,7 +239,7 @@ def test_a_line_said_in_pieces_is_followed_as_one(pyorch):
     # The other stream's line is there: the daemon has read beyond the beginning of the first.
     assert process.stdout.readline() == "other\n"
     pyorch.run("-p", "pieces", "exec", "-T", "a", "sh", "-c", ": > /pipe/x")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=patient(30))
 
     assert process.returncode == 0, err
     assert out == "onetwo\n"

@@ -24,7 +24,7 @@ from runtime.testing.contract import (
 from runtime.testing.contract import containers as contract
 from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
-from runtime.types import ExecConfig, Running
+from runtime.types import ExecConfig, Running, VolumeConfig
 from runtime.volumes import Volumes
 from tests.images import write_layout
 from tests.leaks import find_leaks
@@ -265,21 +265,21 @@ class TestRealVolumes(VolumeContract):
         return driver
 
     async def test_the_content_of_a_volume_that_exists_is_kept(self, driver):
-        await driver.create(DATA, {})
+        await driver.create(VolumeConfig(id=DATA))
         (found,) = await driver.list()
         (found.path / "precious").write_text("data")
 
-        await driver.create(DATA, {})
+        await driver.create(VolumeConfig(id=DATA))
 
         assert (found.path / "precious").read_text() == "data"
 
     async def test_the_content_of_a_removed_volume_is_gone(self, driver):
-        await driver.create(DATA, {})
+        await driver.create(VolumeConfig(id=DATA))
         (found,) = await driver.list()
         (found.path / "precious").write_text("data")
         await driver.remove(DATA)
 
-        await driver.create(DATA, {})
+        await driver.create(VolumeConfig(id=DATA))
 
         assert list(found.path.iterdir()) == []
 

@@ -8,7 +8,7 @@ import pytest
 from runtime.errors import ConflictError, NotFoundError
 from runtime.oci.filling import COPYING, fill_volume
 from runtime.oci.mounts import open_below
-from runtime.types import Instance, VolumeId
+from runtime.types import Instance, VolumeConfig, VolumeId
 from runtime.volumes import Volumes
 
 DATA = VolumeId("shop_data")
@@ -20,7 +20,7 @@ def volumes(tmp_path):
 
 
 async def test_a_volume_is_made_empty_with_its_labels(volumes):
-    await volumes.create(DATA, {"a": "b"})
+    await volumes.create(VolumeConfig(id=DATA, labels={"a": "b"}))
 
     (found,) = await volumes.list()
     assert (found.id, found.labels) == (DATA, {"a": "b"})
@@ -28,10 +28,10 @@ async def test_a_volume_is_made_empty_with_its_labels(volumes):
 
 
 async def test_making_it_again_keeps_what_it_holds(volumes):
-    await volumes.create(DATA, {})
+    await volumes.create(VolumeConfig(id=DATA))
     (volumes.path(DATA) / "entry").write_text("kept")
 
-    await volumes.create(DATA, {"other": "label"})
+    await volumes.create(VolumeConfig(id=DATA, labels={"other": "label"}))
 
     assert (volumes.path(DATA) / "entry").read_text() == "kept"
     assert (await volumes.list())[0].labels == {}
@@ -39,20 +39,20 @@ async def test_making_it_again_keeps_what_it_holds(volumes):
 
 @pytest.mark.parametrize("record", [None, b"", b"{half"])
 async def test_a_volume_whose_record_is_lost_keeps_what_it_holds(volumes, record):
-    await volumes.create(DATA, {"a": "b"})
+    await volumes.create(VolumeConfig(id=DATA, labels={"a": "b"}))
     (volumes.path(DATA) / "entry").write_text("kept")
     place = volumes.path(DATA).parent / "volume.json"
     place.unlink() if record is None else place.write_bytes(record)
 
     volumes.open()
-    await volumes.create(DATA, {"a": "b"})
+    await volumes.create(VolumeConfig(id=DATA, labels={"a": "b"}))
 
     assert (volumes.path(DATA) / "entry").read_text() == "kept"
     assert [one.labels for one in await volumes.list()] == [{"a": "b"}]
 
 
 async def test_a_removed_volume_is_gone_and_removing_it_again_is_no_error(volumes, tmp_path):
-    await volumes.create(DATA, {})
+    await volumes.create(VolumeConfig(id=DATA))
     (volumes.path(DATA) / "entry").write_text("gone")
 
     await volumes.remove(DATA)
@@ -63,7 +63,7 @@ async def test_a_removed_volume_is_gone_and_removing_it_again_is_no_error(volume
 
 
 async def test_what_was_interrupted_is_cleared_away_and_nothing_else(volumes, tmp_path):
-    await volumes.create(DATA, {})
+    await volumes.create(VolumeConfig(id=DATA))
     left = tmp_path / "volumes.passing" / "other" / "_data"
     left.mkdir(parents=True)
 
@@ -88,7 +88,7 @@ async def test_a_volume_that_became_a_link_is_not_followed(volumes, tmp_path):
 @pytest.mark.parametrize("name", ["..", ".", "", "../x", "a/b", "a\0b", "a" * 256])
 async def test_a_name_that_no_directory_can_have_is_refused(volumes, name):
     with pytest.raises(ConflictError, match="not a volume name"):
-        await volumes.create(VolumeId(name), {})
+        await volumes.create(VolumeConfig(id=VolumeId(name)))
 
 
 def test_a_link_put_into_a_volume_while_it_is_filled_is_not_followed(tmp_path):

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import CPUS, GIB, MEMORY, World, hosts, reserving, some_cpus, some_memory, stacks
 
-from scheduler import Failed, Reservation, plan_stack, reserve, settled
+from scheduler import Failed, Reservation, claims, plan_stack, reserve, settled
 from scheduler.actions import KillReplica, RemoveReplica, StopReplica
 from scheduler.desired import Dependency, Intent, RestartMode, RestartPolicy
 from scheduler.ids import ServiceName
-from scheduler.observed import Created, Exited, Running, Stopping
+from scheduler.observed import Claim, Created, Exited, Running, Stopping
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
 
@@ -189,6 +189,40 @@ def test_a_replica_that_is_to_reserve_less_is_never_held():
     observed = host(reserving(replica(1), 1.5, 0), reserved_cpus=9.0)
 
     assert plan(wanted, observed) == "#1 update limits of web.1: reserved cpus 1.5 → 0.5"
+
+
+def test_the_higher_priority_is_let_in_first():
+    wanted = stack(service("a", cpu_reservation=1.5), service("b", cpu_reservation=1.5, priority=1))
+
+    assert plan(wanted, host()) == (
+        "#1 create b.1: slot is empty\n"
+        "#2 start b.1 after #1: slot is empty\n"
+        "held a.1: needs 1.5 cpus: 0.5 of 2 free, 1.5 reserved"
+    )
+
+
+def test_room_another_stack_waits_for_with_a_higher_priority_is_left_to_it():
+    wanted = stack(service(cpu_reservation=1.0))
+    waiting = Claim(priority=5, cpus=1.5)
+
+    assert plan(wanted, host(claims=(waiting,))) == (
+        "held web.1: needs 1 cpus: 0.5 of 2 free, 0 reserved"
+    )
+    assert "start web.1" in plan(
+        stack(service(cpu_reservation=1.0, priority=5)), host(claims=(waiting,))
+    )
+
+
+def test_room_is_not_left_to_what_could_not_take_it_now():
+    wanted = stack(service(cpu_reservation=1.0))
+
+    assert "start web.1" in plan(wanted, host(claims=(Claim(priority=5, cpus=2.5),)))
+
+
+def test_what_is_refused_is_what_the_stack_waits_for():
+    wanted = stack(service(replicas=2, cpu_reservation=1.5, priority=3))
+
+    assert claims(wanted, host(), now=NOW) == (Claim(priority=3, cpus=1.5),)
 
 
 # ── properties ───────────────────────────────────────────────────────────────────────────

@@ -13,12 +13,14 @@ from scheduler.desired import (
     Port,
     RestartMode,
     RestartPolicy,
+    Share,
 )
 from scheduler.ids import ServiceName, StackName, VolumeName
 from scheduler.observed import (
     Exited,
     Health,
     HostListener,
+    Neighbour,
     ObservedVolume,
     Running,
     Stopping,
@@ -68,6 +70,38 @@ def test_a_replica_that_is_replaced_gets_its_limits_with_the_new_container():
 
     assert "limits" not in plan(
         wanted, host(replica(1, revision="r0", limits={"memory": "64 MiB"}))
+    )
+
+
+MORE = {"ceiling": {"cpus": "2", "memory": "1 GiB"}, "ceiling_cpus": 2.0}
+LESS = {"ceiling": {"cpus": "1"}, "ceiling_cpus": 1.0}
+
+
+def test_nothing_starts_before_the_stack_keeps_to_its_ceiling():
+    assert plan(stack(service(), **MORE), host()) == (
+        "#1 update limits of the stack: cpus none → 2, memory none → 1 GiB\n"
+        "#2 create web.1: slot is empty\n"
+        "#3 start web.1 after #1, #2: slot is empty"
+    )
+    assert plan(stack(service(), **MORE), host(replica(1), **MORE)) == ""
+
+
+def test_a_ceiling_that_rises_comes_before_the_limits_below_it_and_one_that_sinks_after():
+    high, low = {"cpus": "2"}, {"cpus": "1"}
+
+    assert plan(stack(service(limits=high), **MORE), host(replica(1, limits=low), **LESS)) == (
+        "#1 update limits of the stack: cpus 1 → 2, memory none → 1 GiB\n"
+        "#2 update limits of web.1 after #1: cpus 1 → 2"
+    )
+    assert plan(stack(service(limits=low), **LESS), host(replica(1, limits=high), **MORE)) == (
+        "#1 update limits of web.1: cpus 2 → 1\n"
+        "#2 update limits of the stack after #1: cpus 2 → 1, memory 1 GiB → none"
+    )
+
+
+def test_a_ceiling_that_is_gone_is_lifted():
+    assert plan(stack(service()), host(replica(1), **LESS)) == (
+        "#1 update limits of the stack: cpus 1 → none"
     )
 
 
@@ -243,3 +277,83 @@ def test_a_volume_that_others_name_is_kept_whoever_asks():
     )
 
     assert plan(wanted, host(volumes=(shared,))) == ""
+
+
+# ── sharing with another container ───────────────────────────────────────────────────────────
+
+SHARING = service(
+    "side",
+    shares=(Share("network", "shop.web.1"),),
+    dependencies=(Dependency(service=ServiceName("web")),),
+)
+
+
+def side(made, **settings):
+    return replica(1, service="side", shares={"shop.web.1": made}, **settings)
+
+
+def test_who_shares_is_made_after_whom_it_shares_with():
+    assert plan(stack(service(), SHARING), host()) == (
+        "#1 create web.1: slot is empty\n"
+        "#2 start web.1 after #1: slot is empty\n"
+        "#3 create side.1 after #1: slot is empty\n"
+        "#4 start side.1 after #2, #3: slot is empty"
+    )
+
+
+def test_who_shares_with_the_container_that_is_there_is_left_alone():
+    assert plan(stack(service(), SHARING), host(replica(1, made="m"), side("m"))) == ""
+
+
+def test_who_shares_with_one_that_is_gone_is_made_anew():
+    wanted = stack(service(stop_grace=0.0), SHARING)
+
+    assert "shop.web.1, whose network it shares, is a new one" in plan(
+        wanted, host(replica(1, made="new"), side("old"))
+    )
+
+
+def test_who_shares_stays_until_the_new_one_is_there():
+    found = host(replica(1, revision="r0", made="m"), side("m"))
+
+    assert plan(stack(service(), SHARING), found) == "#1 stop web.1: revision r0 is not r1"
+
+
+def test_who_shares_is_not_made_while_the_other_one_is_replaced():
+    found = host(replica(1, revision="r0", made="m"))
+
+    said = plan(stack(service(), SHARING), found)
+
+    assert "create side.1" not in said
+    assert "side.1: waiting for web.1, whose network it shares" in said
+
+
+def test_who_shares_with_nobody_is_stuck_and_the_rest_goes_on():
+    lost = service("side", shares=(Share("pid", "other-app-1"),))
+
+    found = plan_stack(stack(service(), lost), host(), now=NOW)
+
+    assert [str(step) for step in found.steps] == [
+        "#1 create web.1: slot is empty",
+        "#2 start web.1 after #1: slot is empty",
+    ]
+    told = [one for one in found.held if one.stuck]
+    assert [one.reason for one in told] == [
+        "there is no container `other-app-1`, whose pid it shares"
+    ]
+
+
+def test_who_shares_with_another_stack_knows_it_by_its_id():
+    neighbours = {"other-app-1": Neighbour("other.app.1", "m")}
+    lost = service("side", shares=(Share("ipc", "other-app-1"),))
+
+    found = plan_stack(stack(lost), host(neighbours=neighbours), now=NOW)
+
+    assert found.steps[0].action.shares == (("ipc", "other.app.1"),)
+
+
+def test_who_shares_with_a_service_scaled_to_nothing_is_stuck():
+    found = plan_stack(stack(service(replicas=0), SHARING), host(), now=NOW)
+
+    assert found.steps == ()
+    assert any(one.stuck and "there is to be no web.1" in one.reason for one in found.held)

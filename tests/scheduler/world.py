@@ -14,6 +14,7 @@ from scheduler.actions import (
     KillReplica,
     LeasePort,
     LimitReplica,
+    LimitStack,
     MendSandbox,
     PrepareReplica,
     PullImage,
@@ -34,8 +35,17 @@ from scheduler.desired import (
     Membership,
     RestartMode,
     RestartPolicy,
+    Share,
 )
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, StackName, VolumeName
+from scheduler.ids import (
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+    parse_container_name,
+)
 from scheduler.observed import (
     AddressLease,
     Created,
@@ -81,6 +91,11 @@ def services(draw, name, earlier, *, reserves):
         for other in earlier
         if draw(st.booleans())
     )
+    donors = [other for other in earlier if other.replicas and draw(st.booleans())]
+    known = {one.service for one in dependencies}
+    dependencies += tuple(
+        Dependency(service=other.name) for other in donors if other.name not in known
+    )
     wanted = DesiredService(
         name=ServiceName(name),
         revision=Revision(draw(st.sampled_from(["r1", "r2"]))),
@@ -89,6 +104,10 @@ def services(draw, name, earlier, *, reserves):
         restart=RestartPolicy(mode=RestartMode.ALWAYS),
         healthcheck=Healthcheck(test=("true",)) if checked else None,
         dependencies=dependencies,
+        shares=tuple(
+            Share(draw(st.sampled_from(["network", "ipc", "pid"])), f"shop.{other.name}.1")
+            for other in donors
+        ),
         networks=(Membership(network=NET),),
         volumes=(DATA,) if draw(st.booleans()) else (),
         stop_grace=draw(st.sampled_from([0.0, 10.0])),
@@ -108,6 +127,7 @@ def stacks(draw, *, reserves=False):
         networks=(DesiredNetwork(name=NET),),
         volumes=(DesiredVolume(name=DATA),),
         pools=POOLS,
+        ceiling=draw(st.sampled_from([{}, {"memory": "1 GiB"}])),
     )
 
 
@@ -123,6 +143,7 @@ replicas = st.builds(
     revision=st.sampled_from(["r1", "r2"]),
     image=st.just("sha256:img"),
     phase=phases,
+    made=st.just("before"),
     attempts=st.integers(0, 3),
     networks=st.just((NET,)),
     sandbox_intact=st.booleans(),
@@ -145,6 +166,7 @@ class World:
         self.desired = desired
         self.now = NOW
         self.seen = {}
+        self.count = 0
         self.others = host
         self.services = {one.name: one for one in desired.services}
         self.checked = {one.name for one in desired.services if one.healthcheck}
@@ -153,6 +175,7 @@ class World:
         self.volumes = {one.name: one for one in host.volumes}
         self.images = dict(host.images)
         self.ports = list(host.ports)
+        self.ceiling = host.ceiling
         self.addresses = list(host.addresses)
 
     def _probed(self, replica):
@@ -174,6 +197,7 @@ class World:
             images=dict(self.images),
             ports=tuple(self.ports),
             addresses=tuple(self.addresses),
+            ceiling=self.ceiling,
             cpus=CPUS,
             memory=MEMORY,
             reserved_cpus=self.others.reserved_cpus,
@@ -197,6 +221,10 @@ class World:
                 case Stopping():
                     self._phase(key, Exited(code=143, at=self.now, stopped=True))
 
+    def _made(self, container):
+        """Return which very one a container is; it must be there."""
+        return self.replicas[parse_container_name(container)[1]].made
+
     def _phase(self, key, phase):
         self.replicas[key] = replace(self.replicas[key], phase=phase)
 
@@ -207,7 +235,7 @@ class World:
             case CreateNetwork():
                 assert action.network not in self.networks
                 self.networks[action.network] = ObservedNetwork(
-                    name=action.network, stack=SHOP, subnet=action.subnet
+                    name=action.network, stack=SHOP, subnets=action.subnets
                 )
             case RemoveNetwork(network):
                 del self.networks[network]
@@ -230,11 +258,14 @@ class World:
             case CreateReplica():
                 assert action.replica not in self.replicas, "two containers for one slot"
                 service = self.services[action.replica.service]
+                self.count += 1
                 self.replicas[action.replica] = ObservedReplica(
                     id=action.replica,
                     revision=action.revision,
                     image="sha256:img",
                     phase=Created(),
+                    made=str(self.count),
+                    shares={one: self._made(one) for _, one in action.shares},
                     networks=(NET,),
                     cpu_reservation=service.cpu_reservation,
                     memory_reservation=service.memory_reservation,
@@ -248,6 +279,8 @@ class World:
                         self.addresses.append(lease)
             case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
+            case LimitStack():
+                self.ceiling = self.desired.ceiling
             case LimitReplica(key):
                 service = self.services[key.service]
                 self.replicas[key] = replace(

@@ -93,8 +93,6 @@ def _shares(stack: StackFile, service: Service, path: Path) -> Iterator[Refusal]
         given = share(value)
         joins = key in ("network_mode", "ipc", "pid") and given.kind in ("service", "container")
         if joins and given.name:
-            hint = "put both on a network of their own" if key == "network_mode" else None
-            yield (*path, key), f"`{value}` is not carried out yet", hint
             continue
         if value not in words:
             several = [*words[1:], *(("service:NAME", "container:NAME") if len(words) > 2 else ())]
@@ -110,9 +108,11 @@ def _shares(stack: StackFile, service: Service, path: Path) -> Iterator[Refusal]
         hint = "leave one of them out: a service with the host's names cannot change them"
         yield (*path, "hostname"), "`hostname` and `uts: host` exclude each other", hint
     joined = share(service.network_mode)
-    if joined.name and service.ports:
-        hint = f"publish them in {joined.kind} `{joined.name}`, whose network it is"
-        yield (*path, "ports"), "a service in the network of another one has no ports", hint
+    for key in ("ports", "extra_hosts", "dns", "dns_opt", "dns_search", "mac_address"):
+        if joined.name and getattr(service, key):
+            cause = f"a service in the network of another one has no `{key}` of its own"
+            hint = f"write it in {joined.kind} `{joined.name}`, whose network it is"
+            yield (*path, key), cause, hint
 
 
 def _sysctls(service: Service, path: Path) -> Iterator[Refusal]:

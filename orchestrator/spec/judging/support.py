@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from orchestrator.spec.judging.networking import networking_warnings
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.tree import Map, Path
 from orchestrator.spec.values.confinement import option
@@ -36,7 +37,6 @@ ACCEPTED = {
     "services.*.develop": "files are not watched yet",
     "services.*.isolation": "it is of Windows only",
     "services.*.logging": "output always goes to pyorch's own log",
-    "services.*.mac_address": "addresses are chosen by the kernel",
     "services.*.models": "AI models are not run yet",
     "services.*.platform": "images are taken for this machine's platform",
     "services.*.post_start": "hooks are not run yet",
@@ -44,30 +44,9 @@ ACCEPTED = {
     "services.*.pre_stop": "hooks are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
-    "services.*.networks.*.driver_opts": "they are not passed on yet",
-    "services.*.networks.*.gw_priority": "the first network has the default route",
-    "services.*.networks.*.interface_name": "interfaces are called eth0, eth1 and so on",
-    "services.*.networks.*.ipv6_address": "networks have no IPv6 addresses yet",
-    "services.*.networks.*.link_local_ips": "they are not set yet",
-    "services.*.networks.*.mac_address": "addresses are chosen by the kernel",
-    "services.*.volumes.*.volume.labels": "anonymous volumes are not kept",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
     "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
-    "services.*.volumes_from": "mounts of others are not taken over yet",
-    "networks.*.attachable": "only containers of stacks join networks",
-    "networks.*.driver_opts": "they are not passed on yet",
-    "networks.*.labels": "networks have no labels yet",
-    "networks.*.ipam.driver": "addresses are chosen by pyorch itself",
     "networks.*.ipam.options": "addresses are chosen by pyorch itself",
-    "networks.*.ipam.config.*.ip_range": "addresses are taken from the whole subnet",
-    "networks.*.ipam.config.*.aux_addresses": "no address is left alone yet",
-    "networks.*.enable_ipv4": "networks always have IPv4 addresses",
-    "networks.*.enable_ipv6": "networks have no IPv6 addresses yet",
-    "volumes.*.labels": "volumes have no labels yet",
-    "configs.*.labels": "configs have no labels yet",
-    "configs.*.template_driver": "placeholders are not filled",
-    "secrets.*.labels": "secrets have no labels yet",
-    "secrets.*.template_driver": "placeholders are not filled",
 }
 """What becomes of a key that is accepted and not carried out."""
 
@@ -80,12 +59,6 @@ REFUSED = {
     "services.*.build.privileged": "builds are granted no more than a container",
     "services.*.provider": "a service without a container cannot be run yet",
     "services.*.pull_refresh_after": "images are pulled when they are missing, always, or never",
-    "services.*.volumes.*.image": "mounts of images are not carried out yet",
-    "volumes.*.driver_opts": "options of volumes are not carried out yet",
-    "configs.*.external": "nobody but this machine's files can hold it yet",
-    "secrets.*.external": "nobody but this machine's files can hold it yet",
-    "secrets.*.driver": "nobody but this machine's files can hold it yet",
-    "secrets.*.driver_opts": "nobody but this machine's files can hold it yet",
 }
 """Why a stack with this key cannot be run."""
 
@@ -103,10 +76,12 @@ CARRIED_OUT = {
         cpu_period cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices
         dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file
-        labels links mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
+        labels links mac_address mem_limit mem_reservation mem_swappiness memswap_limit
+        network_mode networks
         oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
         read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
-        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes working_dir x-pyorch
+        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
+        x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -139,23 +114,35 @@ CARRIED_OUT = {
     "services.*.healthcheck": """
         disable interval retries start_interval start_period test timeout
     """,
-    "services.*.networks.*": "aliases ipv4_address priority",
+    "services.*.networks.*": """
+        aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips
+        mac_address priority
+    """,
     "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
     "services.*.secrets.*": "gid mode source target uid",
     "services.*.ulimits.*": "hard soft",
-    "services.*.volumes.*": "bind consistency read_only source target tmpfs type volume",
+    "services.*.volumes.*": "bind consistency image read_only source target tmpfs type volume",
     "services.*.volumes.*.bind": "create_host_path propagation recursive selinux",
     "services.*.volumes.*.tmpfs": "mode size",
-    "services.*.volumes.*.volume": "nocopy subpath",
-    "services.*.x-pyorch": "dns",
-    "networks.*": "driver external internal ipam name",
+    "services.*.volumes.*.image": "subpath",
+    "services.*.volumes.*.volume": "labels nocopy subpath",
+    "services.*.x-pyorch": "dns priority",
+    "x-pyorch": "resources",
+    "x-pyorch.resources": "cpus memory pids",
+    "networks.*": """
+        attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name
+    """,
     "networks.*.external": "name",
-    "networks.*.ipam": "config",
-    "networks.*.ipam.config.*": "gateway subnet",
-    "volumes.*": "driver external name",
+    "networks.*.ipam": "config driver",
+    "networks.*.ipam.config.*": "aux_addresses gateway ip_range subnet",
+    "volumes.*": "driver driver_opts external labels name",
     "volumes.*.external": "name",
-    "configs.*": "content environment file name",
-    "secrets.*": "environment file name",
+    "configs.*": "content environment external file labels name template_driver",
+    "configs.*.external": "name",
+    "secrets.*": """
+        driver driver_opts environment external file labels name template_driver
+    """,
+    "secrets.*.external": "name",
 }
 """Keys that do what they say, by the mapping they are in."""
 
@@ -172,7 +159,6 @@ REMARKS = {
     "services.*.ports.*.app_protocol": "it is for people and programs that read `config`",
     "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",
     "services.*.ports.*.name": "it is for people and programs that read `config`",
-    "services.*.ports.*.protocol": "`tcp` and `udp`; `sctp` is refused",
     "services.*.annotations": "those that would steer the runtime are refused",
     "services.*.cgroup": "`private` where none is given",
     "services.*.devices": "devices, directories and patterns of them, names of CDI",
@@ -191,11 +177,25 @@ REMARKS = {
     "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
     "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
     "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
-    "services.*.volumes.*.type": "`bind`, `volume` and `tmpfs`; others are refused",
-    "networks.*.driver": "`bridge`; others are refused",
-    "networks.*.ipam.config": "the first subnet; others are warned about",
+    "services.*.volumes.*.type": "`npipe` is of Windows and `cluster` of a swarm: they are refused",
+    "volumes.*.driver_opts": "`type`, `device` and `o`, as mount(8) knows them",
+    "services.*.ports.*.protocol": "`sctp` only where the kernel has it",
+    "services.*.networks.*.driver_opts": "`ifname` and `sysctls`; others are warned about",
+    "networks.*.attachable": "any stack can join a network with `external: true` anyway",
+    "networks.*.driver": "`bridge`, `macvlan`, `ipvlan`, `host`, `none`; others are refused",
+    "networks.*.driver_opts": "those in networks.md; others are warned about",
+    "networks.*.ipam.config": "one subnet of each family; others are refused",
+    "networks.*.ipam.driver": "`default`; others are refused",
     "volumes.*.driver": "`local`; others are refused",
+    "configs.*.external": "a file below ~/.config/pyorch/configs or /etc/pyorch/configs",
+    "configs.*.labels": "they are for people and programs that read `config`",
+    "configs.*.template_driver": "`golang`: the placeholders of a swarm, without its language",
     "configs.*.name": "it is for people: services use the key",
+    "secrets.*.driver": "`file`, `env` and `cmd`, asked by who types the command",
+    "secrets.*.driver_opts": "`path` of file, `variable` of env, `command` of cmd",
+    "secrets.*.external": "where no driver is given a file below ~/.config/pyorch/secrets",
+    "secrets.*.labels": "they are for people and programs that read `config`",
+    "secrets.*.template_driver": "`golang`: the placeholders of a swarm, without its language",
     "secrets.*.name": "it is for people: services use the key",
 }
 """What there is to say of keys that are carried out: values, or why there is nothing to do."""
@@ -276,10 +276,7 @@ def unsupported(stack: StackFile) -> Iterator[str]:
         if service.ports and service.network_mode in ("host", "none"):
             why = f"`network_mode: {service.network_mode}` leaves nothing to publish"
             yield f"services.{name}.ports: accepted, but {why}"
-    for name, network in stack.networks.items():
-        if len(network.ipam.config) > 1:
-            yield f"networks.{name}.ipam.config.1: accepted, but only the first subnet is used"
-            break
+    yield from networking_warnings(stack)
 
 
 def _first(value: Any, parts: Sequence[str], path: Path) -> Path | None:

@@ -4,11 +4,21 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.spec.models.base import Size, Whole
+
 
 class Extension(BaseModel):
     """Closed to the last key: a spelling mistake here is noticed by nobody else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ceiling(Extension):
+    """``x-pyorch.resources``."""
+
+    cpus: float = Field(default=0, allow_inf_nan=False, description="Cores they may use together.")
+    memory: Size = Field(default=0, description="Memory they may have together.")
+    pids: Whole = Field(default=0, description="Processes they may have together.")
 
 
 class ServiceExtension(Extension):
@@ -19,6 +29,15 @@ class ServiceExtension(Extension):
         description="Which replicas answer to its name: those that are ready, or all.",
     )
 
+    priority: Whole = Field(
+        default=0,
+        description="Who is started first where reservations do not all fit: the higher one.",
+    )
+
 
 class StackExtension(Extension):
     """Top-level ``x-pyorch``."""
+
+    resources: Ceiling = Field(
+        default=Ceiling(), description="What all containers of the stack may use together."
+    )

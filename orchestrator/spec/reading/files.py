@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.spec.problems import Mark, Problem, SpecError
 
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 12 * 1024 * 1024
 
 _KINDS = (
     (stat.S_ISDIR, "it is a directory"),

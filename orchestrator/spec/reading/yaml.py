@@ -30,10 +30,11 @@ except ImportError:  # pragma: no cover - a PyYAML that was built without libyam
 __all__ = ["Document", "Tagged", "Value", "parse", "read_file"]
 
 MAX_DEPTH = 64
-MAX_WEIGHT = 400_000
-"""What a file may hold: a scalar weighs 1; a mapping, a list or an anchor, which take more, 4."""
-MAX_VALUES = 1_000_000
-"""Values of a file, each alias counted as all it stands for."""
+ALLOWED = 100_000
+"""What a file may hold however short it is, counted twice: by the memory its values take (a scalar
+1; a mapping, a list or an anchor 4), and by values, each alias counted as all it stands for."""
+WRITTEN = 8
+"""Characters that allow one more: people and generators write more than that for a value."""
 MAX_DOCUMENTS = 1_000
 MAX_PROBLEMS = 50
 
@@ -330,10 +331,12 @@ class _Composer:
     def _count(self, index: int, *, weight: int, values: int = 1) -> None:
         self._weight += weight
         self._values += values
-        if self._weight > MAX_WEIGHT:
-            self.stop(index, "too many values in one file")
-        if self._values > MAX_VALUES:
-            self.stop(index, f"more than {MAX_VALUES} values, aliases written out")
+        allowed = ALLOWED + index // WRITTEN
+        if self._weight > allowed:
+            self.stop(index, f"too many values: more than {ALLOWED} in so short a file")
+        if self._values > allowed:
+            cause = f"more than {ALLOWED} values in so short a file, aliases written out"
+            self.stop(index, cause)
 
     def stop(self, index: int, cause: str, hint: str | None = None) -> NoReturn:
         """Give up: what follows cannot be trusted."""

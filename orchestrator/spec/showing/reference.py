@@ -167,6 +167,7 @@ _KINDS = {
 }  # fmt: skip
 
 
+_NUMBERS: dict[Any, str] = {int: "integer", float: "number"}
 _PLURALS = {*_KINDS.values(), "value"}
 
 
@@ -176,7 +177,10 @@ def type_of(key: Key) -> str:
         if key.field and _reads(key.field, read):
             return word
     if key.shape is None:
-        words = get_args(key.field.annotation) if key.field else ()
+        annotation = key.field.annotation if key.field else None
+        if annotation in _NUMBERS:
+            return _NUMBERS[annotation]
+        words = get_args(annotation)
         return ", ".join(f"`{one}`" for one in words) or "mapping"
     return _type(key.shape, numeric=key.field is None or _numeric(key.field.annotation))
 

@@ -8,13 +8,14 @@ itself is for the loader to find.
 import functools
 from typing import Any, Literal, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from orchestrator.spec.composing.unique import UNIQUE
 from orchestrator.spec.grammar import STACK
 from orchestrator.spec.grammar.shapes import Either, ListOf, MapOf, Record, Scalar, Shape
 from orchestrator.spec.judging.support import Kind, fate
-from orchestrator.spec.showing.keys import EXTENSIONS, OWN, Key, keys
+from orchestrator.spec.showing.keys import EXTENSIONS, OWN, Key, keys, model_in
 from orchestrator.spec.tree import Path
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -90,15 +91,16 @@ class _Writer:
 
     def _own(self, path: Path) -> Schema:
         where = (*path, OWN)
-        return {
-            **_about(self._keys[where]),
-            "type": "object",
-            "properties": {
-                name: _about(self._keys[(*where, name)]) | _field(field)
-                for name, field in EXTENSIONS[path].model_fields.items()
-            },
-            "additionalProperties": False,
-        }
+        return _about(self._keys[where]) | self._model(where, EXTENSIONS[path])
+
+    def _model(self, path: Path, model: type[BaseModel]) -> Schema:
+        properties: Schema = {}
+        for name, field in model.model_fields.items():
+            where = (*path, name)
+            below = model_in(field.annotation)
+            found = self._model(where, below) if below else _field(field)
+            properties[name] = _about(self._keys[where]) | found
+        return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _about(key: Key) -> Schema:
@@ -116,7 +118,12 @@ def _about(key: Key) -> Schema:
     return about
 
 
+_NUMBERS: dict[Any, str] = {int: "integer", float: "number"}
+
+
 def _field(field: FieldInfo) -> Schema:
+    if field.annotation in _NUMBERS:
+        return {"type": [_NUMBERS[field.annotation], "string"]}
     if get_origin(field.annotation) is not Literal:
         raise TypeError(f"{field.annotation}: say here how an editor is told of such a key")
     return _words(list(get_args(field.annotation)))

@@ -1,6 +1,7 @@
 """The promises of :class:`~runtime.drivers.ContainerDriver` and its sessions."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.drivers import ContainerDriver, ExecSession
-from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError
+from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -23,7 +24,7 @@ from runtime.types import (
     Running,
 )
 
-PATIENCE = 20.0
+PATIENCE = 20.0 * float(os.environ.get("PYORCH_PATIENCE", "1"))
 SMALL = 16 * 1024 * 1024
 WEB = ContainerId("shop.web.1")
 DB = ContainerId("shop.db.1")
@@ -112,6 +113,55 @@ class ContainerContract:
 
         assert await driver.list() == ()
         assert list(await driver.sweep()) == []
+
+    async def test_a_container_to_share_with_that_is_not_there_is_told(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN)
+
+        for other in (replace(config, network=DB), replace(config, pid=DB)):
+            with pytest.raises(NotFoundError, match="to join"):
+                await driver.create(other)
+
+        assert await driver.list() == ()
+
+    async def test_what_the_host_does_not_have_is_told_before_anything_is_made(
+        self, driver: ContainerDriver
+    ) -> None:
+        await driver.check(runtime=None, cdi=())
+        with pytest.raises(UnsupportedError, match="not installed"):
+            await driver.check(runtime="youki", cdi=())
+        with pytest.raises(NotFoundError, match="describes it"):
+            await driver.check(runtime=None, cdi=("vendor.test/nothing=x",))
+
+        assert await driver.list() == ()
+
+    async def test_memory_is_had_of_who_shares_it_alone(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        wanting = replace(container(WEB, image, tmp_path, *STUBBORN), ipc=DB)
+        await driver.create(container(DB, image, tmp_path, *STUBBORN))
+        with pytest.raises(ConflictError, match="does not share its memory"):
+            await driver.create(wanting)
+        await driver.remove(DB)
+        await run(driver, replace(container(DB, image, tmp_path, *STUBBORN), ipc="shareable"))
+
+        await run(driver, wanting)
+
+        assert isinstance(await phase(driver), Running)
+
+    async def test_processes_are_shared_with_who_runs_alone(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await driver.create(container(DB, image, tmp_path, *STUBBORN))
+        await driver.create(replace(container(WEB, image, tmp_path, *STUBBORN), pid=DB))
+        with pytest.raises(ConflictError, match="does not run"):
+            await driver.start(WEB)
+
+        await driver.start(DB)
+        await driver.start(WEB)
+
+        assert isinstance(await phase(driver), Running)
 
     async def test_a_running_container_cannot_be_removed(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
@@ -547,6 +597,26 @@ class ContainerContract:
 
         assert (await other.list())[0].limits == Limits(pids=50, memory=SMALL)
 
+    async def test_a_ceiling_holds_for_a_group_and_outlives_its_containers_for_the_next_one(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN)
+        ceiling = Limits(memory=4 * SMALL, cpus=0.5, pids=100)
+        nothing = Limits(pids=None)
+
+        before = await driver.ceiling("shop")
+        await driver.bound("shop", ceiling)
+        await run(driver, config)
+        during = await driver.ceiling("shop")
+        await driver.kill(WEB)
+        await driver.remove(WEB)
+        await run(driver, config)
+        again = await driver.ceiling("shop")
+        await driver.bound("shop", nothing)
+
+        assert (before, during, again) == (nothing, ceiling, ceiling)
+        assert await driver.ceiling("shop") == nothing
+
     async def test_an_unknown_container_cannot_be_limited(self, driver: ContainerDriver) -> None:
         with pytest.raises(NotFoundError):
             await driver.limit(WEB, Limits())
@@ -559,7 +629,7 @@ class Ends:
         """Listen from now on."""
         self.driver = driver
         self.told: asyncio.Queue[ContainerId] = asyncio.Queue()
-        driver.on_exit(self.told.put_nowait)
+        driver.on_exit(lambda name, _: self.told.put_nowait(name))
 
     async def wait(self, name: ContainerId) -> Exited:
         """Return how ``name`` ended, once that is told; it must be the next one told."""

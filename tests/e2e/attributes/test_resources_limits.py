@@ -8,6 +8,7 @@ import pytest
 
 from tests import groups
 from tests.instance import Pyorch
+from tests.patience import patient
 
 pytestmark = pytest.mark.root
 
@@ -63,7 +64,7 @@ def up(tmp_path_factory, busybox):
     try:
         pyorch.run("image", "import", str(busybox), "busybox")
         pyorch.write(STACK.format(disk=disk()))
-        done = pyorch.try_("up", "-d", "--wait", "--wait-timeout", "60")
+        done = pyorch.try_("up", "-d", "--wait", "--wait-timeout", f"{patient(60):g}")
         assert done.code == 0, done.err
         yield pyorch, done.err
     finally:

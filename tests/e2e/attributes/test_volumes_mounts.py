@@ -96,8 +96,8 @@ def mounted(tmp_path_factory, layout):
         pyorch.write(STACK)
         pyorch.run("up", "-d", "--wait")
         yield pyorch
-        left = pyorch.clean()
     finally:
+        left = pyorch.clean()
         subprocess.run(["umount", "-R", "-l", tree], check=True)
     assert left == []
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.loading import stack_file
 from orchestrator.spec.problems import SpecError
 from orchestrator.spec.reading.files import MAX_BYTES, decode, read_file
-from orchestrator.spec.reading.yaml import MAX_DEPTH, MAX_DOCUMENTS, parse
+from orchestrator.spec.reading.yaml import ALLOWED, MAX_DEPTH, MAX_DOCUMENTS, WRITTEN, parse
 
 MEMORY = 64 * 2**20
 SECONDS = 5
@@ -109,7 +110,7 @@ BOMBS = {
     "documents": ("---\n" * 1_000_000, f"more than {MAX_DOCUMENTS} documents"),
     "equal keys": ("a: 1\n" * 1_000_000, "given twice"),
     "wrong keys": ("1: 1\n" * 1_000_000, "must be text"),
-    "bytes": ("x" * (MAX_BYTES + 1), "larger than 8 MiB"),
+    "bytes": ("x" * (MAX_BYTES + 1), "larger than 12 MiB"),
     "an endless quote": ("a: '" + "x" * 8_000_000, "a quote is not closed"),
     "a value at the mistake": ("a: !" + "x" * 1_000_000 + " 1", "is not allowed here"),
     "a key at the mistake": ("? " + "k" * 1_000_000 + "\n: 1\n" * 2, "not valid YAML"),
@@ -149,8 +150,8 @@ def test_a_bomb_is_refused_with_a_place_and_little_memory(read, bomb):
         "a: |\n" + "  x\n" * 1_000_000,
         aliases(5, 9),
         "".join(f"k{n}: 1\n" for n in range(200_000)),
-        "a: &a " + "x" * 1_000_000 + "\nb: [" + "*a, " * 100_000 + "]",
-        "a: &a {b: 1}\nc: {<<: [" + "*a, " * 100_000 + "]}",
+        "a: &a " + "x" * 1_000_000 + "\nb: [" + "*a, " * 50_000 + "]",
+        "a: &a {b: 1}\nc: {<<: [" + "*a, " * 50_000 + "]}",
     ],
     ids=[
         *("depth", "brackets that are text", "digits", "zeros", "hexadecimal", "exponent"),
@@ -170,6 +171,22 @@ def test_what_is_only_large_is_read(read, text):
 
     assert said is None
     assert documents == 1
+
+
+@pytest.mark.slow
+def test_a_file_of_ten_thousand_services_that_say_much_is_read(read):
+    said, documents, _ = read(stack_file(10_000))
+
+    assert said is None
+    assert documents == 1
+
+
+def test_a_file_may_hold_more_the_more_is_written_in_it():
+    text = "x-a: [" + "{0}, " * (2 * ALLOWED) + "]"
+
+    assert parse(text.format("a" * WRITTEN), "f.yml")
+    with pytest.raises(SpecError, match="too many values"):
+        parse(text.format("a"), "f.yml")
 
 
 def test_a_file_of_many_services_that_share_a_base_is_read():
@@ -211,7 +228,7 @@ def linked(target):
         (lambda path: path.mkdir(), "it is a directory"),
         (fifo, "it is a named pipe"),
         (listening, "it is a socket"),
-        (sparse, "it is larger than 8 MiB"),
+        (sparse, "it is larger than 12 MiB"),
         (linked("/dev/zero"), "it is a device"),
         (linked("/dev/tty"), "it is a device"),
         (linked("gone"), "it is a link to `gone`, which does not exist"),

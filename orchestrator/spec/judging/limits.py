@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from orchestrator.spec.models import BlkioConfig, Resource, Resources, Service
+from orchestrator.spec.models import BlkioConfig, Resource, Resources, Service, StackFile
 from orchestrator.spec.tree import Path, Refusal
 
 LEAST_MEMORY = 6 * 2**20
@@ -35,6 +35,24 @@ def limit_refusals(service: Service, path: Path) -> Iterator[Refusal]:
             yield where, "must not be negative", "-1 is no limit"
     if service.blkio_config is not None:
         yield from _io(service.blkio_config, (*path, "blkio_config"))
+
+
+def ceiling_refusals(stack: StackFile) -> Iterator[Refusal]:
+    """Yield what of a stack's ceiling cannot be one, and every service that is above it."""
+    ceiling, path = stack.x_pyorch.resources, ("x-pyorch", "resources")
+    if ceiling.cpus and ceiling.cpus < LEAST_CPUS:
+        yield (*path, "cpus"), f"must be {LEAST_CPUS} at least", NO_LIMIT
+    if ceiling.memory and ceiling.memory < LEAST_MEMORY:
+        yield (*path, "memory"), "must be 6 MiB at least", NO_LIMIT
+    if ceiling.pids < 0:
+        yield (*path, "pids"), "must not be negative", NO_LIMIT
+    for name, service in stack.services.items():
+        limits = service.deploy.resources.limits if service.deploy else None
+        most = limits.cpus if limits else 0
+        if 0 < ceiling.cpus < (service.cpus or most):
+            own = ("cpus",) if service.cpus else ("deploy", "resources", "limits", "cpus")
+            cause = f"more than the {ceiling.cpus:g} all services of the stack have together"
+            yield ("services", name, *own), cause, "see `x-pyorch.resources` at the top"
 
 
 def _memory(service: Service, most: Resource, reserved: Resource, path: Path) -> Iterator[Refusal]:
