@@ -30,6 +30,7 @@ from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
 from orchestrator.sources.drift import watch_drift
 from orchestrator.sources.exits import watch_exits
+from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.sources.timers import run_sweeps
 from orchestrator.store import Store
@@ -106,6 +107,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
         tasks = [
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
+            group.create_task(orchestrator.reconciler.hooks.run(), name="hooks"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
             group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
         ]
@@ -130,6 +132,12 @@ def build(
         events=events,
         now=now,
         prober=prober,
+        hooks=HookRunner(
+            containers=drivers.containers,
+            store=store,
+            wake=queue.add,
+            tell=lambda stack, name, subject, reason: reconciler.tell(stack, name, subject, reason),
+        ),
     )
     orchestrator = Orchestrator(
         settings=settings,

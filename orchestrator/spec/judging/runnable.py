@@ -55,6 +55,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         for number, port in enumerate(service.ports):
             yield from _port(port, (*path, "ports", str(number)))
         yield from mount_refusals(service, path)
+        yield from _hooks(service, path)
         for key, place in service.networks.items():
             if place.ipv4_address and not _is(IPv4Address, place.ipv4_address):
                 found: Path = (*path, "networks", key, "ipv4_address")
@@ -64,6 +65,18 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from _network(network, ("networks", name))
     yield from volume_refusals(stack)
     yield from carried_refusals(stack)
+
+
+def _hooks(service: Service, path: Path) -> Iterator[Refusal]:
+    for kind in ("pre_start", "post_start", "pre_stop"):
+        for number, hook in enumerate(getattr(service, kind)):
+            where = (*path, kind, str(number))
+            if not hook.command and not getattr(hook, "image", ""):
+                yield (*where, "command"), "there is nothing to run", "write a command"
+    for number, first in enumerate(service.pre_start):
+        if first.per_replica:
+            where = (*path, "pre_start", str(number), "per_replica")
+            yield where, REFUSED["services.*.pre_start.*.per_replica"], "leave it out"
 
 
 def _names(stack: StackFile) -> Iterator[Refusal]:
