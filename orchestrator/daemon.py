@@ -22,6 +22,7 @@ from typing import TextIO
 import structlog
 
 from orchestrator import __version__, log, systemd
+from orchestrator.builds import Builds
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
@@ -100,6 +101,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await orchestrator.reconciler.preload()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
+    await orchestrator.builds.clear()
     watch_exits(drivers.containers, queue, store, orchestrator.events)
     for known in store.stacks():
         queue.add(known.name)
@@ -146,6 +148,9 @@ def build(
         events=events,
         queue=queue,
         reconciler=reconciler,
+        builds=Builds(
+            settings=settings, drivers=drivers, store=store, publisher=reconciler.publisher
+        ),
     )
     drivers.images.keep_for(orchestrator.needed_images)
     return orchestrator
@@ -157,6 +162,8 @@ def boot_clock() -> float:
 
 
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
+    from runtime.build.builder import Builder
+
     from runtime.image import Images
     from runtime.network import Networks
     from runtime.oci import Containers
@@ -175,7 +182,11 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     await containers.open()
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
-    return Drivers(containers=containers, images=images, networks=networks, volumes=volumes)
+    builder = Builder(instance, images)
+    builder.open()
+    return Drivers(
+        containers=containers, images=images, networks=networks, volumes=volumes, builds=builder
+    )
 
 
 class _only_one:  # noqa: N801 - reads as a sentence where it is used

@@ -6,6 +6,7 @@ nothing but the delay.
 """
 
 import itertools
+import math
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from orchestrator.events import Event, EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
 from orchestrator.observer import Drivers, find_images, observe
 from orchestrator.publisher import Publisher
+from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
@@ -29,15 +31,17 @@ from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
 from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.mounts import mounted_images
+from orchestrator.translate.network import build_network
 from orchestrator.translate.observed import build_observed, reserved_by_running
+from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
-from runtime.types import HostFacts, ImageFacts
+from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
-from scheduler.actions import PullImage
+from scheduler.actions import Addresses, PullImage
 from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import ReplicaId, StackName, parse_container_name
-from scheduler.observed import Claim, ObservedStack, Running
+from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
+from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
 from scheduler.plan import Plan
 
 log = structlog.get_logger()
@@ -131,7 +135,7 @@ class Reconciler:
             try:
                 model = self.model(stored)
                 _, pins = self.store.generation(stored.name, stored.generation)
-                names = {service.image for service in model.services.values()}
+                names = {model.image_of(service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
                     model, stored, self.settings, images=images, pins=pins
@@ -153,7 +157,7 @@ class Reconciler:
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
-        references = {service.image for service in model.services.values() if service.image}
+        references = {model.image_of(service) for service in model.services}
         references.update(*(mounted_images(model, one) for one in model.services.values()))
         references.update(*(hook_images(model, name) for name in model.services))
         images = await find_images(self.drivers.images, references | set(pins.values()))
@@ -237,7 +241,7 @@ class Reconciler:
             model=model,
             desired=desired,
             images=images,
-            nameserver=self.drivers.networks.nameserver,
+            nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
             leased=partial(self.store.anonymous_volumes, stored.name),
         )
@@ -250,10 +254,12 @@ class Reconciler:
             factory=factory,
             hooks=self._hooks(stored, model, {one.id.service for one in observed.replicas}),
             begin_hooks=self.hooks.begin,
-            sandbox_sysctls={},
+            sandbox=partial(_sandbox, model, desired),
+            network=lambda action: build_network(model, action, stored.name),
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
+        self._note_restarted(stored, observed)
         problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
@@ -366,6 +372,20 @@ class Reconciler:
             if isinstance(step.action, PullImage) and isinstance(outcomes[step.number], Done):
                 self._pulled.add((stored.name, stored.generation, step.action.reference))
 
+    def _note_restarted(self, stored: StoredStack, observed: ObservedStack) -> None:
+        """Drop requests for a restart that every replica has had."""
+        if not any(wish.restart_before is not None for wish in stored.wishes.values()):
+            return
+        begun: dict[ServiceName, float] = {}
+        for replica in observed.replicas:
+            name = replica.id.service
+            begun[name] = min(begun.get(name, math.inf), _begun(replica.phase))
+        wishes = satisfied(stored.wishes, begun, now=self.now())
+        # Whoever asks for something while a pass goes on is not to be overheard.
+        latest = self.store.stack(stored.name)
+        if wishes is not None and latest is not None and latest.wishes == stored.wishes:
+            self.store.set_wishes(stored.name, wishes)
+
     def _release_ports(self, desired: DesiredStack) -> None:
         wanted = {
             (service.name, port.target, port.protocol, port.host_ip)
@@ -457,6 +477,24 @@ class Reconciler:
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _sandbox(
+    model: StackFile, desired: DesiredStack, replica: ReplicaId, addresses: Addresses
+) -> SandboxConfig:
+    service = next(one for one in desired.services if one.name == replica.service)
+    return build_sandbox(model, service, desired.name, replica, addresses)
+
+
+def _begun(phase: Phase) -> float:
+    """Return when a run began, or ended where it has; one that is to begin has not yet."""
+    match phase:
+        case Running(since=since):
+            return since
+        case Exited(at=at, stopped=False):
+            return at
+        case _:
+            return -math.inf
 
 
 def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:

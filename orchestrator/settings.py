@@ -3,11 +3,13 @@
 Standard library only: the thin client needs the socket's path and nothing else of this.
 """
 
+import hashlib
 import os
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
 
 DEFAULT_POOLS = (IPv4Network("10.89.0.0/16"), IPv4Network("172.30.0.0/16"))
 """Where subnets of networks are chosen from; routes of the host are avoided."""
+MACHINE = Path("/etc/machine-id")
+
+Pools = tuple[IPv4Network | IPv6Network, ...]
 
 
+CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
 REGISTRIES = Path("/etc/pyorch/registries.toml")
 
 
@@ -30,10 +36,13 @@ class Settings:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
-    pools: tuple[IPv4Network, ...] = DEFAULT_POOLS
+    pools: Pools = DEFAULT_POOLS
+    """Of both families; a pool of unique local addresses is there besides."""
     subnet_prefix: int = 26
     registries: Path = REGISTRIES
     """Mirrors, exceptions and certificates of registries."""
+    cdi: tuple[Path, ...] = CDI
+    """Where makers of devices describe them."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
 
@@ -50,10 +59,10 @@ class Settings:
                 hint="use 1 to 8 lower-case letters and digits",
             )
         suffix = "" if name == "main" else f"-{name}"
-        pools: tuple[IPv4Network, ...] = DEFAULT_POOLS
+        pools: Pools = DEFAULT_POOLS
         if written := environ.get("PYORCH_POOLS"):
             try:
-                pools = tuple(IPv4Network(part.strip()) for part in written.split(","))
+                pools = tuple(ip_network(part.strip()) for part in written.split(","))
             except ValueError as error:
                 raise PyorchError(
                     f"PYORCH_POOLS: {error}", hint="write networks like 10.89.0.0/16, by commas"
@@ -64,6 +73,8 @@ class Settings:
             run=Path(environ.get("PYORCH_RUN") or f"/run/pyorch{suffix}"),
             pools=pools,
             registries=Path(environ.get("PYORCH_REGISTRIES") or REGISTRIES),
+            cdi=tuple(Path(part) for part in (environ.get("PYORCH_CDI") or "").split(":") if part)
+            or CDI,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
         )
 
@@ -83,8 +94,17 @@ class Settings:
             "PYORCH_RUN": str(self.run),
             "PYORCH_POOLS": ",".join(map(str, self.pools)),
             "PYORCH_REGISTRIES": str(self.registries),
+            "PYORCH_CDI": ":".join(map(str, self.cdi)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
         }
+
+    def every_pool(self) -> Pools:
+        """Return where subnets are chosen from; IPv6 has a pool of this machine's own at last."""
+        if any(pool.version == 6 for pool in self.pools):
+            return self.pools
+        machine = MACHINE.read_text().strip() if MACHINE.exists() else platform.node()
+        tail = hashlib.sha256(f"{machine} {self.name}".encode()).digest()[:5]
+        return (*self.pools, IPv6Network((b"\xfd" + tail + bytes(10), 48)))
 
     @property
     def socket(self) -> Path:
@@ -100,4 +120,4 @@ class Settings:
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run)
+        return Instance(name=self.name, data=self.data, run=self.run, cdi=self.cdi)

@@ -5,11 +5,22 @@ to the one place that carries actions out.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import assert_never
 
 from scheduler.desired import HookKind
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
+
+Addresses = tuple[tuple[NetworkName, Address], ...]
+"""The addresses of a replica, one of each family in a network at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +35,8 @@ class CreateNetwork:
     """Make a network, or mend the one that is there."""
 
     network: NetworkName
-    subnet: IPv4Network
-    gateway: IPv4Address
+    subnets: tuple[tuple[Net, Address], ...]
+    """Each with the host's own address in it."""
     internal: bool = False
 
 
@@ -67,7 +78,7 @@ class CreateReplica:
 
     replica: ReplicaId
     revision: Revision
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
     shares: tuple[tuple[str, str], ...] = ()
     """What it has of which other container, by its id."""
 
@@ -77,7 +88,7 @@ class MendSandbox:
     """Give a running replica its lost links back, with the same addresses."""
 
     replica: ReplicaId
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,7 @@ class PrepareReplica:
     """
 
     replica: ReplicaId
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
     shares: tuple[tuple[str, str], ...] = ()
 
 
@@ -174,8 +185,8 @@ def describe(action: Action) -> str:
     match action:
         case PullImage(reference):
             return f"pull image {reference}"
-        case CreateNetwork(network=network, subnet=subnet):
-            return f"create network {network} {subnet}"
+        case CreateNetwork(network=network, subnets=subnets):
+            return f"create network {network} {' '.join(str(net) for net, _ in subnets)}"
         case RemoveNetwork(network):
             return f"remove network {network}"
         case CreateVolume(volume):
@@ -184,7 +195,7 @@ def describe(action: Action) -> str:
             return f"remove volume {volume}"
         case LeasePort():
             return (
-                f"publish {action.host_ip}:{action.host_port}/{action.protocol}"
+                f"publish {bound(action.host_ip)}:{action.host_port}/{action.protocol}"
                 f" to {action.service}:{action.target}"
             )
         case CreateReplica(replica=replica):
@@ -209,3 +220,8 @@ def describe(action: Action) -> str:
             return f"remove {replica}"
         case unknown:
             assert_never(unknown)
+
+
+def bound(host_ip: str) -> str:
+    """Return the address a port is bound to as people write it before a colon."""
+    return f"[{host_ip}]" if ":" in host_ip else host_ip or "0.0.0.0"

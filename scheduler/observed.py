@@ -7,9 +7,17 @@ there is no exit code to misread on a running replica. Moments are seconds on th
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
 
 
 class Health(StrEnum):
@@ -115,7 +123,9 @@ class ObservedNetwork:
 
     name: NetworkName
     stack: StackName
-    subnet: IPv4Network
+    subnets: tuple[tuple[Net, Address], ...]
+    """Each with the address of its gateway."""
+    revision: str = ""
     internal: bool = False
     intact: bool = True
     members: int = 0
@@ -152,7 +162,7 @@ class AddressLease:
     stack: StackName
     replica: ReplicaId
     network: NetworkName
-    address: IPv4Address
+    address: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +214,10 @@ class ObservedStack:
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()
     addresses: tuple[AddressLease, ...] = ()
-    routes: tuple[IPv4Network, ...] = ()
+    routes: tuple[Net, ...] = ()
     listeners: tuple[HostListener, ...] = ()
+    protocols: frozenset[str] = frozenset({"tcp", "udp", "sctp"})
+    """What this machine has ports of."""
     ceiling: Mapping[str, str] = field(default_factory=dict)
     """What all replicas of the stack together keep to, in words."""
     ceiling_cpus: float = 0.0

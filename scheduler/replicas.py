@@ -6,10 +6,10 @@ replaced one at a time, the next one only when the last one is ready.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import assert_never
 
 from scheduler.actions import (
+    Addresses,
     CreateReplica,
     KillReplica,
     LimitReplica,
@@ -21,10 +21,10 @@ from scheduler.actions import (
     StopReplica,
 )
 from scheduler.capacity import HINT, Refusal
-from scheduler.desired import DesiredService, HookKind
+from scheduler.desired import DesiredService, HookKind, ServiceIntent
 from scheduler.gates import Gatekeeper
 from scheduler.hooks import await_hooks
-from scheduler.ids import NetworkName, ReplicaId
+from scheduler.ids import ReplicaId
 from scheduler.observed import (
     Created,
     Exited,
@@ -37,8 +37,6 @@ from scheduler.observed import (
 )
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
-
-Addresses = tuple[tuple[NetworkName, IPv4Address], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +105,8 @@ def plan_replicas(
         elif reason := slots.outdated(found):
             if slots.replace(found, reason, busy=unready):
                 unready = replica
+        elif slots.ends_for_restart(found):
+            slots.restart(found)
         else:
             slots.keep(found)
 
@@ -184,6 +184,8 @@ class _Slots:
         """Whether a replica of the wanted revision is on its way up: others wait for it."""
         if self.outdated(found):
             return isinstance(found.phase, Stopping)
+        if self.service.intent is ServiceIntent.CREATED:
+            return False
         match found.phase:
             case Running(health=health):
                 hooked = found.post_start.state in (Hooks.NONE, Hooks.DONE)
@@ -212,10 +214,39 @@ class _Slots:
         self.gates.filled[replica] = created
         self.start(replica, reason, after=(created,))
 
+    def ends_for_restart(self, found: ObservedReplica) -> bool:
+        """Whether a restart was asked for that this replica has not had yet."""
+        before = self.service.restart_before
+        if before is None or self.service.intent is not ServiceIntent.RUN:
+            return False
+        match found.phase:
+            case Running(since=since):
+                return since < before
+            case Exited(at=at, stopped=False):
+                return at < before
+            case _:
+                return False
+
+    def restart(self, found: ObservedReplica) -> None:
+        """Have a replica end, or begin again once it has."""
+        reason = "a restart was asked for"
+        if isinstance(found.phase, Exited):
+            self.start_again(found, reason)
+            return
+        self.gates.touched.add(self.service.name)
+        hooks = found.pre_stop
+        if await_hooks(self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason):
+            return
+        grace = self.service.stop_grace
+        if grace > 0:
+            self.plan.add(StopReplica(replica=found.id, grace=grace), reason)
+        else:
+            self.plan.add(KillReplica(found.id), reason)
+
     def start(
         self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
     ) -> None:
-        if self.has_no_room(replica):
+        if self.service.intent is ServiceIntent.CREATED or self.has_no_room(replica):
             return
         gate = self.gates.judge(self.service)
         if gate.shut:

@@ -6,7 +6,6 @@ made anew where it differs.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import assert_never
 
@@ -22,7 +21,6 @@ from orchestrator.translate.hooks import HookBatch, HookBook, hook_images
 from orchestrator.translate.observed import made_of
 from runtime.errors import AlreadyExistsError, ConflictError
 from runtime.types import (
-    Attachment,
     ContainerConfig,
     ContainerId,
     NetworkConfig,
@@ -39,6 +37,9 @@ from scheduler.plan import Step
 
 log = structlog.get_logger()
 
+Sandbox = Callable[[ReplicaId, actions.Addresses], SandboxConfig]
+Network = Callable[[actions.CreateNetwork], NetworkConfig]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackActions:
@@ -52,7 +53,8 @@ class StackActions:
     factory: ContainerFactory
     hooks: HookBook
     begin_hooks: Callable[[HookBatch], None]
-    sandbox_sysctls: Mapping[str, str]
+    sandbox: Sandbox
+    network: Network
 
     async def perform(self, step: Step) -> None:
         """Carry out one step and tell what became of it."""
@@ -122,15 +124,7 @@ class StackActions:
     async def _create_network(self, action: actions.CreateNetwork) -> None:
         networks = self.drivers.networks
         before = networks.changes()
-        await networks.create(
-            NetworkConfig(
-                id=NetworkId(action.network),
-                subnet=action.subnet,
-                gateway=action.gateway,
-                internal=action.internal,
-                labels={labels.STACK: self.stack},
-            )
-        )
+        await networks.create(self.network(action))
         for change in networks.changes():
             if change not in before:
                 self.publish("host.changed", "", change)
@@ -184,12 +178,14 @@ class StackActions:
                     self.begin_hooks(self.hooks.commands(facts, replica, kind))
             return
         netns: Path | None = None
-        places: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+        places: actions.Addresses = ()
         for sandbox in await self.drivers.networks.list_sandboxes():
             if sandbox.config.id == container:
                 netns = sandbox.netns
                 places = tuple(
-                    (NetworkName(one.network), one.address) for one in sandbox.config.attachments
+                    (NetworkName(one.network), address)
+                    for one in sandbox.config.attachments
+                    for address in one.addresses
                 )
         config = await self._configure(
             actions.PrepareReplica(replica=replica, addresses=places), netns
@@ -218,21 +214,8 @@ class StackActions:
                     await self.drivers.volumes.create(config)
         return factory.build(action, netns, await self._made(action.shares))
 
-    async def _sandbox(
-        self, replica: ReplicaId, addresses: tuple[tuple[NetworkName, IPv4Address], ...]
-    ) -> Path:
-        return await self.drivers.networks.create_sandbox(
-            SandboxConfig(
-                id=self._container(replica),
-                attachments=tuple(
-                    Attachment(
-                        network=NetworkId(network), address=address, interface=f"eth{number}"
-                    )
-                    for number, (network, address) in enumerate(addresses)
-                ),
-                sysctls=self.sandbox_sysctls,
-            )
-        )
+    async def _sandbox(self, replica: ReplicaId, addresses: actions.Addresses) -> Path:
+        return await self.drivers.networks.create_sandbox(self.sandbox(replica, addresses))
 
     def _container(self, replica: ReplicaId) -> ContainerId:
         return ContainerId(container_name(self.stack, replica))

@@ -37,6 +37,9 @@ from scheduler.observed import (
     Stopping,
 )
 
+GUESTS = StackName("-builds")
+"""Whom sandboxes of builds belong to: no stack can have this name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
@@ -140,7 +143,8 @@ def build_observed(
             ObservedNetwork(
                 name=NetworkName(found.config.id),
                 stack=StackName(found.config.labels.get(labels.STACK, "")),
-                subnet=found.config.subnet,
+                subnets=tuple((one.net, one.gateway) for one in found.config.subnets),
+                revision=found.config.labels.get(labels.REVISION, ""),
                 internal=found.config.internal,
                 intact=found.intact,
                 members=members.get(found.config.id, 0),
@@ -160,8 +164,9 @@ def build_observed(
         pre_start=hooks.before_start(),
         images=dict(references),
         ports=ports,
-        addresses=addresses,
+        addresses=(*addresses, *_guests(view)),
         routes=machine.routes if machine else (),
+        **({"protocols": machine.protocols} if machine else {}),
         listeners=tuple(
             HostListener(
                 protocol=found.protocol,
@@ -179,6 +184,21 @@ def build_observed(
         reserved_memory=reserved.memory,
         claims=claims,
     )
+
+
+def _guests(view: HostView) -> Iterator[AddressLease]:
+    """Yield the addresses of sandboxes that are of no stack, which the store knows nothing of."""
+    for facts in view.sandboxes:
+        owner, replica = parse_container_name(facts.config.id)
+        if owner == GUESTS:
+            for place in facts.config.attachments:
+                for address in place.addresses:
+                    yield AddressLease(
+                        stack=owner,
+                        replica=replica,
+                        network=NetworkName(place.network),
+                        address=address,
+                    )
 
 
 def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, Reservation]:

@@ -128,6 +128,21 @@ class Images(ImageDriver):
             await self._collect()
         return await self._facts(made)
 
+    async def known_layers(self) -> frozenset[str]:
+        """Return the diff ids of layers that :meth:`adopt` need not be given."""
+        return frozenset(await in_thread(intake.known_layers, self.store))
+
+    async def adopt(self, layout: Path, config: bytes, *, names: Sequence[str]) -> ImageFacts:
+        """Take in an image that was built here: its configuration, a layout of its layers.
+
+        Of layers that are known the layout may hold anything. Refuses as :meth:`load` does.
+        """
+        references = [_tagged(parse_reference(name), "build image") for name in names]
+        async with self._changing("take in image", names[0]):
+            made = await in_thread(intake.adopt, self.store, layout, config, references)
+            await self._collect()
+        return await self._facts(made)
+
     @override
     async def pull(
         self,

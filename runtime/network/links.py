@@ -26,23 +26,26 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from runtime.errors import UnavailableError
+from runtime.errors import UnavailableError, UnsupportedError
 from runtime.files import in_thread
 from runtime.network import netlink, netns
+from runtime.network.ends import End, Interface
 from runtime.network.netlink import Route
+from runtime.types import Address, Net, NetworkKind
 
 MAIN_TABLES = (254,)
 NLM_F_DUMP_INTR = 0x10
 DUMP_ATTEMPTS = 5
 """How often a table that changes while it is read is read again; then it is taken as it is."""
 SIOCGIFFLAGS = 0x8913
+IPV6 = Path("/proc/sys/net/ipv6")
 IFF_UP = 1
 ALREADY_THERE = frozenset({errno.EEXIST})
 GONE = frozenset({errno.ENODEV})
@@ -61,25 +64,6 @@ class Link:
     up: bool
     master: int
     """Index of the bridge it is a port of; 0 for none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """One of a sandbox's ways into a network: a pair of links, and what its inner end is like."""
-
-    name: str
-    alias: str
-    bridge: str
-    mtu: int
-    inside: str
-    """The inner end's name."""
-    mac: str
-    address: IPv4Address
-    prefix: int
-    gateway: IPv4Address | None
-    """Where the default route leads; None for a link without one."""
-    resolvers: tuple[IPv4Network, IPv4Address] | None
-    """The resolvers' net, and the way to it."""
 
 
 class Links:
@@ -115,26 +99,27 @@ class Links:
                     )
         return tuple(found)
 
-    async def addresses(self) -> frozenset[tuple[int, IPv4Address]]:
+    async def addresses(self) -> frozenset[tuple[int, Address]]:
         """Return every address of this host with the index of its link."""
         found = set()
         with _refusal("list addresses of", "this host"):
-            for message in await self._dump(partial(self._route.get_addr, family=socket.AF_INET)):
-                found.add((message["index"], IPv4Address(message.get_attr("IFA_LOCAL"))))
+            for message in await self._dump(self._route.get_addr):
+                # IPv6 has the address itself where IPv4 has the other end's.
+                text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+                found.add((message["index"], ip_address(text)))
         return frozenset(found)
 
     async def add_bridge(
         self,
         name: str,
         alias: str,
-        gateway: IPv4Address,
-        subnet: IPv4Network,
+        addresses: Sequence[Interface],
         mac: str,
         *,
         mtu: int,
     ) -> None:
-        """Make a bridge with an address, or mend the one of that name; it is up afterwards."""
-        await in_thread(_add_bridge, name, alias, gateway, subnet.prefixlen, mac, mtu)
+        """Make a bridge with addresses, or mend the one of that name; it is up afterwards."""
+        await in_thread(_add_bridge, name, alias, addresses, mac, mtu)
 
     async def add_holder(self, name: str, alias: str) -> None:
         """Make a link that leads nowhere and only holds addresses.
@@ -143,7 +128,7 @@ class Links:
         """
         await in_thread(_add_holder, name, alias)
 
-    async def add_address(self, name: str, address: IPv4Address) -> None:
+    async def add_address(self, name: str, address: Address) -> None:
         """Give a link one more address, of its own."""
         await in_thread(_add_address, name, address)
 
@@ -163,19 +148,20 @@ class Links:
         """Join a namespace to bridges, and bring up its loopback; safe to repeat."""
         await in_thread(_attach, namespace, ends)
 
-    async def routes(self, ours: frozenset[int]) -> tuple[IPv4Network, ...]:
+    async def routes(self, ours: frozenset[int]) -> tuple[Net, ...]:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
-        found = set()
+        found: set[Net] = set()
         with _refusal("list routes of", "this host"):
-            for message in await self._dump(partial(self._route.get_routes, family=socket.AF_INET)):
-                target = message.get_attr("RTA_DST")
-                if (
-                    target
-                    and message.get_attr("RTA_TABLE") in MAIN_TABLES
-                    and message.get_attr("RTA_OIF") not in ours
-                ):
-                    found.add(IPv4Network(f"{target}/{message['dst_len']}", strict=False))
-        return tuple(sorted(found))
+            for family in (socket.AF_INET, socket.AF_INET6):
+                for message in await self._dump(partial(self._route.get_routes, family=family)):
+                    target = message.get_attr("RTA_DST")
+                    if (
+                        target
+                        and message.get_attr("RTA_TABLE") in MAIN_TABLES
+                        and message.get_attr("RTA_OIF") not in ours
+                    ):
+                        found.add(ip_network(f"{target}/{message['dst_len']}", strict=False))
+        return tuple(sorted(found, key=lambda net: (net.version, net)))
 
     async def _dump(self, ask: Callable[[], Awaitable[AsyncIterable[Any]]]) -> Sequence[Any]:
         """Read a whole table of the kernel's."""
@@ -190,9 +176,7 @@ class Links:
             return found
 
 
-def _add_bridge(
-    name: str, alias: str, gateway: IPv4Address, prefix: int, mac: str, mtu: int
-) -> None:
+def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str, mtu: int) -> None:
     with _refusal("make bridge", name), _one_at_a_time, Route() as route:
         # An address of its own: a port's would go with the port, and what members have noted
         # as their gateway's would lead nowhere until they ask again.
@@ -201,11 +185,16 @@ def _add_bridge(
             netlink.set_link(name, alias=alias),
             may_be=ALREADY_THERE,
         )
-        _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+        ipv6 = any(address.version == 6 for address in addresses)
+        if ipv6 and not IPV6.exists():
+            raise UnsupportedError("make bridge", name, "this kernel has no IPv6")
+        _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "0" if ipv6 else "1")
+        _sysctl(f"net/ipv6/conf/{name}/accept_ra", "0")
         _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
+        index = socket.if_nametoindex(name)
         route.ask(
-            netlink.add_address(socket.if_nametoindex(name), gateway, prefix),
-            netlink.set_link(name, up=True),
+            *(netlink.add_address(index, address) for address in addresses),
+            netlink.set_link(name, up=True, mtu=mtu),
             may_be=ALREADY_THERE,
         )
 
@@ -219,10 +208,11 @@ def _add_holder(name: str, alias: str) -> None:
         )
 
 
-def _add_address(name: str, address: IPv4Address) -> None:
+def _add_address(name: str, address: Address) -> None:
     with _refusal("give an address to link", name), _one_at_a_time, Route() as route:
         index = socket.if_nametoindex(name)
-        route.ask(netlink.add_address(index, address, 32), may_be=ALREADY_THERE)
+        alone = ip_interface(address)
+        route.ask(netlink.add_address(index, alone), may_be=ALREADY_THERE)
 
 
 def _claim(name: str, net: IPv4Network) -> bool:
@@ -268,17 +258,43 @@ def _attach(namespace: Path, ends: Sequence[End]) -> None:
 
 
 def _join(end: End, pinned: int) -> None:
+    if end.kind is not NetworkKind.BRIDGE:
+        _share(end, pinned)
+        return
     with _one_at_a_time, Route() as route:
         # One go: there is no moment at which the link exists without its owner's name.
         route.ask(
-            netlink.add_veth(end.name, end.inside, pinned, end.mac, mtu=end.mtu),
-            netlink.set_link(end.name, alias=end.alias, master=socket.if_nametoindex(end.bridge)),
+            netlink.add_veth(end.name, end.inside, pinned, end.mac or "", mtu=end.mtu),
+            netlink.set_link(end.name, alias=end.alias, master=socket.if_nametoindex(end.master)),
             may_be=ALREADY_THERE,
         )
         _sysctl(f"net/ipv6/conf/{end.name}/disable_ipv6", "1")
         # Where br_netfilter is loaded, the bridge itself sends a packet that was translated:
         # back through this port, where a container asks for itself.
-        route.ask(netlink.set_hairpin(end.name), netlink.set_link(end.name, up=True))
+        route.ask(
+            netlink.set_port(end.name, isolated=end.isolated), netlink.set_link(end.name, up=True)
+        )
+
+
+def _share(end: End, pinned: int) -> None:
+    try:
+        parent = socket.if_nametoindex(end.master)
+    except OSError:
+        raise UnavailableError(
+            "join namespace", end.inside, f"this host has no link `{end.master}`"
+        ) from None
+    with _one_at_a_time, Route() as route:
+        made = netlink.add_shared_link(
+            *(end.kind, end.inside, parent, pinned, end.mac), mode=end.submode, mtu=None
+        )
+        try:
+            route.ask(made, may_be=ALREADY_THERE)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            raise UnsupportedError(
+                "join namespace", end.inside, f"this kernel has no {end.kind.value} links"
+            ) from None
 
 
 def _configure(ends: Sequence[End]) -> None:
@@ -286,16 +302,27 @@ def _configure(ends: Sequence[End]) -> None:
     with _one_at_a_time, Route() as route:
         wanted = [netlink.set_link("lo", up=True)]
         for end in ends:
-            _sysctl(f"net/ipv6/conf/{end.inside}/disable_ipv6", "1")
+            ipv6 = any(address.version == 6 for address in end.addresses)
+            _sysctl(f"net/ipv6/conf/{end.inside}/disable_ipv6", "0" if ipv6 else "1")
+            _sysctl(f"net/ipv6/conf/{end.inside}/accept_ra", "0")
+            for path, value in end.sysctls:
+                _set_sysctl(path, value)
             index = socket.if_nametoindex(end.inside)
-            wanted.append(netlink.add_address(index, end.address, end.prefix))
+            wanted += [netlink.add_address(index, address) for address in end.addresses]
             wanted.append(netlink.set_link(end.inside, up=True))
-            if end.gateway is not None:
-                wanted.append(netlink.add_route(end.gateway))
+            wanted += [netlink.add_route(gateway) for gateway in end.gateways]
             if end.resolvers is not None:
                 net, way = end.resolvers
                 wanted.append(netlink.add_route(way, net))
         route.ask(*wanted, may_be=ALREADY_THERE)
+
+
+def _set_sysctl(path: str, value: str) -> None:
+    try:
+        Path("/proc/sys", path).write_text(value)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise UnavailableError("set", path.replace("/", "."), f"`{value}`: {cause}") from error
 
 
 def is_up(name: str) -> bool:

@@ -16,7 +16,9 @@ NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 RTMGRP_LINK = 0x1
 RTMGRP_IPV4_IFADDR = 0x10
+RTMGRP_IPV6_IFADDR = 0x100
 RTMGRP_IPV4_NETCONF = 1 << 23
+RTMGRP_IPV6_NETCONF = 1 << 24
 NFNLGRP_NFTABLES = 7
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
@@ -25,7 +27,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_DELADDR, RTM_NEWNETCONF = 16, 17, 21, 80
 IFLA_IFNAME, IFA_LABEL = 3, 3
 IFF_UP = 1
 LINK_HEADER = struct.Struct("=BxHiII")
-ADDRESS_HEADER_SIZE = 8
+ADDRESS_HEADER = struct.Struct("=4xI")
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
 NEW_LINK = 0xFFFFFFFF
@@ -63,7 +65,8 @@ class Watch:
     def open(self) -> None:
         """Begin to listen, in the running event loop."""
         route = self._socket(NETLINK_ROUTE)
-        route.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_NETCONF))
+        addresses = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+        route.bind((0, RTMGRP_LINK | addresses | RTMGRP_IPV4_NETCONF | RTMGRP_IPV6_NETCONF))
         rules = self._socket(NETLINK_NETFILTER)
         rules.bind((0, 0))  # one without an address of its own is passed over
         rules.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
@@ -131,8 +134,12 @@ def lost_links(kind: int, message: bytes) -> Iterator[str]:
         fell = bool(changed & IFF_UP) and changed != NEW_LINK and not flags & IFF_UP
         if kind == RTM_DELLINK or fell:
             yield from _names(message[LINK_HEADER.size :], IFLA_IFNAME)
+    elif kind == RTM_DELADDR and message[0] == socket.AF_INET6:
+        # Those have no label; a link that is gone itself is told of by a message of its own.
+        with contextlib.suppress(OSError):
+            yield socket.if_indextoname(ADDRESS_HEADER.unpack_from(message)[0])
     elif kind == RTM_DELADDR:
-        yield from _names(message[ADDRESS_HEADER_SIZE:], IFA_LABEL)
+        yield from _names(message[ADDRESS_HEADER.size :], IFA_LABEL)
 
 
 def _names(attributes: bytes, wanted: int) -> Iterator[str]:

@@ -28,6 +28,8 @@ from runtime.errors import (
 from runtime.files import in_thread, write_atomic
 from runtime.oci import records
 from runtime.oci.bundle import build_process
+from runtime.oci.cdi import resolve
+from runtime.oci.choice import find_runtime
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
@@ -129,6 +131,8 @@ class Containers(ContainerDriver):
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
             self._check_donors(config)
+            if config.runtime:
+                config = replace(config, runtime=find_runtime(config.runtime))
             shared = self._records.get(ContainerId(config.network))
             if shared is not None and not config.hostname and not config.uts_host:
                 config = replace(config, hostname=own_name(shared.config))
@@ -149,6 +153,12 @@ class Containers(ContainerDriver):
             self._records[container] = await in_thread(
                 self._folders.limit, record, limits, running=running
             )
+
+    @override
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        if runtime:
+            find_runtime(runtime)
+        await in_thread(resolve, cdi, self._layout.instance.cdi)
 
     @override
     async def bound(self, group: str, ceiling: Limits) -> None:
@@ -182,8 +192,10 @@ class Containers(ContainerDriver):
             try:
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
-                    await in_thread(self._folders.filters.learn, compiles, program)
-                done = await run([*self._layout.command, "start", container], check=False)
+                    await in_thread(self._folders.filters(record.config).learn, compiles, program)
+                done = await run(
+                    [*self._layout.command(record.config), "start", container], check=False
+                )
                 if done.returncode != 0:
                     raise UnavailableError("start container", container, done.complaint)
             except BaseException:
@@ -256,7 +268,7 @@ class Containers(ContainerDriver):
         scratch, pid_file = folder / f"exec-{token}.json", folder / f"exec-{token}.pid"
         process = build_process(record.config, image.config, config, resolved)
         write_atomic(scratch, json.dumps(process).encode())
-        line = [*self._layout.command, "exec", "--process", str(scratch)]
+        line = [*self._layout.command(record.config), "exec", "--process", str(scratch)]
         line += ["--pid-file", str(pid_file)]
         if config.tty:
             line.append("--tty")

@@ -73,7 +73,7 @@ GATEWAY = IPv4Address("10.89.0.1")
     ids=["gone", "down", "without its address", "its address elsewhere"],
 )
 def test_a_bridge_is_lost_when_it_is(present, addresses):
-    wanted = {"net": ("pobx", GATEWAY)}
+    wanted = {"net": ("pobx", (GATEWAY,))}
 
     assert lost_bridges(wanted, [BRIDGE], {(4, GATEWAY)}) == ()
     assert lost_bridges(wanted, present, addresses) == ("net",)

@@ -244,7 +244,7 @@ class World:
             case CreateNetwork():
                 assert action.network not in self.networks
                 self.networks[action.network] = ObservedNetwork(
-                    name=action.network, stack=SHOP, subnet=action.subnet
+                    name=action.network, stack=SHOP, subnets=action.subnets
                 )
             case RemoveNetwork(network):
                 del self.networks[network]
