@@ -59,7 +59,9 @@ class Mounts:
         while point not in self._by_point:
             point = os.path.dirname(point)
         found = self._by_point[point]
-        return Origin(found.device, os.path.normpath(found.path + "/" + os.path.relpath(real, point)))
+        return Origin(
+            found.device, os.path.normpath(found.path + "/" + os.path.relpath(real, point))
+        )
 
     def stages(self) -> list[Origin]:
         """Return the roots of the stages at work."""
