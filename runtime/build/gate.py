@@ -109,7 +109,7 @@ def main(words: list[str]) -> int:
             sys.stderr.write(f"refused: {reason}\n")
             return 1
     runtime = os.environ[RUNTIME]
-    os.execv(runtime, [runtime, *words])
+    return os.execv(runtime, [runtime, *words])
 
 
 if __name__ == "__main__":
