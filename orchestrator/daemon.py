@@ -31,6 +31,7 @@ from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
 from orchestrator.sources.drift import watch_drift
 from orchestrator.sources.exits import watch_exits
+from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.sources.timers import run_sweeps
 from orchestrator.store import Store
@@ -108,6 +109,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
         tasks = [
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
+            group.create_task(orchestrator.reconciler.hooks.run(), name="hooks"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
             group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
         ]
@@ -132,6 +134,12 @@ def build(
         events=events,
         now=now,
         prober=prober,
+        hooks=HookRunner(
+            containers=drivers.containers,
+            store=store,
+            wake=queue.add,
+            tell=lambda stack, name, subject, reason: reconciler.tell(stack, name, subject, reason),
+        ),
     )
     orchestrator = Orchestrator(
         settings=settings,
@@ -155,6 +163,7 @@ def boot_clock() -> float:
 
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.build.builder import Builder
+
     from runtime.image import Images
     from runtime.network import Networks
     from runtime.oci import Containers

@@ -304,7 +304,7 @@ class Orchestrator:
             reference: desired.name
             for desired in tuple(self.reconciler.desired.values())
             for service in desired.services
-            for reference in (service.image, *service.mounted_images)
+            for reference in (service.image, *service.mounted_images, *service.hook_images)
         }
         for reference, stack in asked.items():
             found = await self.drivers.images.find(reference)
@@ -361,6 +361,8 @@ class Orchestrator:
                 ) from error
 
     def _wake(self, name: str) -> None:
+        # Whoever asks again asks for hooks that have failed, too.
+        self.store.renew_hooks(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
 

@@ -14,6 +14,7 @@ from scheduler.ids import (
     NetworkName,
     ReplicaId,
     Revision,
+    ServiceName,
     StackName,
     VolumeName,
 )
@@ -27,6 +28,25 @@ class Health(StrEnum):
     STARTING = "starting"
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
+
+
+class Hooks(StrEnum):
+    """How far the hooks of one kind are."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    """One has not run yet."""
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HookProgress:
+    """How far hooks are, and in words what failed."""
+
+    state: Hooks = Hooks.NONE
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,9 @@ class ObservedReplica:
     phase: Phase
     mounted_images: tuple[str, ...] = ()
     """Ids of the images mounted in it, sorted."""
+    post_start: HookProgress = HookProgress()
+    """Of this run, while it lasts."""
+    pre_stop: HookProgress = HookProgress()
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
@@ -185,6 +208,8 @@ class ObservedStack:
     volumes: tuple[ObservedVolume, ...] = ()
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     """Name → container, of those other stacks have and services share something with."""
+    pre_start: Mapping[ServiceName, HookProgress] = field(default_factory=dict)
+    """Of every service that has such hooks."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()

@@ -43,7 +43,13 @@ from scheduler.ids import (
     container_name,
     parse_container_name,
 )
-from scheduler.observed import ObservedNetwork, ObservedReplica, ObservedStack, PortLease
+from scheduler.observed import (
+    HookProgress,
+    ObservedNetwork,
+    ObservedReplica,
+    ObservedStack,
+    PortLease,
+)
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
 from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas
@@ -304,12 +310,10 @@ class _Planner:
             shut = shut or self.unusable.get(f"volume {volume}", "")
             if volume in self.volume_steps:
                 after.append(self.volume_steps[volume])
-        image, *mounted = (
-            self._image(service, one) for one in (service.image, *service.mounted_images)
-        )
-        for reference, found in zip(
-            (service.image, *service.mounted_images), (image, *mounted), strict=True
-        ):
+        references = (service.image, *service.mounted_images, *service.hook_images)
+        images = {one: self._image(service, one) for one in references}
+        mounted = [images[one] for one in service.mounted_images]
+        for reference, found in images.items():
             if found is not None:
                 continue
             if service.pull == "never":
@@ -345,13 +349,14 @@ class _Planner:
                     )
                 )
         return Ground(
-            image=image,
+            image=images[service.image],
             mounted_images=None if None in mounted else tuple(sorted(filter(None, mounted))),
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
             donors=donors,
             refused=self.refused,
+            pre_start=self.observed.pre_start.get(service.name, HookProgress()),
             first=self.first,
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack, Wish
+from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.network import (
@@ -234,6 +235,9 @@ def _service(
         shares=shares_of(model, service),
         networks=_memberships(model, service),
         mounted_images=mounted_images(model, service),
+        hook_images=hook_images(model, name),
+        pre_start=bool(service.pre_start),
+        post_start=bool(service.post_start),
         volumes=tuple(
             sorted(
                 {

@@ -145,7 +145,8 @@ class Builder(BuildDriver):
                     self._idle.notify_all()
 
     def _place(self, number: int) -> _Place:
-        place = _Place(self._root / "work" / str(number), self._run / str(number), f"{self._cgroup}/{number}"
+        place = _Place(
+            self._root / "work" / str(number), self._run / str(number), f"{self._cgroup}/{number}"
         )
         for folder in (place.work / "contexts", place.work / "out/layout/blobs/sha256"):
             folder.mkdir(parents=True, mode=0o700)

@@ -59,7 +59,9 @@ class Mounts:
         while point not in self._by_point:
             point = os.path.dirname(point)
         found = self._by_point[point]
-        return Origin(found.device, os.path.normpath(found.path + "/" + os.path.relpath(real, point)))
+        return Origin(
+            found.device, os.path.normpath(found.path + "/" + os.path.relpath(real, point))
+        )
 
     def stages(self) -> list[Origin]:
         """Return the roots of the stages at work."""
@@ -107,7 +109,7 @@ def main(words: list[str]) -> int:
             sys.stderr.write(f"refused: {reason}\n")
             return 1
     runtime = os.environ[RUNTIME]
-    os.execv(runtime, [runtime, *words])
+    return os.execv(runtime, [runtime, *words])
 
 
 if __name__ == "__main__":

@@ -87,10 +87,7 @@ def main(argument: str) -> int:
         setns(fd, CLONE_NEWNET)
         os.close(fd)
     unshare(
-        CLONE_NEWNS
-        | CLONE_NEWPID
-        | CLONE_NEWIPC
-        | (CLONE_NEWNET if room.network == NOWHERE else 0)
+        CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | (CLONE_NEWNET if room.network == NOWHERE else 0)
     )
     pid = os.fork()
     if pid == 0:

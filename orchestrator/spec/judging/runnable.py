@@ -53,10 +53,23 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from _amounts(service, path)
         yield from limit_refusals(service, path)
         yield from mount_refusals(service, path)
+        yield from _hooks(service, path)
     yield from networking_refusals(stack)
     yield from ceiling_refusals(stack)
     yield from volume_refusals(stack)
     yield from carried_refusals(stack)
+
+
+def _hooks(service: Service, path: Path) -> Iterator[Refusal]:
+    for kind in ("pre_start", "post_start", "pre_stop"):
+        for number, hook in enumerate(getattr(service, kind)):
+            where = (*path, kind, str(number))
+            if not hook.command and not getattr(hook, "image", ""):
+                yield (*where, "command"), "there is nothing to run", "write a command"
+    for number, first in enumerate(service.pre_start):
+        if first.per_replica:
+            where = (*path, "pre_start", str(number), "per_replica")
+            yield where, REFUSED["services.*.pre_start.*.per_replica"], "leave it out"
 
 
 def _names(stack: StackFile) -> Iterator[Refusal]:

@@ -39,9 +39,6 @@ ACCEPTED = {
     "services.*.logging": "output always goes to pyorch's own log",
     "services.*.models": "AI models are not run yet",
     "services.*.platform": "images are taken for this machine's platform",
-    "services.*.post_start": "hooks are not run yet",
-    "services.*.pre_start": "hooks are not run yet",
-    "services.*.pre_stop": "hooks are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
@@ -54,6 +51,7 @@ PULLED = ("", "always", "never", "missing", "if_not_present")
 """Pull policies that are carried out."""
 
 REFUSED = {
+    "services.*.pre_start.*.per_replica": "a hook before the start runs once for all replicas",
     "services.*.build.entitlements": "builds are granted no more than a container",
     "services.*.build.isolation": "it is of Windows only",
     "services.*.build.privileged": "builds are granted no more than a container",
@@ -77,11 +75,10 @@ CARRIED_OUT = {
         dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file
         labels links mac_address mem_limit mem_reservation mem_swappiness memswap_limit
-        network_mode networks
-        oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
-        read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
-        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
-        x-pyorch
+        network_mode networks oom_kill_disable oom_score_adj pid pids_limit ports post_start
+        pre_start pre_stop privileged profiles pull_policy read_only restart runtime scale secrets
+        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
+        user userns_mode uts volumes volumes_from working_dir x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -119,6 +116,9 @@ CARRIED_OUT = {
         mac_address priority
     """,
     "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
+    "services.*.post_start.*": "command environment privileged user working_dir",
+    "services.*.pre_start.*": "command environment image privileged user working_dir",
+    "services.*.pre_stop.*": "command environment privileged user working_dir",
     "services.*.secrets.*": "gid mode source target uid",
     "services.*.ulimits.*": "hard soft",
     "services.*.volumes.*": "bind consistency image read_only source target tmpfs type volume",

@@ -21,10 +21,12 @@ from orchestrator.spec.values.units import parse_duration, parse_size
 from orchestrator.store import StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
+from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.network import build_network
 from orchestrator.translate.sandbox import build_sandbox
+from runtime.types import ContainerFacts, Created
 from scheduler.actions import CreateNetwork, CreateReplica
-from scheduler.desired import Intent
+from scheduler.desired import HookKind, Intent
 from scheduler.ids import ReplicaId
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
@@ -295,6 +297,8 @@ NEEDED = {
     "services.*.extends.service",
     "services.*.mem_limit",
     "services.*.ports.*.target",
+    "services.*.post_start.*.command",
+    "services.*.pre_stop.*.command",
     "services.*.secrets.*.source",
     "services.*.ulimits.*.hard",
     "services.*.ulimits.*.soft",
@@ -359,7 +363,26 @@ def meaning(stack):
     ]
     volumes = [factory.mounting.volume(one.name) for one in desired.volumes]
     volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
-    return desired, containers, volumes, networks, sandboxes
+    hooks = hooks_of(stack, containers)
+    return desired, containers, (volumes, hooks), networks, sandboxes
+
+
+def hooks_of(stack, containers):
+    """Return all that is run before, after and at the end of the replicas of `web`."""
+    if "web" not in stack.services:
+        return []
+    web = ReplicaId("web", 1)
+    book = HookBook(stack=stack.name, model=stack, services=stack.services, marks={}, running=())
+    facts = ContainerFacts(
+        id="x.web.1", image="", labels={}, phase=Created(), created_wall=0.0, log=Path("/l")
+    )
+    config = next(one for one in containers if ".web." in one.id)
+    config = dataclasses.replace(config, privileged=False)
+    images = dict.fromkeys(hook_images(stack, "web"), "other")
+    found = [book.commands(facts, web, kind) for kind in (HookKind.POST_START, HookKind.PRE_STOP)]
+    # Their own definition is a label of them: without it, what it says must still differ.
+    own = book.containers(web, config, images).containers
+    return found + [dataclasses.replace(one, labels={}) for one in own]
 
 
 def builds(loaded):
