@@ -48,6 +48,7 @@ def test_a_service_is_built_from_its_folder_and_runs(pyorch):
               args: {BASE: busybox, WHO: me}
               labels: {given: yes}
               tags: ["shop/web:1"]
+            stop_grace_period: 0s
         """
     )
     pyorch.run("up", "-d", "--wait")
