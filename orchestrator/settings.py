@@ -34,6 +34,8 @@ class Settings:
     subnet_prefix: int = 26
     registries: Path = REGISTRIES
     """Mirrors, exceptions and certificates of registries."""
+    patience: float = 30.0
+    """Seconds an OCI runtime may take for one thing."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
 
@@ -65,6 +67,7 @@ class Settings:
             pools=pools,
             registries=Path(environ.get("PYORCH_REGISTRIES") or REGISTRIES),
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
+            patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
         )
 
     def environ(self) -> dict[str, str]:
@@ -84,6 +87,7 @@ class Settings:
             "PYORCH_POOLS": ",".join(map(str, self.pools)),
             "PYORCH_REGISTRIES": str(self.registries),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
+            "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
         }
 
     @property
@@ -100,4 +104,17 @@ class Settings:
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run)
+        return Instance(name=self.name, data=self.data, run=self.run, patience=self.patience)
+
+
+def _seconds(environ: Mapping[str, str], name: str, usual: float) -> float:
+    written = environ.get(name)
+    if not written:
+        return usual
+    try:
+        found = float(written)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise PyorchError(f"{name}: `{written}` is no time", hint="write seconds, as 30")
+    return found

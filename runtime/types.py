@@ -37,6 +37,8 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
+    patience: float = 30.0
+    """Seconds an OCI runtime may take for one thing."""
 
     @property
     def cgroup(self) -> str:
@@ -254,6 +256,12 @@ class Running:
     run: int
     started: float
     stop_by: float | None = None
+    monitored: bool = True
+    """Its output is kept. Not so once its monitor died; it runs on, and may break over that."""
+
+
+MONITOR_DIED = "monitor died"
+"""Why of an end that its monitor did not live to see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from scheduler.actions import (
     StopReplica,
 )
 from scheduler.capacity import HINT, Refusal
-from scheduler.desired import DesiredService
+from scheduler.desired import DesiredService, RestartMode
 from scheduler.gates import Gatekeeper
 from scheduler.ids import NetworkName, ReplicaId
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running, Stopping
@@ -309,6 +309,10 @@ class _Slots:
     def keep(self, found: ObservedReplica) -> None:
         limited = self.limit(found)
         match found.phase:
+            case Running(monitored=False) if self.service.restart.mode is not RestartMode.NO:
+                self.gates.touched.add(self.service.name)
+                reason = "its monitor died: nobody keeps its output"
+                self.plan.add(StopReplica(replica=found.id, grace=self.service.stop_grace), reason)
             case Running():
                 if not found.sandbox_intact:
                     self.plan.add(

@@ -66,4 +66,5 @@ class Layout:
             runtime_args=self.command[1:],
             tty=config.tty,
             stdin=config.stdin_open,
+            patience=self.instance.patience,
         )
