@@ -13,6 +13,7 @@ from orchestrator.cli.cache import Settled
 
 if TYPE_CHECKING:
     from orchestrator.spec.load import LoadRequest
+    from orchestrator.spec.reading.remote import Fetched, Reference
 
 
 def settle(args: argparse.Namespace) -> Settled:
@@ -36,7 +37,7 @@ def _load(args: argparse.Namespace, place: cache.Place | None) -> Settled:
         document=json.loads(loaded.stack.model_dump_json()),
         warnings=loaded.warnings,
     )
-    if place:
+    if place and not loaded.fetched:
         cache.keep(place, settled, loaded.files_read, since=since)
     return settled
 
@@ -70,7 +71,15 @@ def request_of(
         resolve_env=not plain and not getattr(args, "no_env_resolution", False),
         to_run=to_run,
         trace=trace,
+        fetch=_fetch,
     )
+
+
+def _fetch(reference: "Reference") -> "Fetched":
+    """Bring a remote file here; what that takes is imported when there is one."""
+    from orchestrator.remote.fetcher import Fetcher
+
+    return Fetcher()(reference)
 
 
 def _present_directory() -> Path:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orchestrator import systemd
@@ -17,6 +17,12 @@ PATIENCE = 60.0
 """Seconds a daemon may take to answer: a machine that boots has much else to do."""
 LONGEST_PAUSE = 0.1
 LAST_LINES = 3
+KEPT = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
+KEPT_BEGINNINGS = (
+    *("PYORCH_", "PYTHON", "LC_", "SSL_CERT_", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+)
+"""What of the environment the daemon needs: paths, languages, registries, proxies."""
 ALREADY_RUNS = 100
 """Exit code of a daemon that finds its place taken."""
 
@@ -79,7 +85,7 @@ def _start(settings: Settings, client: Client) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, **settings.environ()},
+            env={**_kept(os.environ), **settings.environ()},
             cwd="/",
             start_new_session=True,
         )
@@ -89,6 +95,18 @@ def _start(settings: Settings, client: Client) -> None:
         has_died=lambda: process.poll() not in (None, ALREADY_RUNS),
         words=lambda: _last_lines(settings.daemon_log),
     )
+
+
+def _kept(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a daemon takes over from whoever happens to start it.
+
+    Not everything: a variable may hold a secret, and everything the daemon starts would have it.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in KEPT or name.startswith(KEPT_BEGINNINGS)
+    }
 
 
 def _last_lines(path: Path) -> list[str]:

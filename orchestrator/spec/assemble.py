@@ -15,6 +15,7 @@ from orchestrator.spec.grammar import STACK
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reading.discover import STDIN, LoadRequest
 from orchestrator.spec.reading.plant import plant
+from orchestrator.spec.reading.remotes import Remotes
 from orchestrator.spec.reading.yaml import Document, parse, read_file
 from orchestrator.spec.settling.canonical import Canonical
 from orchestrator.spec.settling.defaults import fill_in, resolve_passed, validate
@@ -25,12 +26,18 @@ class Assembler:
     """Puts files together; the same object serves the files they include and extend."""
 
     def __init__(
-        self, request: LoadRequest, troubles: Troubles, notes: Notes, place: Place
+        self,
+        request: LoadRequest,
+        troubles: Troubles,
+        notes: Notes,
+        place: Place,
+        remotes: Remotes,
     ) -> None:
         self.request = request
         self.troubles = troubles
         self.notes = notes
         self.place = place
+        self.remotes = remotes
         self.home = request.environ.get("HOME")
         self.traced = request.trace
         self._parsed: dict[str, list[Document]] = {}
@@ -40,7 +47,7 @@ class Assembler:
 
     def at(self, place: Place) -> "Assembler":
         """Return one that works elsewhere, and reports to the same ears."""
-        return Assembler(self.request, self.troubles, self.notes, place)
+        return Assembler(self.request, self.troubles, self.notes, place, self.remotes)
 
     def assemble(self, files: list[str], above: tuple[str, ...] = ()) -> Map:
         """Return the canonical document of ``files``; ``above`` are those that include them."""
@@ -91,9 +98,10 @@ class Assembler:
 
     def label(self, file: str) -> str:
         """Return what a file is called in messages: short where it is below the present place."""
+        if file == STDIN:
+            return file
         path = os.path.normpath(self.place.directory / file)
-        here = f"{self.request.cwd}{os.sep}"
-        return file if file == STDIN else path.removeprefix(here)
+        return self.remotes.label(path) or path.removeprefix(f"{self.request.cwd}{os.sep}")
 
     def settle(self, model: Map, file: str, *, strict: bool = True) -> None:
         """Check a document and write it out, in place."""

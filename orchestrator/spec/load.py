@@ -29,6 +29,8 @@ from orchestrator.spec.reading.discover import (
     check_name,
     normal_name,
 )
+from orchestrator.spec.reading.remote import shown
+from orchestrator.spec.reading.remotes import Remotes
 from orchestrator.spec.settling.contents import Contents
 from orchestrator.spec.settling.normalize import normalize
 from orchestrator.spec.settling.select import by_profiles, restrict, with_dependencies
@@ -61,6 +63,8 @@ class Loaded:
     tree: Map = field(default_factory=Map)
     """The document the stack was settled from, whose values know where they come from."""
     found: Found
+    fetched: bool = False
+    """Whether any of its files was fetched: it may be another one the next time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class Document:
     name: str
     notes: Notes
     troubles: Troubles
+    fetched: bool
 
 
 def load_stack(request: LoadRequest) -> Loaded:
@@ -129,6 +134,7 @@ def _load(request: LoadRequest) -> Loaded:
         disabled=selection.disabled,
         tree=tree,
         found=document.found,
+        fetched=document.fetched,
     )
 
 
@@ -152,12 +158,18 @@ def load_document(request: LoadRequest) -> Document:
 
 def _assemble(request: LoadRequest) -> Document:
     troubles, notes = Troubles(), Notes()
-    found = Discovery(request, notes.read.append, notes.warnings.append).find()
+    remotes = Remotes(request.fetch)
+
+    def local(file: str) -> str:
+        return str(remotes.required(file, Mark(file=shown(file))) or file)
+
+    found = Discovery(request, notes.read.append, notes.warnings.append, local).find()
     files = [
         file if file == STDIN else os.path.normpath(request.cwd / file) for file in found.files
     ]
     base = str(found.directory) if request.resolve_paths else None
-    assembler = Assembler(request, troubles, notes, Place(found.directory, base, found.variables))
+    place = Place(found.directory, base, found.variables)
+    assembler = Assembler(request, troubles, notes, place, remotes)
     name = _name(request, found, files, assembler)
     found.variables["COMPOSE_PROJECT_NAME"] = name
     model = assembler.assemble(files)
@@ -168,7 +180,14 @@ def _assemble(request: LoadRequest) -> Document:
     if request.normalize:
         known = found.variables if request.interpolate else {}
         normalize(model, name, known)
-    return Document(tree=model, found=found, name=name, notes=notes, troubles=troubles)
+    return Document(
+        tree=model,
+        found=found,
+        name=name,
+        notes=notes,
+        troubles=troubles,
+        fetched=remotes.used,
+    )
 
 
 def _name(request: LoadRequest, found: Found, files: list[str], assembler: Assembler) -> str:

@@ -1,10 +1,12 @@
 """What a stack's volumes are, and what its containers see of files, in the runtime's words."""
 
+import platform
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from orchestrator.spec import models
+from orchestrator.spec.values.templates import Placeholder, parse_template
 from orchestrator.translate import labels
 from runtime.errors import NotFoundError
 from runtime.types import ContainerFacts, ImageFacts, Mount, MountKind, VolumeConfig, VolumeId
@@ -29,6 +31,8 @@ class MountFactory:
     image_of: Callable[[str], ImageFacts | None]
     leased: Callable[[ReplicaId], Mapping[str, str]]
     others: tuple[ContainerFacts, ...] = ()
+    node: str = field(default_factory=platform.node)
+    """What this machine is called."""
 
     def volume(self, name: VolumeName) -> VolumeConfig:
         """Return what a named volume of the stack is made from."""
@@ -61,7 +65,7 @@ class MountFactory:
             for given in service.volumes
             if given.type == "volume" and not given.source
         }
-        taken = {one.target for one in self._named(service)}
+        taken = {one.target for one in self._named(service, replica)}
         image = self.image_of(self.model.image_of(replica.service))
         for path in image.config.volumes if image else ():
             target = posixpath.normpath(f"/{path.lstrip('/')}")
@@ -98,15 +102,49 @@ class MountFactory:
                 read_only=given.read_only if given else False,
                 nocopy=given.volume.nocopy if given else False,
             )
-        found |= {one.target: one for one in self._own(service)}
+        found |= {one.target: one for one in self._own(service, replica)}
         return tuple(found.values())
 
-    def _named(self, service: models.Service) -> Iterator[Mount]:
+    def _named(self, service: models.Service, replica: ReplicaId) -> Iterator[Mount]:
         """Yield what is mounted whatever the image says."""
         yield from self._taken_over(service)
-        yield from self._own(service)
+        yield from self._own(service, replica)
 
-    def _own(self, service: models.Service) -> Iterator[Mount]:
+    def _content(self, kind: str, name: str, replica: ReplicaId) -> bytes:
+        """Return what a config or a secret holds, its placeholders filled for one slot."""
+        section = self.model.configs if kind == "configs" else self.model.secrets
+        resource = section[name]
+        content = resource.payload or b""
+        if not resource.template_driver:
+            return content
+        parts = parse_template(content.decode())
+        return b"".join(
+            part.encode() if isinstance(part, str) else self._filled(part, replica)
+            for part in parts
+        )
+
+    def _filled(self, wanted: Placeholder, replica: ReplicaId) -> bytes:
+        service = self.model.services[replica.service]
+        match wanted.what:
+            case "config" | "secret":
+                kind = f"{wanted.what}s"
+                section = self.model.configs if kind == "configs" else self.model.secrets
+                for given in getattr(service, kind):
+                    if wanted.name in (given.source, given.target):
+                        return section[given.source].payload or b""
+                return b""
+            case "env":
+                return (service.environment.get(wanted.name) or "").encode()
+            case ".Service.Name":
+                return f"{self.model.name}_{replica.service}".encode()
+            case ".Task.Slot":
+                return str(replica.slot).encode()
+            case ".Task.Name":
+                return f"{self.model.name}_{replica}".encode()
+            case _:
+                return self.node.encode()
+
+    def _own(self, service: models.Service, replica: ReplicaId) -> Iterator[Mount]:
         for volume in service.volumes:
             if volume.source or volume.type != "volume":
                 yield self._mount(volume)
@@ -120,11 +158,11 @@ class MountFactory:
         for given in service.configs:
             target = given.target or f"/{given.source}"
             target = target if target.startswith("/") else f"/{target}"
-            yield _carried(given, target, self.model.configs[given.source].payload)
+            yield _carried(given, target, self._content("configs", given.source, replica))
         for given in service.secrets:
             target = given.target or given.source
             target = target if target.startswith("/") else f"/run/secrets/{target}"
-            yield _carried(given, target, self.model.secrets[given.source].payload)
+            yield _carried(given, target, self._content("secrets", given.source, replica))
 
     def _taken_over(self, service: models.Service) -> Iterator[Mount]:
         for entry in service.volumes_from:

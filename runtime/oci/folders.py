@@ -17,6 +17,7 @@ from runtime.limits import oci_resources
 from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
+from runtime.oci.carried import is_carried, write_carried
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
 from runtime.oci.mounts import IMAGE, OwnMounts, bind
@@ -39,6 +40,8 @@ from runtime.volumes import Volumes
 
 INITS = ("/usr/bin/tini-static", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit")
 """Reapers that need no libraries, none of which an image has to have."""
+CARRIED = "carried"
+"""Where, in a container's scratch folder, what configs and secrets hold is mounted."""
 RESERVED = ("pyorch.", "com.docker.compose.")
 """Beginnings of labels that an image has no say in."""
 INIT_TARGET = "/sbin/pyorch-init"
@@ -68,6 +71,7 @@ class Folders:
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         root = mount_root(folder, image.layers)
         files = write_files(self._layout.scratch / config.id / "files", config)
+        files += write_carried(self._layout.scratch / config.id / CARRIED, config)
         user = resolve_user(
             root, image.config.user if config.user is None else config.user, config.group_add
         )
@@ -85,7 +89,8 @@ class Folders:
             root=root,
             cgroup=self._layout.cgroup(config),
             user=user,
-            mounts=[*files, *own],
+            # Shallow targets first: what is deeper is mounted inside of them.
+            mounts=sorted([*own, *files], key=lambda one: str(one["destination"]).count("/")),
             resources=self._resources(config.id, config.limits),
             init=init,
             scratch=self._layout.scratch,
@@ -117,6 +122,7 @@ class Folders:
         """Write the small files anew: they went with a reboot, or addresses have changed."""
         folder = self._layout.scratch / config.id
         folder.mkdir(exist_ok=True, mode=0o700)
+        write_carried(folder / CARRIED, config)
         # One that is called as another is found out so when it was made.
         write_files(folder / "files", replace(config, hostname=record.config.hostname))
         renewed = replace(record.config, addresses=config.addresses, nameservers=config.nameservers)
@@ -184,7 +190,8 @@ class Folders:
 
     def is_prepared(self, container: ContainerId) -> bool:
         """Whether the small files of a container are there: a reboot takes them."""
-        return (self._layout.scratch / container / "files").is_dir()
+        folder = self._layout.scratch / container
+        return (folder / "files").is_dir() and is_carried(folder / CARRIED)
 
     def clear(self, container: ContainerId, cgroup: str) -> None:
         """Remove what a run left: the runtime's state and its cgroups."""
@@ -204,7 +211,7 @@ class Folders:
         for other in folder.glob(f"{IMAGE}*"):
             unmount_root(other)
         scratch = self._layout.scratch / container
-        if any((scratch / name).exists() for name in ("mounts", "shm")):
+        if any((scratch / name).exists() for name in ("mounts", "shm", CARRIED)):
             unmount_below(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
         (self._layout.exits / container).unlink(missing_ok=True)

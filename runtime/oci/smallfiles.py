@@ -1,9 +1,8 @@
-"""Small files of a container: what it is called, whom it knows, what configs and secrets hold.
+"""Small files every container has: what it is called, and whom it knows.
 
 Everything is blocking and is run beside the event loop.
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 from runtime.errors import InvalidError
 from runtime.oci.mounts import bind
 from runtime.oci.namespaces import own_name
-from runtime.types import ContainerConfig, MountKind
+from runtime.types import ContainerConfig
 
 
 def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
-    """Write hosts, hostname, resolv.conf and carried contents; return their mounts.
+    """Write hosts, hostname and resolv.conf; return their mounts.
 
     ``folder`` is below that of the container, beside those of others: one that has another's
     network has the names that one knows.
@@ -38,15 +37,6 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
             path = folder.parent.parent / config.network / folder.name / str(number)
         if target not in own:
             mounts.append(bind(path, target, ["rw", "nosuid", "nodev", "noexec"]))
-    carried = [given for given in config.mounts if given.kind is MountKind.FILE]
-    for number, given in enumerate(carried):
-        path = folder / f"file-{number}"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(given.content)
-            os.fchown(handle, given.uid or 0, given.gid or 0)
-            os.fchmod(handle, 0o444 if given.mode is None else given.mode & 0o555)
-        mounts.append(bind(path, given.target, ["ro", "nosuid", "nodev", "noexec"]))
     return mounts
 
 

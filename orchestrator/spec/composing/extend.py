@@ -4,11 +4,13 @@ import os
 from pathlib import Path as FilePath
 from typing import Any
 
+from orchestrator.errors import PyorchError
 from orchestrator.spec.composing.merge import Merger
-from orchestrator.spec.composing.paths import Resolver, is_remote
+from orchestrator.spec.composing.paths import Resolver
 from orchestrator.spec.composing.place import Assembly
 from orchestrator.spec.composing.reset import clear
 from orchestrator.spec.problems import suggest
+from orchestrator.spec.reading.remote import shown
 from orchestrator.spec.tree import Map, Path, bring, copy
 
 LONGEST_CHAIN = 100
@@ -37,6 +39,10 @@ class Extender:
             return
         for name in list(services):
             self._extend(name, services, self._file, (self._resets,), ())
+        for service in services.values():
+            # What could not be resolved is told; as a key nobody knows it would be told again.
+            if isinstance(service, Map):
+                service.pop("extends", None)
 
     def _extend(
         self,
@@ -112,12 +118,15 @@ class Extender:
 
     def _read(self, file: str, root: Map, path: Path) -> tuple[Map, tuple[Path, ...]] | None:
         where = (*path, "file")
-        if is_remote(file):
-            hint = "keep a copy beside this file"
-            self._say(root, where, f"`{file}` is not on this machine", hint)
-            return None
         assembler = self._assembler
-        absolute = FilePath(os.path.join(assembler.place.directory, file))
+        try:
+            fetched = assembler.remotes.file(file)
+        except PyorchError as error:
+            cause = f"`{shown(file)}` cannot be fetched: {error}"
+            self._say(root, where, cause, error.hint)
+            return None
+        absolute = fetched or FilePath(os.path.join(assembler.place.directory, file))
+        file = str(fetched or file)
         if not absolute.is_file():
             self._say(root, where, f"`{absolute}` does not exist")
             return None
@@ -128,7 +137,9 @@ class Extender:
             cleared += resets
             model = Merger(assembler.troubles, "merge").merge(model, tree)
             assembler.settle(model, file, strict=False)
-        folder = os.path.relpath(absolute.parent, assembler.place.directory)
+        folder = str(absolute.parent)
+        if not fetched:
+            folder = os.path.relpath(folder, assembler.place.directory)
         Resolver(folder, assembler.home).apply(model)
         services = model.get("services")
         if not isinstance(services, Map):

@@ -5,7 +5,6 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from orchestrator.spec.composing.merge import Merger
-from orchestrator.spec.composing.paths import is_remote
 from orchestrator.spec.composing.place import Assembly, Place
 from orchestrator.spec.composing.reset import clear
 from orchestrator.spec.grammar import INCLUDE
@@ -54,12 +53,13 @@ class Includer:
         files = _listed(entry.get("path"))
         if not files:
             raise refuse("an included file must be named", where, "include")
-        for file in files:
-            if is_remote(file):
-                hint = "keep a copy beside this file"
-                raise refuse(f"`{file}` is not on this machine", where, "include", hint)
+        remotes = self._assembler.remotes
+        fetched = [remotes.required(file, where, "include") for file in files]
         place = self._assembler.place
-        paths = [FilePath(os.path.normpath(place.directory / file)) for file in files]
+        paths = [
+            known or FilePath(os.path.normpath(place.directory / file))
+            for known, file in zip(fetched, files, strict=True)
+        ]
         for path in paths:
             if not path.is_file():
                 raise refuse(f"`{path}` does not exist", where, "include")
@@ -70,20 +70,20 @@ class Includer:
         if len(self._chain) > DEEPEST or self._assembler.notes.included > MOST_INCLUDED:
             cause = f"more than {DEEPEST} files deep, or {MOST_INCLUDED} in all"
             raise refuse(cause, where, "include", "a file included twice is read twice")
-        inner = self._place(entry, paths[0], where)
+        inner = self._place(entry, paths[0], where, remote=fetched[0] is not None)
         included = self._assembler.at(inner).assemble([str(path) for path in paths], self._chain)
         if self._assembler.traced:
             bring(included, f"include ({where})")
         self._import(included, tree)
 
-    def _place(self, entry: Map, main: FilePath, mark: Mark) -> Place:
+    def _place(self, entry: Map, main: FilePath, mark: Mark, *, remote: bool) -> Place:
         place = self._assembler.place
         given = entry.get("project_directory")
         directory = main.parent
         if given:
             directory = FilePath(os.path.normpath(place.directory / given))
         base = str(directory)
-        if not (given and os.path.isabs(given)):
+        if not (os.path.isabs(given) if given else remote):
             base = os.path.relpath(directory, place.directory)
         found = Map()
         for path in self._env_files(entry, directory, mark):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Protocol
 
+from orchestrator.spec.reading.remotes import Remotes
 from orchestrator.spec.tree import Map, Origin, Path, Troubles
 
 
@@ -47,6 +48,7 @@ class Assembly(Protocol):
     troubles: Troubles
     notes: Notes
     place: Place
+    remotes: Remotes
     home: str | None
     traced: bool
     """Whether values remember every step that brought them where they are."""

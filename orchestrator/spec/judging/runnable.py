@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
 from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
+from orchestrator.spec.judging.mounts import carried_refusals, mount_refusals, volume_refusals
 from orchestrator.spec.judging.process import process_refusals
 from orchestrator.spec.judging.support import REFUSED
-from orchestrator.spec.models import Mount, Network, Port, Secret, Service, StackFile, Volume
+from orchestrator.spec.models import Network, Port, Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.tree import Path, Refusal
 
@@ -25,15 +26,6 @@ LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
 CONDITIONS = ("", "none", "on-failure", "any")
-MOUNTED = ("bind", "volume", "tmpfs", "image")
-ELSEWHERE = {
-    "npipe": "named pipes are of Windows",
-    "cluster": "cluster volumes are of a swarm",
-}
-"""Types of mounts that no Linux machine has by itself."""
-DRIVER_OPTIONS = ("type", "device", "o")
-PROPAGATIONS = ("", "private", "rprivate", "shared", "rshared", "slave", "rslave")
-RECURSIVE = ("", "enabled", "disabled", "writable", "readonly")
 PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
 
 WORDS = (
@@ -62,8 +54,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from limit_refusals(service, path)
         for number, port in enumerate(service.ports):
             yield from _port(port, (*path, "ports", str(number)))
-        for number, mount in enumerate(service.volumes):
-            yield from _mount(mount, (*path, "volumes", str(number)))
+        yield from mount_refusals(service, path)
         for key, place in service.networks.items():
             if place.ipv4_address and not _is(IPv4Address, place.ipv4_address):
                 found: Path = (*path, "networks", key, "ipv4_address")
@@ -71,20 +62,8 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
     yield from ceiling_refusals(stack)
     for name, network in stack.networks.items():
         yield from _network(network, ("networks", name))
-    for name, volume in stack.volumes.items():
-        if volume.driver not in ("", "local"):
-            hint = "leave it out: volumes are kept by pyorch itself"
-            yield ("volumes", name, "driver"), f"there is no driver `{volume.driver}`", hint
-        if volume.driver_opts:
-            yield from _options(volume, ("volumes", name, "driver_opts"))
-    for kind, section in (("configs", stack.configs), ("secrets", stack.secrets)):
-        for name, resource in section.items():
-            if resource.external or resource.payload is None:
-                yield (kind, name), REFUSED[f"{kind}.*.external"], "use `file`"
-            elif isinstance(resource, Secret):
-                for key in ("driver", "driver_opts"):
-                    if getattr(resource, key):
-                        yield (kind, name, key), REFUSED[f"secrets.*.{key}"], "leave it out"
+    yield from volume_refusals(stack)
+    yield from carried_refusals(stack)
 
 
 def _names(stack: StackFile) -> Iterator[Refusal]:
@@ -151,44 +130,6 @@ def _port(port: Port, path: Path) -> Iterator[Refusal]:
         yield (*path, "published"), f"`{port.published[:40]}` is no port", "write 8080, or 80-90"
     if port.host_ip and not _is(ip_address, port.host_ip):
         yield (*path, "host_ip"), f"`{port.host_ip[:40]}` is no IP address", None
-
-
-def _mount(mount: Mount, path: Path) -> Iterator[Refusal]:
-    if mount.type in ELSEWHERE:
-        yield (*path, "type"), ELSEWHERE[mount.type], f"use one of {', '.join(MOUNTED)}"
-    elif mount.type == "image" and not mount.source:
-        yield (*path, "source"), "an image to mount is needed", "write its reference, or a service"
-    elif not mount.target.startswith("/"):
-        cause = f"`{mount.target[:60]}` is no absolute path"
-        yield (*path, "target"), cause, "mounts begin at the container's root: `/...`"
-    elif mount.target == "/":
-        hint = "mount it at a directory below"
-        yield (*path, "target"), "nothing can be mounted over the container's own root", hint
-    if mount.type == "bind":
-        yield from _bind(mount, (*path, "bind"))
-
-
-def _bind(mount: Mount, path: Path) -> Iterator[Refusal]:
-    for key, words in (("propagation", PROPAGATIONS), ("recursive", RECURSIVE)):
-        value = getattr(mount.bind, key)
-        if value not in words:
-            yield (*path, key), f"`{value[:40]}` is none", f"one of {', '.join(words[1:])}"
-    if mount.bind.recursive == "readonly":
-        # What is mounted later on the host would come through, and be writable.
-        private = mount.bind.propagation in ("", "private", "rprivate")
-        if not (mount.read_only and private):
-            hint = "write `read_only: true`, and leave `propagation` out"
-            yield (*path, "recursive"), "`readonly` is of a private, read-only bind", hint
-
-
-def _options(volume: Volume, path: Path) -> Iterator[Refusal]:
-    for name in volume.driver_opts:
-        if name not in DRIVER_OPTIONS:
-            hint = f"there are {', '.join(DRIVER_OPTIONS)}"
-            yield (*path, name), f"`{name[:60]}` is no option of the driver `local`", hint
-    for name in ("type", "device"):
-        if not volume.driver_opts.get(name):
-            yield path, f"`{name}` is missing", "`type` and `device` say what is mounted"
 
 
 def _network(network: Network, path: Path) -> Iterator[Refusal]:

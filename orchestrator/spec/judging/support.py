@@ -58,10 +58,6 @@ ACCEPTED = {
     "networks.*.ipam.config.*.aux_addresses": "no address is left alone yet",
     "networks.*.enable_ipv4": "networks always have IPv4 addresses",
     "networks.*.enable_ipv6": "networks have no IPv6 addresses yet",
-    "configs.*.labels": "configs have no labels yet",
-    "configs.*.template_driver": "placeholders are not filled",
-    "secrets.*.labels": "secrets have no labels yet",
-    "secrets.*.template_driver": "placeholders are not filled",
 }
 """What becomes of a key that is accepted and not carried out."""
 
@@ -71,10 +67,6 @@ PULLED = ("", "always", "never", "missing", "if_not_present")
 REFUSED = {
     "services.*.provider": "a service without a container cannot be run yet",
     "services.*.pull_refresh_after": "images are pulled when they are missing, always, or never",
-    "configs.*.external": "nobody but this machine's files can hold it yet",
-    "secrets.*.external": "nobody but this machine's files can hold it yet",
-    "secrets.*.driver": "nobody but this machine's files can hold it yet",
-    "secrets.*.driver_opts": "nobody but this machine's files can hold it yet",
 }
 """Why a stack with this key cannot be run."""
 
@@ -141,8 +133,12 @@ CARRIED_OUT = {
     "networks.*.ipam.config.*": "gateway subnet",
     "volumes.*": "driver driver_opts external labels name",
     "volumes.*.external": "name",
-    "configs.*": "content environment file name",
-    "secrets.*": "environment file name",
+    "configs.*": "content environment external file labels name template_driver",
+    "configs.*.external": "name",
+    "secrets.*": """
+        driver driver_opts environment external file labels name template_driver
+    """,
+    "secrets.*.external": "name",
 }
 """Keys that do what they say, by the mapping they are in."""
 
@@ -179,7 +175,15 @@ REMARKS = {
     "networks.*.ipam.config": "the first subnet; others are warned about",
     "volumes.*.driver_opts": "`type`, `device` and `o`, as mount(8) knows them",
     "volumes.*.driver": "`local`; others are refused",
+    "configs.*.external": "a file below ~/.config/pyorch/configs or /etc/pyorch/configs",
+    "configs.*.labels": "they are for people and programs that read `config`",
+    "configs.*.template_driver": "`golang`: the placeholders of a swarm, without its language",
     "configs.*.name": "it is for people: services use the key",
+    "secrets.*.driver": "`file`, `env` and `cmd`, asked by who types the command",
+    "secrets.*.driver_opts": "`path` of file, `variable` of env, `command` of cmd",
+    "secrets.*.external": "where no driver is given a file below ~/.config/pyorch/secrets",
+    "secrets.*.labels": "they are for people and programs that read `config`",
+    "secrets.*.template_driver": "`golang`: the placeholders of a swarm, without its language",
     "secrets.*.name": "it is for people: services use the key",
 }
 """What there is to say of keys that are carried out: values, or why there is nothing to do."""

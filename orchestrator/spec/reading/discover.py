@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reading.env_files import read_variables
+from orchestrator.spec.reading.remote import Fetch
 from orchestrator.spec.tree import Map, overlaid
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
@@ -45,6 +46,8 @@ class LoadRequest:
     """Carry what configs and secrets hold, and refuse what cannot be run."""
     trace: bool = False
     """Have values remember every step that brought them where they are."""
+    fetch: Fetch | None = None
+    """Brings remote files here; without it there are none."""
 
 
 @dataclass(slots=True)
@@ -60,12 +63,20 @@ class Found:
 
 
 class Discovery:
-    """Looks around once; ``read`` is told every file looked at, ``warn`` what is odd."""
+    """Looks around once; ``read`` is told every file looked at, ``warn`` what is odd.
+
+    ``local`` returns the path of what was named: it may be somewhere else.
+    """
 
     def __init__(
-        self, request: LoadRequest, read: Callable[[Path], None], warn: Callable[[str], None]
+        self,
+        request: LoadRequest,
+        read: Callable[[Path], None],
+        warn: Callable[[str], None],
+        local: Callable[[str], str] = str,
     ) -> None:
         self._request = request
+        self._local = local
         self._read = read
         self._warn = warn
         self._variables = Map(request.environ)
@@ -74,7 +85,7 @@ class Discovery:
         """Return what was found. Raises SpecError."""
         request = self._request
         self._variables.setdefault("PWD", str(request.cwd))
-        files = list(request.files)
+        files = [self._local(file) for file in request.files]
         # Twice: what stands beside the present directory may say which file it is, and what
         # stands beside that file adds to it.
         self._add_variables(self._directory(files))
@@ -135,7 +146,7 @@ class Discovery:
         if not given:
             return []
         separator = self._variables.get("COMPOSE_PATH_SEPARATOR") or ":"
-        files = given.split(separator)
+        files = [self._local(file) for file in given.split(separator)]
         for file in files:
             path = self._request.cwd / file
             if file != STDIN and not path.exists():

@@ -9,8 +9,10 @@ from orchestrator.spec.models.base import labels_of, pairs_of
 from orchestrator.spec.problems import SpecError
 from orchestrator.spec.reading.env_files import read_variables
 from orchestrator.spec.reading.files import read_bytes, read_file
+from orchestrator.spec.reading.stores import StoreError, fetch
 from orchestrator.spec.tree import Map, Origin, Path, Seq, Troubles, overlaid
 from orchestrator.spec.values.confinement import security
+from orchestrator.spec.values.scalars import go_text
 
 
 class Contents:
@@ -126,11 +128,31 @@ class Contents:
                 if isinstance(mount, Map)
             }
             for name, resource in self._maps(kind):
-                if name not in used or resource.get("external") is True:
+                if name not in used:
                     continue
-                payload = self._payload(resource, (kind, name))
+                external = resource.get("external") is True
+                read = self._external if external else self._payload
+                payload = read(resource, (kind, name))
                 if payload is not None:
                     resource["payload"] = payload
+
+    def _external(self, resource: Map, path: Path) -> bytes | None:
+        kind, key = path
+        given = resource.get("driver_opts")
+        options = given if isinstance(given, Map) else {}
+        try:
+            return fetch(
+                kind,
+                str(resource.get("name", key)),
+                str(resource.get("driver", "")),
+                {str(name): go_text(value) for name, value in options.items()},
+                environ=self._variables,
+                directory=self._directory,
+                reads=self._notes.read.append,
+            )
+        except StoreError as error:
+            self._troubles.add(self._tree, path, str(error), hint=error.hint)
+        return None
 
     def _texts(self, service: Map) -> list[str]:
         return [one for one in service.get("security_opt") or () if isinstance(one, str)]

@@ -25,12 +25,12 @@ EXTENSIONS: dict[Path, type[BaseModel]] = {
 LOADING = {
     "version": "Obsolete; says nothing.",
     "include": "Other stack files whose services and resources become part of this one.",
-    "include.*.path": "The file; of several, later ones override earlier ones.",
+    "include.*.path": "The file, here or elsewhere; of several, later ones override earlier ones.",
     "include.*.env_file": "Files of its variables; `.env` beside it where none is given.",
     "include.*.project_directory": "Where its relative paths begin.",
     "services.*.extends": "The service this one is built on, of this file or another.",
     "services.*.extends.service": "Its name.",
-    "services.*.extends.file": "The file it is in; this one where none is given.",
+    "services.*.extends.file": "The file it is in, here or elsewhere; without one, this.",
     "services.*.pull_refresh_after": "How old an image may become before it is pulled again.",
     "*.*.external.name": "What `name` was called in older files.",
 }

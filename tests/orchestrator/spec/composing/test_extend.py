@@ -90,7 +90,7 @@ def test_an_included_service_can_be_extended(load):
         ("{a: {extends: {file: none.yml, service: b}}}", "has no services"),
         ("{a: {extends: {file: b.yml, service: x}}}", "`x` is not there in b.yml"),
         ("{a: {extends: {file: b.yml}}}", "`service` is missing"),
-        ("{a: {extends: {file: 'https://x/y.yml', service: a}}}", "not on this machine"),
+        ("{a: {extends: {file: 'https://x/y.yml', service: a}}}", "cannot be fetched: the address"),
         ("{a: {extends: [b]}}", "names a service"),
         ("[a]", "must be a mapping of services"),
     ],

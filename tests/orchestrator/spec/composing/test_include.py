@@ -110,7 +110,7 @@ def test_variables_are_put_into_its_own_words(load):
         ("nope.yml", {}, "must be a list"),
         ("[{path: a.yml, nope: 1}]", {"a.yml": ""}, "nope: unknown key"),
         ("[{env_file: x}]", {}, "must be named"),
-        ("['https://x/y.yml']", {}, "not on this machine"),
+        ("['https://x/y.yml']", {}, "cannot be fetched: the address"),
         ("[{path: a.yml, env_file: no.env}]", {"a.yml": ""}, "no.env` does not exist"),
         ("[a.yml]", {"a.yml": "include: [a.yml]\nservices: {}\n"}, "in a circle"),
         ("[a.yml]", {"a.yml": "include: [b.yml]", "b.yml": "include: [a.yml]"}, "in a circle"),

@@ -64,8 +64,11 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("networks: [net]\n#DRIVER=overlay", "there is no driver `overlay`"),
         ("volumes: ['vol:/v']\n#VDRIVER=nfs", "there is no driver `nfs`"),
         ("provider: {type: x}", "a service without a container"),
-        ("secrets: [key]\n#SECRET=driver: x", "secrets.key.driver: nobody but this machine"),
-        ("secrets: [key]\n#SECRET=driver_opts: {a: b}", "secrets.key.driver_opts: nobody but"),
+        ("secrets: [{source: key, uid: web}]\n#SECRET=labels: {}", "`web` is no number of a user"),
+        ("secrets: [{source: key, target: /proc/x}]\n#SECRET=labels: {}", "nothing can be put at"),
+        ("secrets: [key]\n#SECRET=template_driver: x", "there is no template driver `x`"),
+        ("secrets: [key]\n#SECRET=driver: x", "a driver keeps what is `external`"),
+        ("secrets: [key]\n#SECRET=driver_opts: {a: b}", "a driver keeps what is `external`"),
     ],
 )
 def test_what_cannot_be_run_is_refused_where_it_stands(load, complain, text, expected):

@@ -1,11 +1,13 @@
 """Files a stack file names: variables, labels, configs and secrets."""
 
 import json
+import os
 
 import pytest
 
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.showing.dump import dump
+from orchestrator.spec.values.templates import parse_template
 
 HEAD = "name: s\nservices:\n  a:\n    image: i\n"
 
@@ -121,7 +123,8 @@ def test_nothing_is_read_for_printing(load):
         ("configs: {x: {file: ./nope}}", "configs.x.file: `"),
         ("configs: {x: {file: .}}", "it is a directory"),
         ("configs: {x: {environment: NOPE}}", "the variable `NOPE` is not set"),
-        ("configs: {x: {external: true}}", "nobody but this machine's files"),
+        ("configs: {x: {external: true}}", "nobody keeps it: there is no `"),
+        ("configs: {x: {external: true, name: ../x}}", "`../x` is no name of a file"),
     ],
 )
 def test_what_cannot_be_carried_is_told_once(complain, text, expected):
@@ -129,3 +132,81 @@ def test_what_cannot_be_carried_is_told_once(complain, text, expected):
 
     assert expected in said
     assert said.count("f0.yml:") == 1
+
+
+STORED = HEAD + "    secrets: [x]\nsecrets: {x: {external: true, DRIVER}}\n"
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"),
+    [
+        ("driver: file, driver_opts: {path: ./kept/other}", b"by path"),
+        ("name: own", b"of the person"),
+        ("driver: env", b"by its name"),
+        ("driver: env, driver_opts: {variable: OTHER}", b"by another"),
+        ("driver: cmd, driver_opts: {command: \"printf '%s|' a 'b c'\"}", b"a|b c|"),
+        ("driver: cmd, driver_opts: {command: cat kept/other}", b"by path"),
+    ],
+)
+def test_a_secret_is_got_from_the_store_that_keeps_it(load, tmp_path, driver, expected):
+    files = {"kept/other": "by path", "home/pyorch/secrets/own": "of the person"}
+    environ = {"HOME": "/nowhere", "XDG_CONFIG_HOME": str(tmp_path / "home")}
+    environ |= {"x": "by its name", "OTHER": "by another", "PATH": os.environ["PATH"]}
+
+    stack = load(STORED.replace("DRIVER", driver), files=files, environ=environ, to_run=True).stack
+
+    assert stack.secrets["x"].payload == expected
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"),
+    [
+        ("driver: vault", "there is no driver `vault`"),
+        ("driver: env", "the variable `x` is not set"),
+        ("driver: env, driver_opts: {path: p}", "`path` is no option of it"),
+        ("driver: cmd", "`driver_opts.command` is missing"),
+        ("driver: cmd, driver_opts: {command: no-such-program}", "cannot be run"),
+        ("driver: cmd, driver_opts: {command: sh -c 'echo hush; exit 3'}", "`sh` ended with 3"),
+        ("driver: file, driver_opts: {path: kept}", "it is a directory"),
+    ],
+)
+def test_a_store_that_does_not_have_it_is_named_and_nothing_of_it_is_shown(
+    complain, driver, expected
+):
+    files = {"kept/other": "by path"}
+    environ = {"PATH": os.environ["PATH"]}
+
+    said = complain(STORED.replace("DRIVER", driver), files=files, environ=environ, to_run=True)
+
+    assert expected in said
+    assert "f0.yml:" in said
+    assert "hush" not in said
+
+
+def test_no_store_is_asked_for_printing(load):
+    driver = "driver: cmd, driver_opts: {command: touch made}"
+
+    assert load(STORED.replace("DRIVER", driver)).stack.secrets["x"].payload is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a{{ .Task.Slot }}b", ["a", (".Task.Slot", ""), "b"]),
+        ('{{env "A"}}{{- secret `b c` -}}', ["", ("env", "A"), "", ("secret", "b c"), ""]),
+        ("{{/* nothing */}}x", ["", "x"]),
+        ("no {placeholder}", ["no {placeholder}"]),
+    ],
+)
+def test_placeholders_are_found(text, expected):
+    assert [tuple(one) if isinstance(one, tuple) else one for one in parse_template(text)] == (
+        expected
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["{{.Node.ID}}", "{{if x}}", "{{env A}}", "{{}}", '{{env "a\\n"}}']
+)
+def test_a_placeholder_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="is not understood"):
+        list(parse_template(text))

@@ -112,7 +112,8 @@ FILES = {
     "common.yaml": "services: {base: {user: u}}\n",
     "web.labels": "a.b=c\n",
     "web.env": "E='1'\n",
-    "token.txt": "hush",
+    "token.txt": "hush {{.Task.Slot}}",
+    "home/pyorch/configs/kept-elsewhere": "kept",
     "nginx.conf": "conf",
 }
 
@@ -126,8 +127,8 @@ def every(write):
         text = EVERY if tree is None else flow(tree)
         return load_stack(
             LoadRequest(
-                files=("-",), stdin=text, cwd=cwd, environ=ENVIRON, profiles=("live",),
-                to_run=to_run,
+                files=("-",), stdin=text, cwd=cwd, profiles=("live",), to_run=to_run,
+                environ={**ENVIRON, "XDG_CONFIG_HOME": str(cwd / "home")},
             )
         )  # fmt: skip
 
@@ -222,6 +223,9 @@ SAME = {
     "services.*.ports.*.name": "there is nothing to do",
     "services.*.volumes.*.bind.selinux": "there is nothing to do",
     "services.*.volumes.*.consistency": "there is nothing to do",
+    "configs.*.labels": "there is nothing to do",
+    "secrets.*.labels": "there is nothing to do",
+    "secrets.*.external.name": "its driver has another name for it",
     "configs.*.name": "there is nothing to do",
     "secrets.*.name": "there is nothing to do",
 }
@@ -255,8 +259,13 @@ NEEDED = {
     "services.*.volumes.*.type",
     "configs.*.content",
     "configs.*.environment",
+    "configs.*.external",
+    "configs.*.external.name",
     "configs.*.file",
+    "secrets.*.driver",
+    "secrets.*.driver_opts",
     "secrets.*.environment",
+    "secrets.*.external",
     "secrets.*.file",
 }
 """Keys without which the example does not load."""

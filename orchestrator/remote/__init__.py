@@ -1,0 +1,1 @@
+"""Stack files of repositories and registries, brought to this machine and kept there."""
