@@ -6,6 +6,7 @@ nothing but the delay.
 """
 
 import itertools
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from orchestrator.events import Event, EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
 from orchestrator.observer import Drivers, find_images, observe
 from orchestrator.publisher import Publisher
+from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
@@ -34,8 +36,8 @@ from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
 from scheduler.actions import PullImage
 from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import ReplicaId, StackName
-from scheduler.observed import Claim, ObservedStack, Running
+from scheduler.ids import ReplicaId, ServiceName, StackName
+from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
 from scheduler.plan import Plan
 
 log = structlog.get_logger()
@@ -219,6 +221,7 @@ class Reconciler:
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
+        self._note_restarted(stored, observed)
         problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
@@ -331,6 +334,20 @@ class Reconciler:
             if isinstance(step.action, PullImage) and isinstance(outcomes[step.number], Done):
                 self._pulled.add((stored.name, stored.generation, step.action.reference))
 
+    def _note_restarted(self, stored: StoredStack, observed: ObservedStack) -> None:
+        """Drop requests for a restart that every replica has had."""
+        if not any(wish.restart_before is not None for wish in stored.wishes.values()):
+            return
+        begun: dict[ServiceName, float] = {}
+        for replica in observed.replicas:
+            name = replica.id.service
+            begun[name] = min(begun.get(name, math.inf), _begun(replica.phase))
+        wishes = satisfied(stored.wishes, begun, now=self.now())
+        # Whoever asks for something while a pass goes on is not to be overheard.
+        latest = self.store.stack(stored.name)
+        if wishes is not None and latest is not None and latest.wishes == stored.wishes:
+            self.store.set_wishes(stored.name, wishes)
+
     def _release_ports(self, desired: DesiredStack) -> None:
         wanted = {
             (service.name, port.target, port.protocol, port.host_ip)
@@ -422,6 +439,17 @@ class Reconciler:
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _begun(phase: Phase) -> float:
+    """Return when a run began, or ended where it has; one that is to begin has not yet."""
+    match phase:
+        case Running(since=since):
+            return since
+        case Exited(at=at, stopped=False):
+            return at
+        case _:
+            return -math.inf
 
 
 def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:

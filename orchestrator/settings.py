@@ -20,6 +20,7 @@ DEFAULT_POOLS = (IPv4Network("10.89.0.0/16"), IPv4Network("172.30.0.0/16"))
 """Where subnets of networks are chosen from; routes of the host are avoided."""
 
 
+CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
 REGISTRIES = Path("/etc/pyorch/registries.toml")
 
 
@@ -36,6 +37,8 @@ class Settings:
     """Mirrors, exceptions and certificates of registries."""
     patience: float = 30.0
     """Seconds an OCI runtime may take for one thing."""
+    cdi: tuple[Path, ...] = CDI
+    """Where makers of devices describe them."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
 
@@ -66,6 +69,8 @@ class Settings:
             run=Path(environ.get("PYORCH_RUN") or f"/run/pyorch{suffix}"),
             pools=pools,
             registries=Path(environ.get("PYORCH_REGISTRIES") or REGISTRIES),
+            cdi=tuple(Path(part) for part in (environ.get("PYORCH_CDI") or "").split(":") if part)
+            or CDI,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
             patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
         )
@@ -86,6 +91,7 @@ class Settings:
             "PYORCH_RUN": str(self.run),
             "PYORCH_POOLS": ",".join(map(str, self.pools)),
             "PYORCH_REGISTRIES": str(self.registries),
+            "PYORCH_CDI": ":".join(map(str, self.cdi)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
             "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
         }
@@ -104,7 +110,9 @@ class Settings:
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run, patience=self.patience)
+        return Instance(
+            name=self.name, data=self.data, run=self.run, patience=self.patience, cdi=self.cdi
+        )
 
 
 def _seconds(environ: Mapping[str, str], name: str, usual: float) -> float:

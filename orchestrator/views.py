@@ -58,6 +58,8 @@ class StackView:
     replicas: tuple[ReplicaView, ...]
     host: tuple[str, ...] = ()
     """What of this host's own settings is changed as long as there are networks."""
+    restarting: tuple[str, ...] = ()
+    """Services whose restart was asked for and is not over."""
     unmet: tuple[str, ...] = ()
     """What of the file this host cannot do, each by its service."""
 
@@ -113,6 +115,9 @@ class Views:
                 self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
             ),
             host=tuple(self.drivers.networks.changes()),
+            restarting=tuple(
+                name for name, wish in stored.wishes.items() if wish.restart_before is not None
+            ),
             unmet=tuple(
                 dict.fromkeys(
                     f"services.{parse_container_name(facts.id)[1].service}.{lost}"

@@ -98,6 +98,13 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        """Tell, before anything is made, whether this host has a runtime and devices.
+
+        Raises UnsupportedError for a runtime that is not here, NotFoundError for a device
+        nobody describes.
+        """
+
     async def bound(self, group: str, ceiling: Limits) -> None:
         """Have the containers whose cgroup is below ``group`` keep to limits together.
 

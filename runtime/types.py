@@ -40,6 +40,9 @@ class Instance:
     patience: float = 30.0
     """Seconds an OCI runtime may take for one thing."""
 
+    cdi: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
+    """Where makers of devices describe them; later ones override earlier ones."""
+
     @property
     def cgroup(self) -> str:
         """The one directory below which every cgroup of this instance lives, no slashes."""
@@ -238,6 +241,7 @@ class ContainerConfig:
     netns: Path | None = None
     """The sandbox to join; ``None`` is the host's network namespace."""
     runtime: str | None = None
+    """Name or path of the OCI runtime; None is the usual one here."""
     log_max_size: int = 20 * 1024 * 1024
     log_max_files: int = 5
     labels: Mapping[str, str] = field(default_factory=dict)

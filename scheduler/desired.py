@@ -23,6 +23,23 @@ class Intent(StrEnum):
     """Nothing left but volumes, and those neither if ``remove_volumes`` says so."""
 
 
+class ServiceIntent(StrEnum):
+    """What the operator wants of one service while its stack is to run."""
+
+    RUN = "run"
+    CREATED = "created"
+    """Its containers are made and not started; those that run go on."""
+    STOPPED = "stopped"
+    """Its containers are kept, and stopped; none is made."""
+    ABSENT = "absent"
+    """It has no containers."""
+
+    @property
+    def makes_containers(self) -> bool:
+        """Whether empty slots are filled."""
+        return self in (ServiceIntent.RUN, ServiceIntent.CREATED)
+
+
 class Condition(StrEnum):
     """What a dependency must have reached before the dependent is started."""
 
@@ -162,6 +179,11 @@ class DesiredService:
     """Who is asked for what nobody here is called; the host's own where there are none."""
     links: tuple[Link, ...] = ()
     """Names it alone knows."""
+    intent: ServiceIntent = ServiceIntent.RUN
+    alone: bool = False
+    """It starts whatever its dependencies do."""
+    restart_before: float | None = None
+    """Runs that began before this moment of the boot clock are to end, and others to begin."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.desired import Condition, Dependency, DesiredService
+from scheduler.desired import Condition, Dependency, DesiredService, ServiceIntent
 from scheduler.ids import ReplicaId, ServiceName
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running
 from scheduler.restart import StayDown, decide_restart
@@ -36,7 +36,7 @@ class Gatekeeper:
     def judge(self, service: DesiredService) -> Gate:
         """Return whether a replica of ``service`` may start."""
         after: list[int] = []
-        for dependency in service.dependencies:
+        for dependency in service.dependencies if not service.alone else ():
             wanted = self.services.get(dependency.service)
             if wanted is None:
                 continue
@@ -49,6 +49,12 @@ class Gatekeeper:
         return Gate(after=tuple(sorted(set(after))))
 
     def _one(self, dependency: Dependency, wanted: DesiredService) -> Gate:
+        if self._is_kept_down(wanted):
+            return Gate(
+                shut=f"{wanted.name} is not to run",
+                stuck=True,
+                hint=f"`pyorch up {wanted.name}` has it run",
+            )
         match dependency.condition:
             case Condition.STARTED:
                 return self._started(wanted)
@@ -56,6 +62,14 @@ class Gatekeeper:
                 return self._healthy(wanted)
             case Condition.COMPLETED:
                 return self._completed(wanted)
+
+    def _is_kept_down(self, wanted: DesiredService) -> bool:
+        """Whether somebody asked for a service not to run, and it neither runs nor is done."""
+        return wanted.intent is not ServiceIntent.RUN and not any(
+            isinstance(replica.phase, Running)
+            or (isinstance(replica.phase, Exited) and replica.phase.code == 0)
+            for replica in self.replicas.get(wanted.name, ())
+        )
 
     def _slots(self, wanted: DesiredService) -> list[ObservedReplica | None]:
         by_slot = {replica.id.slot: replica for replica in self.replicas.get(wanted.name, ())}

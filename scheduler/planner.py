@@ -5,10 +5,11 @@ gets an empty plan. Nothing in a plan waits: what may not happen yet is held, wi
 reason, and whatever frees it leads to another plan.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
 
 from scheduler.actions import (
     CreateNetwork,
@@ -39,6 +40,7 @@ from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
 from scheduler.replicas import Addresses, Donor, Ground, changed_limits, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
+from scheduler.standstill import plan_standstill
 
 
 def plan_stack(desired: DesiredStack, observed: ObservedStack, *, now: float) -> Plan:
@@ -75,8 +77,12 @@ class _Planner:
         order = start_order(self.desired)
         self.refused = refuse_starts(self.desired, self.observed, now=self.now)
         self._read_leases()
+        idle = _idle(
+            self.desired.services, lambda service: [place.network for place in service.networks]
+        )
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
-            self._network(network)
+            if network.name not in idle:
+                self._network(network)
         self._volumes()
         ceiling = changed_limits(self.observed.ceiling, self.desired.ceiling)
         # No replica may have more of the processors than all of them together: what becomes
@@ -96,6 +102,16 @@ class _Planner:
         gates = Gatekeeper(services=services, replicas=found, now=self.now)
         for name in order:
             service = services[name]
+            if not service.intent.makes_containers:
+                plan_standstill(
+                    self.plan,
+                    service,
+                    found.get(name, ()),
+                    services=services,
+                    replicas=found,
+                    now=self.now,
+                )
+                continue
             plan_replicas(
                 self.plan,
                 service,
@@ -177,6 +193,7 @@ class _Planner:
 
     def _volumes(self) -> None:
         present = {volume.name: volume for volume in self.observed.volumes}
+        idle = _idle(self.desired.services, lambda service: service.volumes)
         for volume in sorted(self.desired.volumes, key=lambda wanted: wanted.name):
             if found := present.get(volume.name):
                 if not volume.external and found.options != volume.options:
@@ -186,6 +203,8 @@ class _Planner:
                         f"volume `{volume.name}` exists with other options",
                         hint="give this one another `name`, or remove the present one",
                     )
+                continue
+            if volume.name in idle:
                 continue
             if volume.external:
                 self._refuse(
@@ -278,16 +297,22 @@ class _Planner:
             container_name(self.desired.name, replica.id): replica
             for replica in self.observed.replicas
         }
-        services = {one.name: one.replicas for one in self.desired.services}
+        services = {one.name: one for one in self.desired.services}
         for share in service.shares:
             stack, replica = _parsed(share.container)
             if stack == self.desired.name and replica and replica.service in services:
-                if services[replica.service] < replica.slot:
+                owner = services[replica.service]
+                if owner.replicas < replica.slot:
                     reason = f"there is to be no {replica}, whose {share.kind} it shares"
                     hint = f"scale `{replica.service}` to {replica.slot} at least"
                     self.plan.hold(service.name, reason, hint=hint, stuck=True)
                     return (), reason
                 there = mine.get(share.container)
+                if there is None and not owner.intent.makes_containers:
+                    reason = f"{owner.name}, whose {share.kind} it shares, is not to run"
+                    hint = f"`pyorch up {owner.name}` has it run"
+                    self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                    return (), reason
                 made = there.made if there else ""
                 found.append(
                     Donor(kind=share.kind, container=share.container, made=made, replica=replica)
@@ -358,3 +383,19 @@ def _parsed(name: str) -> tuple[StackName | None, ReplicaId | None]:
         return parse_container_name(name)
     except ValueError:
         return None, None
+
+
+Name = TypeVar("Name", NetworkName, VolumeName)
+
+
+def _idle(
+    services: Iterable[DesiredService], named: Callable[[DesiredService], Iterable[Name]]
+) -> set[Name]:
+    """Return what only services name that get no containers."""
+    found: set[Name] = set()
+    needed: set[Name] = set()
+    for service in services:
+        found.update(named(service))
+        if service.intent.makes_containers:
+            needed.update(named(service))
+    return found - needed

@@ -20,7 +20,7 @@ from scheduler.actions import (
     StopReplica,
 )
 from scheduler.capacity import HINT, Refusal
-from scheduler.desired import DesiredService, RestartMode
+from scheduler.desired import DesiredService, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
 from scheduler.ids import NetworkName, ReplicaId
 from scheduler.observed import Created, Exited, Health, ObservedReplica, Running, Stopping
@@ -95,6 +95,8 @@ def plan_replicas(
         elif reason := slots.outdated(found):
             if slots.replace(found, reason, busy=unready):
                 unready = replica
+        elif slots.ends_for_restart(found):
+            slots.restart(found)
         else:
             slots.keep(found)
 
@@ -167,6 +169,8 @@ class _Slots:
         """Whether a replica of the wanted revision is on its way up: others wait for it."""
         if self.outdated(found):
             return isinstance(found.phase, Stopping)
+        if self.service.intent is ServiceIntent.CREATED:
+            return False
         match found.phase:
             case Running(health=health):
                 return health is Health.STARTING
@@ -194,10 +198,36 @@ class _Slots:
         self.gates.filled[replica] = created
         self.start(replica, reason, after=(created,))
 
+    def ends_for_restart(self, found: ObservedReplica) -> bool:
+        """Whether a restart was asked for that this replica has not had yet."""
+        before = self.service.restart_before
+        if before is None or self.service.intent is not ServiceIntent.RUN:
+            return False
+        match found.phase:
+            case Running(since=since):
+                return since < before
+            case Exited(at=at, stopped=False):
+                return at < before
+            case _:
+                return False
+
+    def restart(self, found: ObservedReplica) -> None:
+        """Have a replica end, or begin again once it has."""
+        reason = "a restart was asked for"
+        if isinstance(found.phase, Exited):
+            self.start_again(found, reason)
+            return
+        self.gates.touched.add(self.service.name)
+        grace = self.service.stop_grace
+        if grace > 0:
+            self.plan.add(StopReplica(replica=found.id, grace=grace), reason)
+        else:
+            self.plan.add(KillReplica(found.id), reason)
+
     def start(
         self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
     ) -> None:
-        if self.has_no_room(replica):
+        if self.service.intent is ServiceIntent.CREATED or self.has_no_room(replica):
             return
         gate = self.gates.judge(self.service)
         if gate.shut:

@@ -14,6 +14,13 @@ from orchestrator.errors import Paint, PyorchError
 COMMANDS = {
     "up": "create and start a stack, and keep it as its file says",
     "down": "stop and remove a stack",
+    "start": "start services that were stopped",
+    "stop": "stop services, and keep them",
+    "restart": "stop services and start them again",
+    "scale": "have so many replicas of services",
+    "create": "make containers, and start none",
+    "rm": "remove containers that do not run",
+    "kill": "send a signal to services",
     "plan": "show what `up` would do (exit code 2: changes, 0: none)",
     "history": "list what a stack was before, generation by generation",
     "diff": "show what changed from one generation to another",
@@ -46,6 +53,8 @@ EVERYWHERE = (
     (("--profile",), "NAME", "services to include"),
 )
 """Options that are understood before the command and after it."""
+OWN_F = ("logs", "rm")
+"""Commands after which `-f` is not the stack file: it follows, and it forces, as people know it."""
 INTERRUPTED = 130
 
 
@@ -104,8 +113,7 @@ def _run(given: list[str]) -> int:
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         if name == chosen:
             for flags, metavar, meaning in EVERYWHERE:
-                # `logs -f` follows, as everybody is used to.
-                if name != "logs" or "-f" not in flags:
+                if name not in OWN_F or "-f" not in flags:
                     late = "late_" + flags[-1][2:].replace("-", "_")
                     command.add_argument(
                         *flags, action="append", dest=late, metavar=metavar, help=meaning

@@ -11,6 +11,7 @@ from orchestrator.cli.following import follow_until_settled, follow_until_stoppe
 from orchestrator.cli.loading import settle
 from orchestrator.cli.logs import print_logs
 from orchestrator.cli.render import say
+from orchestrator.cli.selecting import scale_of
 from orchestrator.client import Client
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
@@ -22,6 +23,11 @@ LAST_LINES = 5.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
+    parser.add_argument(
+        "services", nargs="*", metavar="SERVICE", help="only these, and what they depend on"
+    )
+    parser.add_argument("--no-deps", action="store_true", help="not what they depend on")
+    parser.add_argument("--no-start", action="store_true", help="make containers, start none")
     parser.add_argument("-d", "--detach", action="store_true", help="leave it running and return")
     parser.add_argument("--wait", action="store_true", help="return when everything is healthy")
     parser.add_argument("--wait-timeout", type=float, metavar="S", help="give up after S seconds")
@@ -36,14 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load, send, and follow until it is so."""
-    settled = settle(args)
+    settled = settle(args, tuple(args.services))
     client = connect(Settings.from_environ())
     name = settled.name
-    options = {"force_recreate": args.force_recreate, "scale": _scale(args.scale)}
+    options = {
+        "force_recreate": args.force_recreate,
+        "scale": scale_of(args.scale),
+        "services": args.services,
+        "no_deps": args.no_deps,
+        "no_start": args.no_start,
+    }
     if args.pull == "always":
         options["pull"] = "always"
     applied = client.put(f"/v1/stacks/{name}", {"model": settled.document, "options": options})
-    if args.detach or args.wait:
+    if args.detach or args.wait or args.no_start:
         follow_until_settled(
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout
         )
@@ -85,13 +97,3 @@ def _print_attached(args: argparse.Namespace, client: Client, name: str) -> None
             prefix=not args.no_log_prefix,
             colour=not args.no_color,
         )
-
-
-def _scale(given: list[str]) -> dict[str, int]:
-    found = {}
-    for entry in given:
-        service, _, count = entry.partition("=")
-        if not count.isdigit():
-            raise PyorchError(f"--scale: `{entry}` is not SERVICE=N")
-        found[service] = int(count)
-    return found

@@ -1,13 +1,14 @@
 """Stack file → :class:`scheduler.desired.DesiredStack`: what it means, in the planner's words."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
-from orchestrator.store import StoredStack
+from orchestrator.store import StoredStack, Wish
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.shares import implied, shares_of
@@ -81,7 +82,10 @@ def build_desired(
         name=StackName(model.name),
         intent=stored.intent,
         services=tuple(
-            _service(model, name, service, images.get(model.image_of(name)), settings)
+            _wished(
+                _service(model, name, service, images.get(model.image_of(name)), settings),
+                stored.wishes.get(ServiceName(name)),
+            )
             for name, service in sorted(model.services.items())
         ),
         networks=_networks(model),
@@ -250,6 +254,18 @@ def _service(
         dns_all=service.x_pyorch.dns == "all",
         dns_servers=service.dns,
         links=_links(service),
+    )
+
+
+def _wished(service: DesiredService, wish: Wish | None) -> DesiredService:
+    if wish is None:
+        return service
+    return replace(
+        service,
+        intent=wish.intent,
+        alone=wish.alone,
+        restart_before=wish.restart_before,
+        stop_grace=service.stop_grace if wish.stop_grace is None else wish.stop_grace,
     )
 
 

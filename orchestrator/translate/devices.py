@@ -8,7 +8,11 @@ from runtime.types import Device
 def devices_of(service: Service) -> tuple[Device, ...]:
     """Return the devices a service names by their paths."""
     return tuple(
-        Device(source=device.source, target=device.target, permissions=device.permissions or "rwm")
+        Device(
+            source=device.source,
+            target="" if device.target == device.source else device.target,
+            permissions=device.permissions or "rwm",
+        )
         for device in service.devices
         if not CDI.fullmatch(device.source)
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 from runtime.errors import InvalidError
 from runtime.oci.capabilities import ALL, granted, sets_of, wanted
-from runtime.oci.devices import Node, describe_nodes
+from runtime.oci.cdi import Edits
+from runtime.oci.devices import describe_nodes
 from runtime.oci.mounts import root_propagation
 from runtime.oci.namespaces import namespaces, own_name, shared_memory
 from runtime.oci.rlimits import oom_score, rlimits
@@ -46,24 +47,23 @@ def build_bundle(
     resources: Mapping[str, Any],
     init: Sequence[str] = (),
     scratch: Path = Path("/run"),
-    nodes: Sequence[Node] = (),
-    environment_of_devices: Mapping[str, str] | None = None,
+    edits: Edits | None = None,
 ) -> dict[str, Any]:
     """Return the whole ``config.json``.
 
     ``mounts`` are the container's own and ``resources`` its limits, in the spec's form;
-    ``init`` is the reaper's command line the command is run under. ``nodes`` are devices
-    besides those of the configuration. ``scratch`` is where containers keep what others may
+    ``init`` is the reaper's command line the command is run under. ``edits`` are what devices
+    add that are described by their makers. ``scratch`` is where containers keep what others may
     share with them. Raises InvalidError when neither the image nor the configuration names a
     command.
     """
     capabilities = granted(wanted(config))
-    variables = {**environment(config, image, user), **(environment_of_devices or {})}
+    edits = edits or Edits()
     process: dict[str, Any] = {
         "terminal": config.tty,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
         "args": [*init, *command_line(config, image)],
-        "env": [f"{name}={value}" for name, value in variables.items()],
+        "env": [f"{k}={v}" for k, v in environment(config, image, user).items()],
         "cwd": working_dir(config, image),
         "capabilities": sets_of(capabilities, user.uid),
         "noNewPrivileges": config.no_new_privileges,
@@ -72,7 +72,7 @@ def build_bundle(
     }
     if config.apparmor and APPARMOR.exists():
         process["apparmorProfile"] = config.apparmor
-    devices = describe_nodes(config, nodes)
+    devices = describe_nodes(config, edits.nodes)
     open_ = config.privileged or config.unmasked
     linux: dict[str, Any] = {
         "cgroupsPath": f"/{cgroup}",
@@ -97,9 +97,11 @@ def build_bundle(
         "ociVersion": "1.0.2",
         "process": process,
         "root": {"path": str(root), "readonly": config.read_only},
-        "mounts": [*_system_mounts(config, scratch), *mounts, *devices.mounted],
+        "mounts": [*_system_mounts(config, scratch), *edits.mounts, *mounts, *devices.mounted],
         "linux": linux,
     }
+    if edits.hooks:
+        bundle["hooks"] = edits.hooks
     if config.annotations:
         bundle["annotations"] = dict(config.annotations)
     if not config.uts_host:

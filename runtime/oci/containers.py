@@ -27,6 +27,8 @@ from runtime.errors import (
 from runtime.files import in_thread, write_atomic
 from runtime.oci import records
 from runtime.oci.bundle import build_process
+from runtime.oci.cdi import resolve
+from runtime.oci.choice import find_runtime
 from runtime.oci.exec import RuntimeExec
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
@@ -128,6 +130,8 @@ class Containers(ContainerDriver):
                 cause = f"image `{config.image}` is not in the store"
                 raise NotFoundError(verb, config.id, cause)
             self._check_donors(config)
+            if config.runtime:
+                config = replace(config, runtime=find_runtime(config.runtime))
             shared = self._records.get(ContainerId(config.network))
             if shared is not None and not config.hostname and not config.uts_host:
                 config = replace(config, hostname=own_name(shared.config))
@@ -148,6 +152,12 @@ class Containers(ContainerDriver):
             self._records[container] = await in_thread(
                 self._folders.limit, record, limits, running=running
             )
+
+    @override
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        if runtime:
+            find_runtime(runtime)
+        await in_thread(resolve, cdi, self._layout.instance.cdi)
 
     @override
     async def bound(self, group: str, ceiling: Limits) -> None:
@@ -183,11 +193,11 @@ class Containers(ContainerDriver):
                 check_group(container, pid, self._layout.cgroup(record.config))
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
-                    await in_thread(self._folders.filters.learn, compiles, program)
+                    await in_thread(self._folders.filters(record.config).learn, compiles, program)
                 await start_process(
                     container,
                     pid,
-                    [*self._layout.command, "start", container],
+                    [*self._layout.command(record.config), "start", container],
                     patience=self._layout.instance.patience,
                 )
             except BaseException:
@@ -261,7 +271,7 @@ class Containers(ContainerDriver):
         scratch, pid_file = folder / f"exec-{token}.json", folder / f"exec-{token}.pid"
         process = build_process(record.config, image.config, config, resolved)
         write_atomic(scratch, json.dumps(process).encode())
-        line = [*self._layout.command, "exec", "--process", str(scratch)]
+        line = [*self._layout.command(record.config), "exec", "--process", str(scratch)]
         line += ["--pid-file", str(pid_file)]
         if config.tty:
             line.append("--tty")

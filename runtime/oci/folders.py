@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
 from runtime.oci.carried import is_carried, write_carried
+from runtime.oci.cdi import resolve
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
 from runtime.oci.mounts import IMAGE, OwnMounts, bind
@@ -54,11 +54,15 @@ class Folders:
         """Make everything where ``layout`` says; nothing is touched yet."""
         self._layout = layout
         self._volumes = volumes
+        self._filters: dict[str, Filters] = {}
 
-    @cached_property
-    def filters(self) -> Filters:
-        """The seccomp rules of containers, compiled once."""
-        return Filters(self._layout.instance.run / "seccomp", Path(self._layout.program))
+    def filters(self, config: ContainerConfig) -> Filters:
+        """Return the seccomp rules of containers, compiled once by each runtime."""
+        program = self._layout.program(config)
+        if program not in self._filters:
+            folder = self._layout.instance.run / "seccomp"
+            self._filters[program] = Filters(folder, Path(program))
+        return self._filters[program]
 
     def build(self, record: Record, image: ImageFacts, mounted: Mapping[str, ImageFacts]) -> Record:
         """Make a container that has never run; return what was written down of it.
@@ -72,6 +76,13 @@ class Folders:
         root = mount_root(folder, image.layers)
         files = write_files(self._layout.scratch / config.id / "files", config)
         files += write_carried(self._layout.scratch / config.id / CARRIED, config)
+        edits = resolve(config.cdi, self._layout.instance.cdi)
+        # What is run beside the main process has the same variables and groups.
+        config = replace(
+            config,
+            environment={**config.environment, **edits.environment},
+            group_add=(*config.group_add, *map(str, edits.groups)),
+        )
         user = resolve_user(
             root, image.config.user if config.user is None else config.user, config.group_add
         )
@@ -94,9 +105,10 @@ class Folders:
             resources=self._resources(config.id, config.limits),
             init=init,
             scratch=self._layout.scratch,
+            edits=edits,
         )
         make_working_dir(root, bundle["process"]["cwd"], config.id)
-        self.filters.add_to(bundle)
+        self.filters(config).add_to(bundle)
         write_atomic(folder / "config.json", json.dumps(bundle).encode())
         told = {
             name: text
@@ -183,7 +195,7 @@ class Folders:
         bundle = json.loads(data)
         if joined is not None:
             join_processes(bundle, joined)
-        compiles = self.filters.add_to(bundle)
+        compiles = self.filters(config).add_to(bundle)
         if joined is not None or ANNOTATION in bundle.get("annotations", {}):
             write_atomic(path, json.dumps(bundle).encode())
         return compiles

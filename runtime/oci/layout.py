@@ -26,20 +26,18 @@ class Layout:
         return self.data, self.scratch, self.exits, self.states
 
     @cached_property
-    def runtime(self) -> str:
-        """The OCI runtime used here: crun, or runc where crun cannot run."""
+    def usual_program(self) -> str:
+        """The path of the OCI runtime used here: crun, or runc where crun cannot run."""
         chosen, _ = choose_runtime()
-        return chosen
+        return shutil.which(chosen) or chosen
 
-    @cached_property
-    def program(self) -> str:
-        """The runtime's path."""
-        return shutil.which(self.runtime) or self.runtime
+    def program(self, config: ContainerConfig) -> str:
+        """Return the path of the runtime of a container; it was found when that was made."""
+        return config.runtime or self.usual_program
 
-    @cached_property
-    def command(self) -> Sequence[str]:
-        """How the runtime is called, before the verb."""
-        return (self.runtime, f"--root={self.states}")
+    def command(self, config: ContainerConfig) -> Sequence[str]:
+        """Return how a container's runtime is called, before the verb."""
+        return (self.program(config), f"--root={self.states}")
 
     def group(self, name: str) -> str:
         """Return the cgroup of several containers together, below every hierarchy."""
@@ -62,8 +60,8 @@ class Layout:
             run=self.scratch / config.id,
             exits=self.exits,
             log=config.log / f"{number}.log",
-            runtime=self.program,
-            runtime_args=self.command[1:],
+            runtime=self.program(config),
+            runtime_args=self.command(config)[1:],
             tty=config.tty,
             stdin=config.stdin_open,
             patience=self.instance.patience,

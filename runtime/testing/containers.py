@@ -11,7 +11,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from runtime.drivers import ContainerDriver, ExecSession, OnExit, OnLost, OnOom
-from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError
+from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
 from runtime.testing.faults import Faults
 from runtime.testing.images import FakeImages
 from runtime.testing.volumes import FakeVolumes
@@ -83,6 +83,9 @@ class FakeContainers(Faults, ContainerDriver):
     ceilings: dict[str, Limits] = field(default_factory=dict)
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
+    runtimes: tuple[str, ...] = ("crun", "runc")
+    described: tuple[str, ...] = ()
+    """Devices by the names their makers gave them."""
     leftovers: list[str] = field(default_factory=list)
     """What the next sweep finds and removes."""
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
@@ -147,6 +150,15 @@ class FakeContainers(Faults, ContainerDriver):
         if limits.memory is not None and isinstance(box.phase, Running) and uses > limits.memory:
             raise ConflictError("limit", container, f"it uses {uses} bytes of memory now")
         box.config = replace(box.config, limits=limits)
+
+    @override
+    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+        await self.look("check")
+        if runtime not in (None, *self.runtimes):
+            raise UnsupportedError("use runtime", str(runtime), "it is not installed")
+        for name in cdi:
+            if name not in self.described:
+                raise NotFoundError("pass on device", name, "nothing describes it")
 
     @override
     async def bound(self, group: str, ceiling: Limits) -> None:

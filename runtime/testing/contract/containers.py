@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.drivers import ContainerDriver, ExecSession
-from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError
+from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -122,6 +122,17 @@ class ContainerContract:
         for other in (replace(config, network=DB), replace(config, pid=DB)):
             with pytest.raises(NotFoundError, match="to join"):
                 await driver.create(other)
+
+        assert await driver.list() == ()
+
+    async def test_what_the_host_does_not_have_is_told_before_anything_is_made(
+        self, driver: ContainerDriver
+    ) -> None:
+        await driver.check(runtime=None, cdi=())
+        with pytest.raises(UnsupportedError, match="not installed"):
+            await driver.check(runtime="youki", cdi=())
+        with pytest.raises(NotFoundError, match="describes it"):
+            await driver.check(runtime=None, cdi=("vendor.test/nothing=x",))
 
         assert await driver.list() == ()
 

@@ -60,10 +60,11 @@ def shown(tmp_path_factory, busybox, request):
     """The stack of the file's STACK, up and running; nothing may be left of it afterwards."""
     home = tmp_path_factory.mktemp("shown")
     pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=home / "p")
-    pyorch.run("image", "import", str(busybox), "busybox")
+    # The daemon reads its settings when the first command starts it.
     prepare = getattr(request.module, "prepare", None)
     if prepare is not None:
         prepare(pyorch)
+    pyorch.run("image", "import", str(busybox), "busybox")
     pyorch.write(request.module.STACK)
     name = request.module.STACK.split("name: ", 1)[1].split("\n", 1)[0]
     done = pyorch.try_("up", "-d", "--wait")
