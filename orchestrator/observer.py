@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.translate.observed import HostView
-from runtime.drivers import ContainerDriver, ImageDriver, NetworkDriver, VolumeDriver
+from runtime.drivers import (
+    BuildDriver,
+    ContainerDriver,
+    ImageDriver,
+    NetworkDriver,
+    VolumeDriver,
+)
 from runtime.types import HostFacts, ImageFacts
 
 
@@ -17,6 +23,7 @@ class Drivers:
     images: ImageDriver
     networks: NetworkDriver
     volumes: VolumeDriver
+    builds: BuildDriver
 
 
 async def observe(drivers: Drivers, *, machine: bool, stack: str) -> HostView:

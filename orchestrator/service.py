@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import selection
+from orchestrator.builds import Builds
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
@@ -68,6 +69,7 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
         """Accept a settled stack file as what is wanted from now on, and wake its stack.
@@ -302,7 +304,7 @@ class Orchestrator:
             reference: desired.name
             for desired in tuple(self.reconciler.desired.values())
             for service in desired.services
-            for reference in (service.image, *service.mounted_images)
+            for reference in (service.image, *service.mounted_images, *service.hook_images)
         }
         for reference, stack in asked.items():
             found = await self.drivers.images.find(reference)
@@ -359,6 +361,8 @@ class Orchestrator:
                 ) from error
 
     def _wake(self, name: str) -> None:
+        # Whoever asks again asks for hooks that have failed, too.
+        self.store.renew_hooks(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api import generations, images, resources, services
+from orchestrator.api import builds, generations, images, resources, services
 from orchestrator.api.containers import exec_in, stream_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream
 from orchestrator.errors import PyorchError
@@ -21,6 +21,7 @@ from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
+from runtime.image.manifest import this_platform
 from scheduler import PlanError
 
 log = structlog.get_logger()
@@ -80,6 +81,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/stacks/{name}/events", _events),
             web.get("/v1/stacks/{name}/logs", _logs),
             web.post("/v1/stacks/{name}/exec", _exec),
+            *builds.routes(),
             *images.routes(),
             *resources.routes(),
             *services.routes(),
@@ -135,7 +137,14 @@ async def _health(request: web.Request) -> web.StreamResponse:
 
 async def _version(request: web.Request) -> web.StreamResponse:
     name = request.app[KEY].settings.name
-    return web.json_response({"version": __version__, "pid": os.getpid(), "instance": name})
+    return web.json_response(
+        {
+            "version": __version__,
+            "pid": os.getpid(),
+            "instance": name,
+            "platform": str(this_platform()),
+        }
+    )
 
 
 async def _shutdown(request: web.Request) -> web.StreamResponse:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import struct
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,18 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from orchestrator.api.frames import (
+    ERROR,
+    EXIT,
+    RESIZE,
+    SIGNAL,
+    STDERR,
+    STDIN,
+    STDOUT,
+    frame,
+    frames,
+    upgraded,
+)
 from orchestrator.api.streams import read_body
 from orchestrator.errors import PyorchError
 from orchestrator.service import Orchestrator
@@ -21,9 +32,6 @@ from scheduler.ids import parse_container_name
 
 PAUSE = 0.1
 """Seconds between two looks at a log that is followed."""
-STDIN, RESIZE, SIGNAL = 0, 1, 2
-STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
-LONGEST_FRAME = 1024 * 1024
 
 log = structlog.get_logger()
 
@@ -163,20 +171,20 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
         transport = request.transport
         if transport is None:
             return response
-        reader = _upgrade(request)
+        reader = upgraded(request)
         feeding = asyncio.create_task(_feed(reader, session), name="exec input")
         try:
             while True:
                 stream, data = await session.read()
                 if stream == 0:
                     break
-                transport.write(_frame(STDOUT if stream == 1 else STDERR, data))
+                transport.write(frame(STDOUT if stream == 1 else STDERR, data))
                 await request.writer.drain()
             code = await session.wait()
-            transport.write(_frame(EXIT, json.dumps({"code": code}).encode()))
+            transport.write(frame(EXIT, json.dumps({"code": code}).encode()))
         except DriverError as error:
             detail = {"detail": str(error), "hint": error.hint}
-            transport.write(_frame(ERROR, json.dumps(detail).encode()))
+            transport.write(frame(ERROR, json.dumps(detail).encode()))
         finally:
             feeding.cancel()
         transport.close()
@@ -204,42 +212,10 @@ def _exec_config(body: dict[str, Any]) -> ExecConfig:
     )
 
 
-def _upgrade(request: web.Request) -> asyncio.StreamReader:
-    """Take the connection's incoming bytes away from the HTTP parser."""
-    reader = asyncio.StreamReader()
-    if request.transport is not None:
-        # What the command does not read is not read here either, but waits with the client.
-        reader.set_transport(request.transport)
-    protocol = request.protocol
-    # Only the three methods of _Sink are ever called on a parser (aiohttp, web_protocol).
-    protocol.set_parser(_Sink(reader))  # type: ignore[arg-type]
-    return reader
-
-
-class _Sink:
-    """What aiohttp hands raw bytes to once a connection speaks something else."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self._reader.feed_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        self._reader.feed_eof()
-
-    def set_exception(self, error: Exception) -> None:
-        self._reader.set_exception(error)
-
-
 async def _feed(reader: asyncio.StreamReader, session: ExecSession) -> None:
     try:
-        while True:
-            kind, length = struct.unpack(">BI", await reader.readexactly(5))
-            if length > LONGEST_FRAME:
-                raise ValueError(f"a frame of {length} bytes")
-            await _obey(session, kind, await reader.readexactly(length))
+        async for kind, data in frames(reader):
+            await _obey(session, kind, data)
     except asyncio.IncompleteReadError:
         # The client is gone: so is whoever the command was for.
         await session.close()
@@ -256,7 +232,3 @@ async def _obey(session: ExecSession, kind: int, data: bytes) -> None:
         await session.resize(int(size["columns"]), int(size["rows"]))
     elif kind == SIGNAL:
         await session.signal(int(json.loads(data)["number"]))
-
-
-def _frame(kind: int, data: bytes) -> bytes:
-    return struct.pack(">BI", kind, len(data)) + data

@@ -19,6 +19,7 @@ TOLD = {
     "volume.created": "Volume {subject} Created",
     "replica.created": "Container {subject} Created",
     "replica.started": "Container {subject} Started",
+    "hook.done": "Container {subject} {reason}",
     "replica.stopping": "Container {subject} Stopping",
     "replica.killed": "Container {subject} Killed",
     "replica.removed": "Container {subject} Removed",
@@ -149,7 +150,7 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                 told = TOLD.get(entry["name"])
                 if told:
                     subject = entry["subject"]
-                    if entry["name"].startswith("replica."):
+                    if entry["name"].startswith(("replica.", "hook.")):
                         subject = f"{stack}-{subject.replace('.', '-')}"
                     say(" " + told.format(subject=subject, reason=entry["reason"]))
             case _:
