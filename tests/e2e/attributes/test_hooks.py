@@ -179,6 +179,7 @@ volumes: {{log: }}
 
     assert command.returncode == 0, out + err
     assert said(hooked).count("one") == 1, "what has run does not run again"
+    assert said(hooked).count("ended") == 1, "what was cut off does not go on beside itself"
     if kind == "pre_start":
         main = "until busybox grep -q main /log/all; do :; done"
         hooked.run("exec", "-T", "a", "sh", "-c", main)
