@@ -163,7 +163,6 @@ def boot_clock() -> float:
 
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.build.builder import Builder
-
     from runtime.image import Images
     from runtime.network import Networks
     from runtime.oci import Containers

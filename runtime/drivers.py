@@ -231,6 +231,12 @@ class ImageDriver(Protocol):
         Raises NotFoundError when the registry has no such image.
         """
 
+    async def variants(self, reference: str) -> Mapping[str, Digest]:
+        """Ask the registry which image a reference stands for now, by platform.
+
+        Raises NotFoundError when the registry has no such image.
+        """
+
     async def tag(self, reference: str, name: str) -> ImageFacts:
         """Give an image one more name, taking it from another. Raises NotFoundError."""
 

@@ -21,6 +21,7 @@ from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
+from runtime.image.manifest import this_platform
 from scheduler import PlanError
 
 log = structlog.get_logger()
@@ -136,7 +137,14 @@ async def _health(request: web.Request) -> web.StreamResponse:
 
 async def _version(request: web.Request) -> web.StreamResponse:
     name = request.app[KEY].settings.name
-    return web.json_response({"version": __version__, "pid": os.getpid(), "instance": name})
+    return web.json_response(
+        {
+            "version": __version__,
+            "pid": os.getpid(),
+            "instance": name,
+            "platform": str(this_platform()),
+        }
+    )
 
 
 async def _shutdown(request: web.Request) -> web.StreamResponse:

@@ -42,6 +42,7 @@ COMMANDS = {
     "network": "list, inspect and remove networks",
     "export": "write a container's files to a tarball",
     "commit": "make an image of what a container is now",
+    "lock": "write down which image every name of a stack stands for",
     "login": "log in to a registry",
     "logout": "forget the login of a registry",
     "doctor": "say what this machine can and cannot do",

@@ -1,4 +1,4 @@
-"""Images a stack needs that somebody has to ask for before it runs: builds.
+"""Images a stack needs that somebody has to ask for before it runs: builds, and locked ones.
 
 The daemon fetches what it can by itself. What only the person at the keyboard can give, the
 files an image is built from, is looked after here, before the daemon is told of the stack.
@@ -73,3 +73,32 @@ def _pulled(client: Client, service: Mapping[str, Any]) -> bool:
         say(f"{error}: it is built")
         return False
     return True
+
+
+def hold_to_lock(
+    args: argparse.Namespace, document: Mapping[str, Any], client: Client
+) -> Mapping[str, Any]:
+    """Return the stack as it runs on the images of its lock file alone.
+
+    Raises PyorchError naming every service whose image moved, or is not in the file.
+    """
+    from orchestrator.cli.loading import request_of
+    from orchestrator.cli.locking import NAME, locked_services, moved, read_lock
+    from orchestrator.spec.load import load_stack
+
+    if args.pull == "always":
+        raise PyorchError("--locked and --pull always exclude each other")
+    loaded = load_stack(request_of(args, services=tuple(args.services)))
+    lock = read_lock(loaded.found.directory)
+    if lock is None:
+        raise PyorchError(
+            f"there is no `{loaded.found.directory / NAME}`", hint="`pyorch lock` writes it"
+        )
+    held = dict(locked_services(loaded.stack))
+    moved(client, lock, held.items())
+    # Nobody asks a registry any more what a name stands for.
+    services = {
+        name: {**service, "pull_policy": "never"} if name in held else service
+        for name, service in document["services"].items()
+    }
+    return {**document, "services": services}

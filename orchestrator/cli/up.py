@@ -10,7 +10,7 @@ from types import FrameType
 from orchestrator.cli.following import follow_until_settled, follow_until_stopped
 from orchestrator.cli.loading import settle
 from orchestrator.cli.logs import print_logs
-from orchestrator.cli.obtaining import obtain
+from orchestrator.cli.obtaining import hold_to_lock, obtain
 from orchestrator.cli.render import say
 from orchestrator.cli.selecting import scale_of
 from orchestrator.client import Client
@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force-recreate", action="store_true", help="new containers in any case")
     parser.add_argument("--pull", choices=["always", "missing"], help="overrides the file")
+    parser.add_argument(
+        "--locked", action="store_true", help="with exactly the images of stack.lock"
+    )
     parser.add_argument("--build", action="store_true", help="build images that are there, too")
     parser.add_argument("--no-build", action="store_true", help="build no image")
     parser.add_argument("--quiet-build", action="store_true", help="do not show what builds print")
@@ -50,6 +53,9 @@ def run(args: argparse.Namespace) -> int:
         raise PyorchError("--build and --no-build exclude each other")
     settled = settle(args, tuple(args.services))
     client = connect(Settings.from_environ())
+    document = settled.document
+    if args.locked:
+        document = hold_to_lock(args, document, client)
     obtain(args, settled, client)
     name = settled.name
     options = {
@@ -61,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.pull == "always":
         options["pull"] = "always"
-    applied = client.put(f"/v1/stacks/{name}", {"model": settled.document, "options": options})
+    applied = client.put(f"/v1/stacks/{name}", {"model": document, "options": options})
     if args.detach or args.wait or args.no_start:
         follow_until_settled(
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout

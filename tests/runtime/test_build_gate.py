@@ -1,6 +1,7 @@
 """What a step of a build may have mounted, judged by where the kernel says it comes from."""
 
 import pytest
+
 from runtime.build import gate
 from runtime.build.gate import Mounts, may_have
 

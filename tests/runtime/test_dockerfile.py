@@ -1,8 +1,8 @@
 """What a Dockerfile needs: images to be fetched, and what no builder here can do."""
 
 import pytest
-from runtime.build.dockerfile import read_needs
 
+from runtime.build.dockerfile import read_needs
 from runtime.errors import InvalidError, UnsupportedError
 
 
