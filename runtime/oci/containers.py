@@ -29,7 +29,7 @@ from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
-from runtime.oci.exec import RuntimeExec
+from runtime.oci.exec import RuntimeExec, end_leftovers
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
 from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
@@ -92,6 +92,8 @@ class Containers(ContainerDriver):
                 self._records[record.config.id] = record
                 self._folders.claim(record)
                 self._runs.load(record.config.id)
+                scratch = self._layout.scratch / record.config.id
+                end_leftovers(scratch, self._cgroup(record.config.id))
         await in_thread(self._folders.let_go)
 
     @override
