@@ -37,6 +37,7 @@ from runtime.types import (
 )
 
 OnExit = Callable[[ContainerId, Exited], None]
+OnLost = Callable[[ContainerId], None]
 OnOom = Callable[[ContainerId, str], None]
 """Told of the container, and in a few words of whose limit it was."""
 OnDrift = Callable[[], None]
@@ -121,7 +122,8 @@ class ContainerDriver(Protocol):
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
         Runs are numbered from 1. Raises NotFoundError for one that does not exist,
-        ConflictError where another one, whose processes it shares, does not run.
+        ConflictError where another one, whose processes it shares, does not run, and
+        UnavailableError where it does not begin, whatever the runtime says; then nothing runs.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:
@@ -175,6 +177,9 @@ class ContainerDriver(Protocol):
 
         The container may run on without it.
         """
+
+    def on_lost(self, callback: OnLost) -> None:
+        """Have ``callback`` called when the monitor of a container that runs has died."""
 
     async def sweep(self) -> Sequence[str]:
         """Remove what no container accounts for (cgroups, mounts, processes); say what it was."""
@@ -402,6 +407,7 @@ __all__ = [
     "NetworkDriver",
     "OnDrift",
     "OnExit",
+    "OnLost",
     "OnOom",
     "OnOutput",
     "OnProgress",

@@ -55,6 +55,8 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
+    patience: float = 30.0
+    """Seconds an OCI runtime may take for one thing."""
 
     cdi: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
     """Where makers of devices describe them; later ones override earlier ones."""
@@ -276,6 +278,12 @@ class Running:
     run: int
     started: float
     stop_by: float | None = None
+    monitored: bool = True
+    """Its output is kept. Not so once its monitor died; it runs on, and may break over that."""
+
+
+MONITOR_DIED = "monitor died"
+"""Why of an end that its monitor did not live to see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,8 @@ class Running:
 
     since: float
     health: Health = Health.NONE
+    monitored: bool = True
+    """Somebody keeps its output, and will see how it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class Exited:
     """It was told to stop, or the machine went down: it did not end by itself."""
     why: str = ""
     """What else is known of it, e.g. that memory had run out."""
+    lost: bool = False
+    """Its monitor had died: whatever it ended of, that counts against nobody."""
 
     def __str__(self) -> str:
         return f"exited with {self.code}" + (f", {self.why}" if self.why else "")

@@ -21,7 +21,7 @@ from scheduler.actions import (
     StopReplica,
 )
 from scheduler.capacity import HINT, Refusal
-from scheduler.desired import DesiredService, HookKind, ServiceIntent
+from scheduler.desired import DesiredService, HookKind, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
 from scheduler.hooks import await_hooks
 from scheduler.ids import ReplicaId
@@ -375,6 +375,10 @@ class _Slots:
     def keep(self, found: ObservedReplica) -> None:
         limited = self.limit(found)
         match found.phase:
+            case Running(monitored=False) if self.service.restart.mode is not RestartMode.NO:
+                self.gates.touched.add(self.service.name)
+                reason = "its monitor died: nobody keeps its output"
+                self.plan.add(StopReplica(replica=found.id, grace=self.service.stop_grace), reason)
             case Running():
                 if not found.sandbox_intact:
                     self.plan.add(

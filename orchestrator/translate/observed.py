@@ -244,7 +244,7 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
         case host.Created():
             return Created()
         case host.Running(stop_by=None) as running:
-            return Running(since=running.started, health=health)
+            return Running(since=running.started, health=health, monitored=running.monitored)
         case host.Running() as stopping:
             return Stopping(until=stopping.stop_by or 0.0)
         case host.Exited() as exited:
@@ -254,4 +254,5 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
                 lived=exited.lived,
                 stopped=exited.stopped,
                 why=exited.why,
+                lost=exited.why == host.MONITOR_DIED,
             )

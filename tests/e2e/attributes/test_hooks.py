@@ -88,6 +88,10 @@ def test_hooks_run_in_order_before_dependents_and_again_only_when_they_must(hook
     assert [one for one in again if one.startswith("post")] == FIRST[4:6]
 
     before = len(said(hooked))
+    hooked.run("restart", "a")
+    assert said(hooked)[before] == "stop"
+
+    before = len(said(hooked))
     hooked.run("down")
     assert said(hooked)[before:] == ["stop"]
     hooked.run("volume", "rm", "hooked_log")
@@ -126,6 +130,7 @@ services:
     assert f"{kind} 1 of 1 exited with 3: it is broken" in done.err
     assert hooked.ps("hooked")["hooked-b-1"]["State"] == "created"
     assert ("hooked-a.pre_start-1" in hooked.ps("hooked")) is (kind == "pre_start")
+    assert ("it is broken" in hooked.run("logs")) is (kind == "pre_start")
     hooked.write(text.replace("exit 3", "exit 0"))
     hooked.run("up", "-d", "--wait")
     assert hooked.ps("hooked")["hooked-b-1"]["State"] == "running"
@@ -179,6 +184,7 @@ volumes: {{log: }}
 
     assert command.returncode == 0, out + err
     assert said(hooked).count("one") == 1, "what has run does not run again"
+    assert said(hooked).count("ended") == 1, "what was cut off does not go on beside itself"
     if kind == "pre_start":
         main = "until busybox grep -q main /log/all; do :; done"
         hooked.run("exec", "-T", "a", "sh", "-c", main)
