@@ -7,15 +7,14 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from orchestrator.api.frames import frames, upgraded
 from orchestrator.api.streams import read_body
 from orchestrator.errors import PyorchError
-from orchestrator.frames import ERROR, EXIT, HEAD, RESIZE, SIGNAL, STDERR, STDIN, STDOUT, frame
+from orchestrator.frames import ERROR, EXIT, RESIZE, SIGNAL, STDERR, STDIN, STDOUT, frame
 from orchestrator.service import Orchestrator
 from runtime.drivers import ExecSession
 from runtime.errors import DriverError
 from runtime.types import ContainerId, ExecConfig
-
-LONGEST_FRAME = 1024 * 1024
 
 log = structlog.get_logger()
 
@@ -60,7 +59,7 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
         transport = request.transport
         if transport is None:
             return response
-        reader = _upgrade(request)
+        reader = upgraded(request)
         feeding = asyncio.create_task(_feed(reader, session), name="exec input")
         try:
             while True:
@@ -101,42 +100,10 @@ def _exec_config(body: dict[str, Any]) -> ExecConfig:
     )
 
 
-def _upgrade(request: web.Request) -> asyncio.StreamReader:
-    """Take the connection's incoming bytes away from the HTTP parser."""
-    reader = asyncio.StreamReader()
-    if request.transport is not None:
-        # What the command does not read is not read here either, but waits with the client.
-        reader.set_transport(request.transport)
-    protocol = request.protocol
-    # Only the three methods of _Sink are ever called on a parser (aiohttp, web_protocol).
-    protocol.set_parser(_Sink(reader))  # type: ignore[arg-type]
-    return reader
-
-
-class _Sink:
-    """What aiohttp hands raw bytes to once a connection speaks something else."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self._reader.feed_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        self._reader.feed_eof()
-
-    def set_exception(self, error: Exception) -> None:
-        self._reader.set_exception(error)
-
-
 async def _feed(reader: asyncio.StreamReader, session: ExecSession) -> None:
     try:
-        while True:
-            kind, length = HEAD.unpack(await reader.readexactly(HEAD.size))
-            if length > LONGEST_FRAME:
-                raise ValueError(f"a frame of {length} bytes")
-            await _obey(session, kind, await reader.readexactly(length))
+        async for kind, data in frames(reader):
+            await _obey(session, kind, data)
     except asyncio.IncompleteReadError:
         # The client is gone: so is whoever the command was for.
         await session.close()

@@ -1,6 +1,6 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class ContainerFactory:
     model: models.StackFile
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
-    nameserver: Callable[[Zone], str]
+    nameservers: Callable[[Zone], Sequence[str]]
     gateway: Callable[[NetworkId], str]
     leased: Callable[[ReplicaId], Mapping[str, str]] = lambda replica: {}
     """Which volumes without a name a slot holds, by where they are mounted."""
@@ -164,11 +164,9 @@ class ContainerFactory:
         return f"{replica.service}-{replica.slot}"[:63]
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
-        return (
-            (self.nameserver(zone_of(self.desired.name, wanted)),)
-            if wanted.networks
-            else wanted.dns_servers
-        )
+        if not wanted.networks:
+            return wanted.dns_servers
+        return tuple(self.nameservers(zone_of(self.desired.name, wanted)))
 
     def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []

@@ -4,11 +4,12 @@ import contextlib
 import os
 import socket
 import struct
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from runtime.types import Listener
 
+UPSTREAM = Path("/etc/resolv.conf")
 LISTEN = "0A"
 UNCONNECTED = "07"
 
@@ -47,6 +48,26 @@ def read_listeners() -> tuple[Listener, ...]:
         )
         for protocol, address, port, inode in found
     )
+
+
+def read_protocols() -> frozenset[str]:
+    """Return the protocols this kernel has ports of."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        return frozenset({"tcp", "udp"})
+    return frozenset({"tcp", "udp", "sctp"})
+
+
+def upstream_servers() -> list[str]:
+    """Return the name servers of the host that others can ask, too."""
+    found = []
+    for line in UPSTREAM.read_text().splitlines() if UPSTREAM.exists() else ():
+        word, _, address = line.partition(" ")
+        with contextlib.suppress(ValueError):
+            if word == "nameserver" and not ip_address(address.strip()).is_loopback:
+                found.append(address.strip())
+    return found
 
 
 def _address(text: str) -> str:

@@ -8,15 +8,13 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.errors import UnavailableError
-from runtime.process import run
-
-PATIENCE = 30.0
-"""Seconds to wait for a container to be created."""
+from runtime.process import readable, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +31,8 @@ class Monitor:
     runtime_args: Sequence[str]
     tty: bool = False
     stdin: bool = False
+    patience: float = 30.0
+    """Seconds to wait for a container to be created."""
     log_size: int = -1
     """Bytes after which the log begins anew and what it held is lost: the last resort."""
 
@@ -119,11 +119,34 @@ class Monitor:
 
     def is_alive(self) -> bool:
         """Whether conmon itself still runs."""
+        return self._pid() is not None
+
+    def open(self) -> int | None:
+        """Return a pidfd of conmon itself; None where it has ended."""
+        pid = self._pid()
+        try:
+            return None if pid is None else os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+
+    def abandon(self) -> None:
+        """End conmon and a runtime it still waits for."""
+        pid = self._pid()
+        if pid is None:
+            return
+        for one in (*_descendants(pid), pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+
+    def _pid(self) -> int | None:
         try:
             pid = int(self.conmon_pid_file.read_text())
-            return b"conmon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
-            return False
+            return None
+        # The number may be another process's by now, and even that of another monitor.
+        mine = b"conmon" in words[0] and self.container.encode() in words
+        return pid if mine else None
 
     async def _answer(self, reading: int) -> bytes:
         loop = asyncio.get_running_loop()
@@ -141,15 +164,23 @@ class Monitor:
 
         loop.add_reader(reading, ready)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 await arrived
         except TimeoutError:
-            raise UnavailableError(
-                "start container", self.container, f"no answer in {PATIENCE:.0f} s"
-            ) from None
+            cause = f"the runtime did not answer in {self.patience:g} s"
+            raise UnavailableError("start container", self.container, cause) from None
         finally:
             loop.remove_reader(reading)
         return found
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [*_descendants(child), child]
+    return found
 
 
 def _parse(answer: bytes) -> tuple[int, str] | None:
@@ -169,4 +200,4 @@ def _tidy(message: str) -> str:
         _, found, rest = last.partition(mark)
         if found:
             last = rest.rstrip('"')
-    return last
+    return readable(last)

@@ -17,13 +17,12 @@ from weakref import WeakValueDictionary
 from typing_extensions import override
 
 from runtime import limiting
-from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
+from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnLost, OnOom
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
     DriverError,
     NotFoundError,
-    UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
 from runtime.logs.folder import newest_run
@@ -32,7 +31,7 @@ from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
-from runtime.oci.exec import RuntimeExec
+from runtime.oci.exec import RuntimeExec, end_leftovers
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
 from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
@@ -42,9 +41,9 @@ from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
 from runtime.oci.signals import signal_number
+from runtime.oci.starting import check_group, start_process
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
-from runtime.process import run
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
@@ -97,6 +96,8 @@ class Containers(ContainerDriver):
                 self._records[record.config.id] = record
                 self._folders.claim(record)
                 self._runs.load(record.config.id)
+                scratch = self._layout.scratch / record.config.id
+                end_leftovers(scratch, self._cgroup(record.config.id))
         await in_thread(self._folders.let_go)
 
     @override
@@ -194,17 +195,21 @@ class Containers(ContainerDriver):
             compiles = await in_thread(
                 self._folders.prepare, record, image, mounted, number, joined=joined
             )
-            pid = await self._layout.monitor(record.config, number).create()
+            monitor = self._layout.monitor(record.config, number)
             try:
+                pid = await monitor.create()
+                check_group(container, pid, self._layout.cgroup(record.config))
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)
-                done = await run(
-                    [*self._layout.command(record.config), "start", container], check=False
+                await start_process(
+                    container,
+                    pid,
+                    [*self._layout.command(record.config), "start", container],
+                    patience=self._layout.instance.patience,
                 )
-                if done.returncode != 0:
-                    raise UnavailableError("start container", container, done.complaint)
             except BaseException:
+                monitor.abandon()
                 await self._clear(container)
                 raise
             self._runs.begin(container, number, pid)
@@ -306,6 +311,10 @@ class Containers(ContainerDriver):
     @override
     def on_exit(self, callback: OnExit) -> None:
         self._runs.on_exit(callback)
+
+    @override
+    def on_lost(self, callback: OnLost) -> None:
+        self._runs.on_lost(callback)
 
     @override
     def on_oom(self, callback: OnOom) -> None:

@@ -68,4 +68,5 @@ class Layout:
             runtime_args=self.command(config)[1:],
             tty=config.tty,
             stdin=config.stdin_open,
+            patience=self.instance.patience,
         )

@@ -46,6 +46,8 @@ class RunState:
     ended: float | None = None
     oom: bool = False
     why: str = ""
+    lost: bool = False
+    """Its monitor died under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

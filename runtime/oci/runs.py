@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from runtime import cgroups
-from runtime.drivers import OnExit, OnOom
+from runtime.drivers import OnExit, OnLost, OnOom
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.files import in_thread
 from runtime.logs.keeping import KeptLog, LogKeeper
@@ -22,6 +22,7 @@ from runtime.oci.layout import Layout
 from runtime.oci.records import Record, RunState
 from runtime.oom import OomWatch, explain_oom, watch_oom
 from runtime.types import (
+    MONITOR_DIED,
     ContainerConfig,
     ContainerId,
     ContainerPhase,
@@ -60,6 +61,8 @@ class Runs:
         """How many processes of a container are known to have been killed for want of memory."""
         self._callbacks: list[OnExit] = []
         self._oom_callbacks: list[OnOom] = []
+        self._monitors: dict[ContainerId, int] = {}
+        self._lost_callbacks: list[OnLost] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_exit(self, callback: OnExit) -> None:
@@ -69,6 +72,10 @@ class Runs:
     def on_oom(self, callback: OnOom) -> None:
         """Have ``callback`` told when memory has run out in a container."""
         self._oom_callbacks.append(callback)
+
+    def on_lost(self, callback: OnLost) -> None:
+        """Have ``callback`` told when the monitor of a container that runs has died."""
+        self._lost_callbacks.append(callback)
 
     def load(self, container: ContainerId) -> None:
         """Read what is remembered of a container's run, and watch it where it lasts."""
@@ -107,7 +114,11 @@ class Runs:
             self._save(container, state)
         if state.code is None:
             return Running(
-                pid=state.pid, run=state.run, started=state.started, stop_by=state.stop_by
+                pid=state.pid,
+                run=state.run,
+                started=state.started,
+                stop_by=state.stop_by,
+                monitored=not state.lost,
             )
         ended = state.ended if state.ended is not None else state.started
         same_boot = state.boot == records.boot_id()
@@ -180,6 +191,7 @@ class Runs:
             os.close(fd)
         if watch := self._ooms.pop(container, None):
             watch.close()
+        self._unwatch_monitor(container)
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
@@ -205,6 +217,7 @@ class Runs:
             return
         self._watches[container] = fd
         asyncio.get_running_loop().add_reader(fd, self._begin_end, container, fd)
+        self._watch_monitor(container, state)
         group = self._layout.cgroup(self._records[container].config)
         self._killed[container] = cgroups.oom_kills(group)
         watch = watch_oom(group, lambda: self._look_for_oom(container, group))
@@ -225,6 +238,30 @@ class Runs:
             notes=self._layout.scratch / container / "log.json",
         )
         self._logs.begin(container, log)
+
+    def _watch_monitor(self, container: ContainerId, state: RunState) -> None:
+        monitor = self._layout.monitor(self._records[container].config, state.run)
+        fd = None if state.lost else monitor.open()
+        if fd is None:
+            self._lose(container)
+            return
+        self._monitors[container] = fd
+        asyncio.get_running_loop().add_reader(fd, self._lose, container)
+
+    def _unwatch_monitor(self, container: ContainerId) -> None:
+        fd = self._monitors.pop(container, None)
+        if fd is not None:
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+
+    def _lose(self, container: ContainerId) -> None:
+        """A monitor has ended: with its container, as it should, or under it."""
+        self._unwatch_monitor(container)
+        state = self.lasting(container)
+        if state is not None and not state.lost and records.is_alive(state):
+            self._save(container, replace(state, lost=True))
+            for callback in self._lost_callbacks:
+                callback(container)
 
     def _begin_end(self, container: ContainerId, fd: int | None) -> None:
         if fd is not None:
@@ -288,12 +325,12 @@ class Runs:
             if code is not None:
                 return code, ""
             if collected is not None:
-                return collected, "monitor died"
+                return collected, MONITOR_DIED
             if not monitor.is_alive():
                 break
             await asyncio.sleep(0.002)
         code = monitor.exit_code()
-        return (UNKNOWN, "monitor died") if code is None else (code, "")
+        return (UNKNOWN, MONITOR_DIED) if code is None else (code, "")
 
     async def _reap_monitor(self, container: ContainerId) -> None:
         """Collect conmon itself: it detached from its parent, and so came to a subreaper."""

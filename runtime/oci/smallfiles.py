@@ -47,7 +47,7 @@ def _hosts(config: ContainerConfig, name: str) -> str:
     else:
         names = f"{name}.{config.domainname} {name}" if config.domainname else name
         lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-        lines += [f"{address}\t{names}" for address in config.addresses[:1]]
+        lines += [f"{address}\t{names}" for address in config.addresses]
     lines += [f"{address}\t{name}" for name, address in config.extra_hosts]
     return "\n".join(lines) + "\n"
 

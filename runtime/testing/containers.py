@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from runtime.drivers import ContainerDriver, ExecSession, OnExit, OnOom
+from runtime.drivers import ContainerDriver, ExecSession, OnExit, OnLost, OnOom
 from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
 from runtime.testing.faults import Faults
 from runtime.testing.images import FakeImages
@@ -92,6 +92,7 @@ class FakeContainers(Faults, ContainerDriver):
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
     _callbacks: list[OnExit] = field(default_factory=list)
     _oom_callbacks: list[OnOom] = field(default_factory=list)
+    _lost_callbacks: list[OnLost] = field(default_factory=list)
     _pids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
@@ -266,6 +267,10 @@ class FakeContainers(Faults, ContainerDriver):
         self._callbacks.append(callback)
 
     @override
+    def on_lost(self, callback: OnLost) -> None:
+        self._lost_callbacks.append(callback)
+
+    @override
     def on_oom(self, callback: OnOom) -> None:
         self._oom_callbacks.append(callback)
 
@@ -285,6 +290,14 @@ class FakeContainers(Faults, ContainerDriver):
     def end(self, container: ContainerId, code: int, *, oom: bool = False) -> None:
         """Have a running container end by itself, now."""
         self._end(self._running(container, "end"), code, oom=oom)
+
+    def lose_monitor(self, container: ContainerId) -> None:
+        """Have the monitor of a running container die."""
+        box = self._running(container, "lose monitor")
+        if isinstance(box.phase, Running):
+            box.phase = replace(box.phase, monitored=False)
+        for callback in self._lost_callbacks:
+            callback(container)
 
     def run_out_of_memory(self, container: ContainerId) -> None:
         """Have a process of a running container killed that is not its main one."""

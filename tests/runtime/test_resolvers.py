@@ -90,14 +90,14 @@ async def test_resolvers_of_two_instances_never_have_the_same_net(tmp_path):
             await driver.create(network(FRONT, IPv4Network((0x0A610000 + 64 * number, 26))))
             opened.push_async_callback(driver.remove, FRONT)
             drivers.append(driver)
-        before = [driver.nameserver(zone) for driver in drivers]
+        before = [driver.nameservers(zone)[0] for driver in drivers]
         await drivers[1].close()
         drivers[1] = Networks(instances[1])
         await drivers[1].open()
         opened.push_async_callback(drivers[1].close)
         opened.push_async_callback(drivers[1].remove, FRONT)
 
-        after = [driver.nameserver(zone) for driver in drivers]
+        after = [driver.nameservers(zone)[0] for driver in drivers]
 
     nets = {IPv4Network((int(IPv4Address(one)), NET_PREFIX), strict=False) for one in before}
     assert len(nets) == 2
