@@ -116,7 +116,8 @@ def test_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
 
 
 def test_the_logs_of_a_stack_stay_below_its_cap(pyorch):
-    line = "i=1; while [ $$i -le 60000 ]; do echo $$i; i=$$((i+1)); done; echo end; sleep 600"
+    some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
+    line = f"i=1; while [ $$i -lt 40000 ]; do {some}; sleep 0.02; done; echo end; sleep 600"
     text = COUNTING.format(command=line, options="{max-size: 50m}")
     pyorch.write(text + "    scale: 2\nx-pyorch: {logs: 1mb}\n")
     pyorch.run("up", "-d")

@@ -74,7 +74,7 @@ services:
     isolation: x
     labels: {l: ''}
     links: [db]
-    logging: {driver: syslog, options: {syslog-facility: local0}}
+    logging: {driver: local, options: {max-size: 1m}}
     mac_address: '02:00:00:00:00:01'
     mem_limit: 64m
     mem_reservation: 32m

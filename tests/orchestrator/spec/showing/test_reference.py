@@ -237,6 +237,7 @@ def carried_out():
 SAME = {
     "networks.*.attachable": "there is nothing to do",
     "networks.*.driver": "there is one",
+    "services.*.logging.driver": "it is as good as the usual one",
     "networks.*.enable_ipv4": "it has them anyway",
     "networks.*.ipam.driver": "there is one",
     "volumes.*.driver": "there is one",
