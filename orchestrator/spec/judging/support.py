@@ -145,6 +145,8 @@ CARRIED_OUT = {
 """Keys that do what they say, by the mapping they are in."""
 
 REMARKS = {
+    "services.*.logging.driver": "`json-file`, `local`, `none`; others: files, and a warning",
+    "services.*.logging.options": "those of the driver; others are warned about",
     "services.*.build.no_cache_filter": "no step of the build comes from the cache then",
     "services.*.build.platforms": "this machine's must be among them, and is what is built",
     "services.*.build.secrets": "`target` is the id; the rest is said where a step mounts it",
