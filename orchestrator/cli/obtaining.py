@@ -5,6 +5,7 @@ files an image is built from, is looked after here, before the daemon is told of
 """
 
 import argparse
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,10 +14,12 @@ from orchestrator.cli.render import say
 from orchestrator.cli.transfer import transfer
 from orchestrator.client import Client
 from orchestrator.errors import PyorchError
+from orchestrator.spec.values.pulling import refresh_after
 
 
 def obtain(args: argparse.Namespace, settled: Settled, client: Client) -> None:
     """Build what is to be built. Raises PyorchError naming the service at fault."""
+    _refresh(args, settled, client)
     services = dict(_to_build(args, settled, client))
     if not services:
         return
@@ -37,6 +40,53 @@ def obtain(args: argparse.Namespace, settled: Settled, client: Client) -> None:
         say(f"Image {image} Built")
 
 
+def _refresh(args: argparse.Namespace, settled: Settled, client: Client) -> None:
+    """Pull what is older than its service wants it, each image once.
+
+    What is missing the daemon fetches by itself. Where a registry does not answer, an image
+    that is only too old does.
+    """
+    ages: dict[str, tuple[str, float]] = {}
+    for name, service in settled.document["services"].items():
+        image = service.get("image")
+        after = refresh_after(_policy(args, service))
+        if image and after is not None and after <= ages.get(image, ("", after))[1]:
+            ages[image] = name, after
+    for image, (name, after) in ages.items():
+        age = _age(client, image)
+        if age is None or age < after:
+            continue
+        try:
+            transfer(client, "pull", image, {"reference": image}, quiet=args.quiet_pull)
+        except PyorchError as error:
+            built = bool(settled.document["services"][name].get("build"))
+            if not after and not built:
+                raise PyorchError(
+                    f"services.{name}: {error}", hint=error.hint, code=error.code
+                ) from None
+            say(f"services.{name}: {error}; the one that is here is used")
+
+
+def _policy(args: argparse.Namespace, service: Mapping[str, Any]) -> str:
+    given = args.pull
+    return str(given if given and given != "policy" else service.get("pull_policy") or "")
+
+
+def _age(client: Client, image: str) -> float | None:
+    """Return how long ago a name was last given; None where there is no such image."""
+    try:
+        found = client.get("/v1/images/inspect", {"reference": image})
+    except PyorchError as error:
+        if error.code != "not_found":
+            raise
+        return None
+    named = found["Named"].values()
+    from runtime.image.reference import parse_reference
+
+    moment = found["Named"].get(str(parse_reference(image)), max(named, default=0.0))
+    return max(time.time() - float(moment or 0.0), 0.0)
+
+
 def _to_build(
     args: argparse.Namespace, settled: Settled, client: Client
 ) -> Iterator[tuple[str, str]]:
@@ -45,7 +95,7 @@ def _to_build(
         if not service.get("build"):
             continue
         image = service.get("image") or f"{settled.name}-{name}"
-        asked = args.build or service.get("pull_policy") == "build"
+        asked = args.build or _policy(args, service) == "build"
         if (asked and not args.no_build) or not (
             _is_here(client, image) or _pulled(client, service)
         ):
@@ -99,6 +149,20 @@ def hold_to_lock(
     # Nobody asks a registry any more what a name stands for.
     services = {
         name: {**service, "pull_policy": "never"} if name in held else service
+        for name, service in document["services"].items()
+    }
+    return {**document, "services": services}
+
+
+def with_pull_policy(args: argparse.Namespace, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the stack with the pull policy of the command line, where there is one.
+
+    What had to be asked for again has been: the daemon fetches only what is not there.
+    """
+    if args.pull not in ("missing", "never") or args.locked:
+        return document
+    services = {
+        name: {**service, "pull_policy": args.pull}
         for name, service in document["services"].items()
     }
     return {**document, "services": services}

@@ -272,6 +272,10 @@ class Images(ImageDriver):
         return {
             "Id": image,
             "References": list(facts.references),
+            "Named": {
+                name: self.store.catalog().named.get(name, facts.created_wall)
+                for name in facts.references
+            },
             "Origin": asdict(self.store.catalog().images[image]),
             "Manifest": json.loads(self.store.document(image)),
             "Config": json.loads(self.store.document(manifest.config.digest)),

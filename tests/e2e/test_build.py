@@ -48,6 +48,7 @@ def test_a_service_is_built_from_its_folder_and_runs(pyorch):
               args: {BASE: busybox, WHO: me}
               labels: {given: yes}
               tags: ["shop/web:1"]
+            stop_grace_period: 0s
         """
     )
     pyorch.run("up", "-d", "--wait")
@@ -330,3 +331,47 @@ def test_a_python_service_of_several_stages_works_as_its_author_expects(bare):
         "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000').read().decode())",
     )
     assert answer == "app\n"
+
+
+def test_a_context_may_be_a_folder_of_a_repository(pyorch):
+    repository = pyorch.home / "shop.git"
+    (repository / "web").mkdir(parents=True)
+    (repository / "web" / "Dockerfile").write_text("FROM busybox\nCOPY . /app\n")
+    (repository / "web" / "data").write_text("committed")
+    (repository / "out").symlink_to("/etc")
+    git = ["git", "-C", repository, "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], check=True)
+    (repository / "web" / "data").write_text("not committed")
+    url = f"file://{repository}#main"
+    pyorch.write(
+        f"""
+        name: shop
+        services:
+          web:
+            build: {{context: "{url}:web"}}
+            command: [sleep, "1000"]
+            stop_grace_period: 0s
+        """
+    )
+    pyorch.run("up", "-d")
+    assert pyorch.run("exec", "web", "cat", "/app/data") == "committed"
+    for folder, why in (("out", "no such folder"), ("none", "no such folder")):
+        pyorch.write(f"name: shop\nservices: {{web: {{build: {{context: '{url}:{folder}'}}}}}}\n")
+        refused = pyorch.try_("build")
+        assert refused.code == 1
+        assert "services.web.build.context: " in refused.err
+        assert why in refused.err
+
+
+def test_another_machines_platform_is_refused(pyorch):
+    for dockerfile, more in (
+        ("FROM busybox", {"platforms": ["linux/s390x"]}),
+        ("FROM --platform=linux/s390x busybox", {}),
+    ):
+        build = {"dockerfile_inline": dockerfile, **more}
+        pyorch.write(json.dumps({"name": "shop", "services": {"web": {"build": build}}}))
+        refused = pyorch.try_("build")
+        assert refused.code == 1
+        assert "linux/s390x" in refused.err
+        assert "STEP" not in refused.err

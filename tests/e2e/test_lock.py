@@ -1,4 +1,4 @@
-"""`stack.lock`: what names stood for, and stacks that run on nothing else."""
+"""What names of images stand for: asked again after a time, or written down in `stack.lock`."""
 
 import json
 
@@ -85,3 +85,49 @@ def test_a_lock_file_that_is_none_is_refused_and_written_anew(bare, busybox, reg
     bare.run("lock", "--upgrade")
     lock = json.loads((bare.work / "stack.lock").read_text())
     assert lock["images"][name] == {"linux/amd64": digest}
+
+
+def test_an_image_is_asked_for_again_when_its_policy_says_so(bare, busybox, registry):
+    name = f"{registry}/app:1"
+
+    def moves(colour):
+        bare.run("image", "import", str(busybox), "local", "--env", f"COLOUR={colour}")
+        bare.run("image", "push", "local", name)
+
+    def colour(policy, *words):
+        bare.write(
+            f"""
+            name: shop
+            services:
+              web:
+                image: "{name}"
+                pull_policy: {policy}
+                command: [sleep, "1000"]
+                stop_grace_period: 0s
+            """
+        )
+        bare.run("up", "-d", "--wait", *words)
+        return bare.run("exec", "web", "sh", "-c", "echo $COLOUR").strip()
+
+    moves("red")
+    assert colour("every_1h") == "red"
+    moves("green")
+    for policy in ("every_1h", "daily", "weekly", "missing", "if_not_present", "never"):
+        assert colour(policy) == "red"
+
+    # Two hours later.
+    bare.run("daemon", "stop")
+    index = bare.settings.data / "images" / "index.json"
+    document = json.loads(index.read_text())
+    document["named"][name] -= 7200
+    index.write_text(json.dumps(document))
+    assert colour("daily") == "red"
+    assert colour("every_1h", "--pull", "missing") == "red"
+    assert colour("every_1h") == "green"
+    moves("blue")
+    assert colour("every_1h") == "green"
+    assert colour("always", "--pull", "never") == "green"
+    assert colour("always") == "blue"
+    moves("white")
+    assert colour("missing", "--pull", "always") == "white"
+    assert bare.run("image", "rm", "local") == ""

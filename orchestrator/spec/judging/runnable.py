@@ -15,6 +15,7 @@ from orchestrator.spec.judging.support import REFUSED
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.tree import Path, Refusal
+from orchestrator.spec.values.pulling import POLICY
 
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -26,7 +27,6 @@ LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
 CONDITIONS = ("", "none", "on-failure", "any")
-PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
 
 WORDS = (
     ("restart", RESTART, "restart policy", "one of no, always, unless-stopped, on-failure[:N]"),
@@ -34,7 +34,7 @@ WORDS = (
     ("hostname", HOSTNAME, "host name", "use at most 63 letters, digits, `.` and `-`"),
     ("user", USER, "user", "write USER or USER:GROUP"),
     ("stop_signal", SIGNAL, "signal", "write one like SIGTERM, or a number"),
-    ("pull_policy", PULLED, "pull policy", "one of always, missing, never"),
+    ("pull_policy", POLICY, "pull policy", "one of always, missing, never, daily, every_12h"),
 )
 """Keys of a service with the pattern of their value, what that is, and what to write."""
 

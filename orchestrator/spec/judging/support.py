@@ -47,9 +47,6 @@ ACCEPTED = {
 }
 """What becomes of a key that is accepted and not carried out."""
 
-PULLED = ("", "always", "never", "missing", "if_not_present")
-"""Pull policies that are carried out."""
-
 REFUSED = {
     "services.*.pre_start.*.per_replica": "a hook before the start runs once for all replicas",
     "services.*.build.entitlements": "builds are granted no more than a container",
@@ -173,7 +170,7 @@ REMARKS = {
     "services.*.sysctls": "those of a container's own; others are refused",
     "services.*.userns_mode": "`host` is what always holds",
     "services.*.network_mode": "`service:` and `container:` outlive restarts of whose it is",
-    "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
+    "services.*.pull_policy": "how old an image may be is looked at by `up`",
     "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
     "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
     "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
@@ -262,11 +259,6 @@ def unsupported(stack: StackFile) -> Iterator[str]:
         path = _first(stack, key.split("."), ())
         if path is not None:
             yield f"{'.'.join(path)}: accepted, but {why}"
-    for name, service in stack.services.items():
-        if service.pull_policy not in PULLED:
-            why = "images are pulled when they are missing, always, or never"
-            yield f"services.{name}.pull_policy: accepted, but {why}"
-            break
     for name, service in stack.services.items():
         for text in service.security_opt:
             if option(text)[0] == "label" and option(text)[1] != "disable":
