@@ -103,7 +103,7 @@ class TestRealContainers(ContainerContract):
 
         await driver.remove(contract.WEB)
 
-        log = (config.log / "1.log").read_text()
+        log = (config.log / "1.1.log").read_text()
         assert "out" in log
         assert "err" in log
 
