@@ -51,6 +51,9 @@ def resolve_user(root: Path, user: str, group_add: Sequence[str] = ()) -> Resolv
     else:
         extra = {_number(line[2], user) for line in groups if login in line[3].split(",")}
     extra.update(_group(groups, one, one) for one in group_add)
+    # Of a file whose group it is in, a process that gives its own group away would else become
+    # one of the others, who may be allowed more (CVE-2022-36109).
+    extra.add(gid)
     return ResolvedUser(
         uid=uid, gid=gid, groups=tuple(sorted(extra)), home=(entry[5] if entry else "") or "/"
     )
