@@ -59,6 +59,8 @@ EVERYWHERE = (
     (("--profile",), "NAME", "services to include"),
 )
 """Options that are understood before the command and after it."""
+VALUED = ("-p", "--project-name", "--project-directory", "-f", "--file", "--env-file", "--profile")
+"""Options before the command whose value is the next word."""
 OWN_F = ("logs", "rm")
 """Commands after which `-f` is not the stack file: it follows, and it forces, as people know it."""
 INTERRUPTED = 130
@@ -103,6 +105,18 @@ class _Parser(argparse.ArgumentParser):
         raise PyorchError(message, hint=f"`{self.prog} --help` lists what there is")
 
 
+def _chosen(given: Sequence[str]) -> str | None:
+    """Return the command of a line: the first word that is neither an option nor its value."""
+    words = iter(given)
+    for word in words:
+        if word in VALUED:
+            next(words, None)
+        elif not word.startswith("-") or word == "-":
+            name = ALIASES.get(word, word)
+            return name if name in COMMANDS else None
+    return None
+
+
 def _run(given: list[str]) -> int:
     parser = _Parser(prog="pyorch", description="One Compose file, kept running.")
     parser.add_argument("-p", "--project-name", help="name of the stack")
@@ -114,8 +128,7 @@ def _run(given: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         completing = importlib.import_module("orchestrator.cli.completing")
         given = completing.typed()
-    words = (ALIASES.get(word, word) for word in given)
-    chosen = next((word for word in words if word in COMMANDS), None)
+    chosen = _chosen(given)
     for name, text in COMMANDS.items():
         command = commands.add_parser(
             name,
