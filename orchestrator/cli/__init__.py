@@ -37,6 +37,8 @@ COMMANDS = {
     "images": "list the images a stack's containers are made from",
     "volumes": "list a stack's volumes",
     "builder": "forget what builds keep to be faster the next time",
+    "pull": "fetch the images of services from their registries",
+    "push": "upload the images of services that are built",
     "image": "list, pull, push, load, save, import, tag and remove images",
     "volume": "list, inspect, create and remove volumes",
     "network": "list, inspect and remove networks",
