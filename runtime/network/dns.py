@@ -21,7 +21,7 @@ from typing import Any
 
 from runtime.errors import UnavailableError
 from runtime.files import drop_staging, read_json, write_atomic
-from runtime.network.host import UPSTREAM
+from runtime.network.host import upstream_servers
 from runtime.network.names import LINK_LOCAL
 from runtime.process import run
 from runtime.types import Address, Alias, Instance, NamedAddresses, Net, NetworkId, Zone
@@ -47,6 +47,7 @@ class Resolvers:
         ``ended`` is called in the event loop when a resolver ends that was not told to.
         """
         self._folder = instance.run / "dns"
+        self._upstream = self._folder / "upstream"
         self._net: IPv4Network | None = None
         self._net6 = ipv6_net(instance.name)
         self._zones: dict[Zone, int] = {}
@@ -121,6 +122,7 @@ class Resolvers:
 
         Those of ``isolated`` networks alone ask nobody else.
         """
+        self._follow_host()
         wanted = {settle_zone(zone): version for zone, version in zones.items()}
         for zone in [zone for zone in self._zones if zone not in wanted]:
             await self._stop(zone)
@@ -136,6 +138,17 @@ class Resolvers:
             )
         )
         return tuple(one for one in found if one)
+
+    def _follow_host(self) -> None:
+        """Have resolvers ask whom the host itself is told to ask by now."""
+        text = "".join(f"server={server}\n" for server in upstream_servers())
+        if self._upstream.exists() and self._upstream.read_text() == text:
+            return
+        write_atomic(self._upstream, text.encode(), mode=0o644)
+        for zone in self._zones:
+            if (pid := self._pid(zone)) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGHUP)
 
     async def close(self) -> None:
         """Watch no longer; the resolvers stay."""
@@ -170,24 +183,25 @@ class Resolvers:
         return pid if str(self._folder).encode() in line else None
 
     async def _start(self, zone: Zone, address: Address, *, forwards: bool) -> None:
-        line = ["dnsmasq", "--conf-file=/dev/null", "--no-hosts", "--bind-interfaces"]
+        line = ["dnsmasq", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]
+        line.append("--bind-interfaces")
         line += [f"--listen-address={address}", "--except-interface=lo"]
         line.append(f"--addn-hosts={self._file(zone, 'hosts')}")
         line.append(f"--pid-file={self._file(zone, 'pid')}")
         line += ["--local-ttl=1", "--cache-size=500", "--no-negcache", "--log-facility=/dev/null"]
         line += _identity(self._folder)
         if forwards:
+            # Each process that follows resolv.conf itself takes one of the user's few inotify
+            # instances: with a hundred networks there would be none left for anybody.
             if zone.servers:
-                line += ["--no-resolv", "--strict-order"]
+                line.append("--strict-order")
                 line += [f"--server={server}" for server in zone.servers]
             else:
-                # dnsmasq itself follows changes of the file.
-                line += [f"--resolv-file={UPSTREAM}"]
-            line.append("--bogus-priv")
+                line.append(f"--servers-file={self._upstream}")
             # Names of one label are ours or nobody's, with an upstream and without.
-            line += ["--local=//", "--domain-needed"]
+            line += ["--bogus-priv", "--local=//", "--domain-needed"]
         else:
-            line += ["--no-resolv", "--local=/#/"]
+            line.append("--local=/#/")
         done = await run(line, check=False)
         if done.returncode != 0:
             raise UnavailableError("start resolver for", ", ".join(zone.networks), done.complaint)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
@@ -60,13 +61,20 @@ def read_protocols() -> frozenset[str]:
 
 
 def upstream_servers() -> list[str]:
-    """Return the name servers of the host that others can ask, too."""
+    """Return the name servers the host is told to ask, in order."""
+    lines = UPSTREAM.read_text().splitlines() if UPSTREAM.exists() else []
+    return read_servers(lines)
+
+
+def read_servers(lines: Iterable[str]) -> list[str]:
+    """Return the servers that lines in the manner of resolv.conf(5) name. Pure."""
     found = []
-    for line in UPSTREAM.read_text().splitlines() if UPSTREAM.exists() else ():
-        word, _, address = line.partition(" ")
-        with contextlib.suppress(ValueError):
-            if word == "nameserver" and not ip_address(address.strip()).is_loopback:
-                found.append(address.strip())
+    for line in lines:
+        word, *addresses = line.split()[:2] or [""]
+        for address in addresses:
+            with contextlib.suppress(ValueError):
+                if word == "nameserver":
+                    found.append(str(ip_address(address)))
     return found
 
 

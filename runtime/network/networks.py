@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from runtime.network.records import (
     write_network,
     write_sandbox,
 )
-from runtime.network.ruleset import Resolver, render_ruleset
+from runtime.network.table import render_table
 from runtime.network.watch import Lost, Watch
 from runtime.types import (
     ContainerId,
@@ -330,7 +331,9 @@ class Networks(NetworkDriver):
     def nameservers(self, zone: Zone) -> Sequence[str]:
         version = self._asked_by(zone)
         if version is None:
-            return zone.servers or upstream_servers()
+            # What listens on the host's own loopback is out of their reach.
+            others = [one for one in upstream_servers() if not ip_address(one).is_loopback]
+            return zone.servers or others
         return [str(self._resolvers.address(zone, version))]
 
     def _asked_by(self, zone: Zone) -> int | None:
@@ -355,28 +358,20 @@ class Networks(NetworkDriver):
         }
         if zones:
             await self._add_resolver_link()
-        for zone, version in zones.items():
-            address = self._resolvers.address(zone, version)
+        resolvers = {
+            zone: self._resolvers.address(zone, version) for zone, version in zones.items()
+        }
+        for address in resolvers.values():
             await self._net.add_address(resolver_link(self._instance), address)
         isolated = frozenset(name for name, one in self._networks.items() if one.internal)
         lost = await self._resolvers.serve(zones, exposure.names, isolated=isolated)
-        bridged = self._bridged()
         await self._firewall.apply(
-            render_ruleset(
-                self._instance.table,
-                bridged,
-                {one.id: self._bridge(one.id) for one in bridged},
-                exposure.ports,
-                [
-                    Resolver(
-                        address=self._resolvers.address(zone, version),
-                        bridges=tuple(
-                            self._bridge(name) for name in zone.networks if self._is_bridge(name)
-                        ),
-                    )
-                    for zone, version in zones.items()
-                ],
-                resolver_nets=tuple(self._resolvers.nets.values()),
+            render_table(
+                self._instance,
+                self._networks.values(),
+                exposure,
+                resolvers=resolvers,
+                resolver_nets=self._resolvers.nets.values(),
                 close_forwarding=self._firewall.opened_forwarding,
             )
         )

@@ -34,6 +34,7 @@ class FakeNetworks(Faults, NetworkDriver):
     memory: int = 2**33
     routes: tuple[Net, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    protocols: frozenset[str] = frozenset({"tcp", "udp"})
     exposure: Exposure | None = None
     """What was published last."""
     leftovers: list[str] = field(default_factory=list)
@@ -116,7 +117,11 @@ class FakeNetworks(Faults, NetworkDriver):
     async def host(self) -> HostFacts:
         await self.look("host")
         return HostFacts(
-            cpus=self.cpus, memory=self.memory, routes=self.routes, listeners=self.listeners
+            cpus=self.cpus,
+            memory=self.memory,
+            routes=self.routes,
+            listeners=self.listeners,
+            protocols=self.protocols,
         )
 
     @override

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.settings import Settings
 from runtime.network import Networks
 from runtime.network.dns import NET_PREFIX, NEVER, candidate_nets, hosts_of
+from runtime.network.host import read_servers
 from runtime.testing.contract.networks import BACK, FRONT, network
 from runtime.types import Alias, NamedAddresses, Zone
 from tests.leaks import find_leaks
@@ -50,6 +51,13 @@ def test_an_alias_stands_for_a_name_of_one_owner_or_of_any():
 @pytest.mark.parametrize("name", ["a b", "a\n10.0.0.1 bank", "", "a\tb"])
 def test_a_name_that_would_speak_for_others_is_nobodys(name):
     assert hosts_of(Zone(networks=(FRONT,)), [named(name, ONE)]) == ""
+
+
+def test_servers_of_the_host_are_read_as_they_are_written():
+    lines = ["# nameserver 9.9.9.9", "nameserver 1.1.1.1  ", "options nameserver 2.2.2.2", ""]
+    lines += ["nameserver\t127.0.0.53", "nameserver fe80::1%eth0", "nameserver x;server=y"]
+
+    assert read_servers(lines) == ["1.1.1.1", "127.0.0.53", "fe80::1%eth0"]
 
 
 def test_every_instance_finds_the_same_nets_in_an_order_of_its_own():
