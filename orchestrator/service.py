@@ -25,6 +25,7 @@ from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from orchestrator.translate.devices import cdi_names
+from orchestrator.translate.logging import unattached
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
@@ -244,6 +245,10 @@ class Orchestrator:
         return self._views().of_stack(
             stored, containers, await self.drivers.networks.list_sandboxes()
         )
+
+    def unattached(self, name: str) -> frozenset[str]:
+        """Return the services whose output an attached `up` does not show."""
+        return unattached(self.reconciler.model(self._known(name)))
 
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""

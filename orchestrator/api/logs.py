@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TypeVar
@@ -39,9 +39,13 @@ class LogQuery:
     follow: bool = False
     attached: bool = False
     """End when the stack has been stopped or has nothing left that runs."""
+    hidden: frozenset[str] = frozenset()
+    """Services that are not shown, whatever else is asked."""
 
     def asks_for(self, service: str, slot: int) -> bool:
         """Whether lines of a replica are wanted."""
+        if service in self.hidden:
+            return False
         return (not self.services or service in self.services) and self.index in (None, slot)
 
     @classmethod
@@ -69,6 +73,8 @@ async def send_logs(request: web.Request) -> web.StreamResponse:
     orchestrator, stack = request.app[KEY], request.match_info["name"]
     query = LogQuery.of(request)
     await orchestrator.need_services(stack, query.services)
+    if query.attached:
+        query = replace(query, hidden=orchestrator.unattached(stack))
     stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await stream.prepare(request)
     try:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from orchestrator.spec.models import Logging, Service
+from orchestrator.spec.models import Logging, Service, StackFile
 from orchestrator.spec.values.logging import DRIVERS, fill_tag, kept
 from runtime.types import LogConfig, LogDriver
 
@@ -39,6 +39,11 @@ def log_config(service: Service, *, container: str, image: str) -> LogConfig:
         attributes=_attributes(service, logging.options),
         options={key: text for key, text in logging.options.items() if key.startswith("syslog-")},
     )
+
+
+def unattached(model: StackFile) -> frozenset[str]:
+    """Return the services whose output an attached `up` does not show; `logs` does."""
+    return frozenset(name for name, one in model.services.items() if one.attach is False)
 
 
 def _attributes(service: Service, options: Mapping[str, str]) -> dict[str, str]:

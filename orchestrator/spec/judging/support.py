@@ -18,7 +18,6 @@ from orchestrator.spec.values.confinement import option
 from orchestrator.spec.values.shellwords import split
 
 ACCEPTED = {
-    "services.*.attach": "an attached `up` shows every service's output",
     "services.*.build.cache_from": "steps are cached on this machine alone",
     "services.*.build.cache_to": "steps are cached on this machine alone",
     "services.*.build.provenance": "images carry no attestations",
@@ -67,7 +66,7 @@ CARRIED_OUT = {
     "": "configs include name networks secrets services volumes x-pyorch",
     "include.*": "env_file path project_directory",
     "services.*": """
-        annotations blkio_config build cap_add cap_drop cgroup command configs container_name
+        annotations attach blkio_config build cap_add cap_drop cgroup command configs container_name
         cpu_period cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices
         dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file

@@ -22,6 +22,7 @@ from orchestrator.store import StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.hooks import HookBook, hook_images
+from orchestrator.translate.logging import unattached
 from orchestrator.translate.network import build_network
 from orchestrator.translate.sandbox import build_sandbox
 from runtime.types import ContainerFacts, Created
@@ -365,7 +366,8 @@ def meaning(stack):
     volumes = [factory.mounting.volume(one.name) for one in desired.volumes]
     volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
     hooks = hooks_of(stack, containers)
-    return desired, containers, (volumes, hooks), networks, sandboxes, factory.log_cap
+    logs = factory.log_cap, unattached(stack)
+    return desired, containers, (volumes, hooks), networks, sandboxes, logs
 
 
 def hooks_of(stack, containers):
