@@ -18,11 +18,12 @@ AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An image, a service that has it, and whether that can also be built."""
+    """An image, a service that has it, whether that can also be built, and its pull policy."""
 
     service: str
     image: str
     builds: bool
+    policy: str
 
 
 def wanted_images(args: argparse.Namespace, *, dependencies: bool) -> tuple[Wanted, ...]:
@@ -38,7 +39,8 @@ def wanted_images(args: argparse.Namespace, *, dependencies: bool) -> tuple[Want
             continue
         image = service.get("image") or (f"{settled.name}-{name}" if builds else "")
         if image:
-            found.setdefault(image, Wanted(name, image, builds))
+            policy = str(service.get("pull_policy") or "")
+            found.setdefault(image, Wanted(name, image, builds, policy))
     return tuple(found.values())
 
 

@@ -7,6 +7,9 @@ from orchestrator.cli.render import say
 from orchestrator.client.launch import connect
 from orchestrator.settings import Settings
 
+NEVER = ("never", "build")
+"""Pull policies of images that no registry is asked for."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
@@ -24,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch the images of services; return 1 where one cannot be had, else 0."""
-    wanted = wanted_images(args, dependencies=args.include_deps)
+    found = wanted_images(args, dependencies=args.include_deps)
+    wanted = tuple(one for one in found if one.policy not in NEVER)
     client = connect(Settings.from_environ())
     if args.policy == "missing":
         here = {name for one in client.get("/v1/images") for name in one["references"]}

@@ -29,6 +29,7 @@ def test_images_of_services_are_fetched_several_at_once_and_each_failure_is_name
           a: {{image: "{one}", depends_on: [b]}}
           b: {{image: "{two}"}}
           c: {{image: "{gone}"}}
+          d: {{image: "{gone}-own", pull_policy: never}}
         """
     )
 
@@ -41,6 +42,7 @@ def test_images_of_services_are_fetched_several_at_once_and_each_failure_is_name
     assert told.code == 1
     assert f"services.c: cannot pull image `{gone}`" in told.err
     assert "Pulled" not in told.err
+    assert "services.d" not in told.err
     assert bare.try_("pull", "--ignore-pull-failures").code == 0
 
 
