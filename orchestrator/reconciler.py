@@ -6,8 +6,9 @@ nothing but the delay.
 """
 
 import itertools
+import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,23 +20,28 @@ from orchestrator.events import Event, EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
 from orchestrator.observer import Drivers, find_images, observe
 from orchestrator.publisher import Publisher
+from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
+from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
+from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.mounts import mounted_images
+from orchestrator.translate.network import build_network
 from orchestrator.translate.observed import build_observed, reserved_by_running
+from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
-from runtime.types import HostFacts, ImageFacts
+from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
-from scheduler.actions import PullImage
+from scheduler.actions import Addresses, PullImage
 from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import ReplicaId, StackName
-from scheduler.observed import Claim, ObservedStack, Running
+from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
+from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
 from scheduler.plan import Plan
 
 log = structlog.get_logger()
@@ -81,6 +87,7 @@ class Reconciler:
     events: EventBus
     now: Callable[[], float]
     prober: Prober
+    hooks: HookRunner
     halting: bool = False
     """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
@@ -128,7 +135,7 @@ class Reconciler:
             try:
                 model = self.model(stored)
                 _, pins = self.store.generation(stored.name, stored.generation)
-                names = {service.image for service in model.services.values()}
+                names = {model.image_of(service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
                     model, stored, self.settings, images=images, pins=pins
@@ -150,12 +157,15 @@ class Reconciler:
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
-        references = {service.image for service in model.services.values() if service.image}
+        references = {model.image_of(service) for service in model.services}
         references.update(*(mounted_images(model, one) for one in model.services.values()))
+        references.update(*(hook_images(model, name) for name in model.services))
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
         self._machine = view.machine or self._machine
+        there = [parse_container_name(facts.id) for facts in view.containers]
+        present = {one.service for owner, one in there if owner == stored.name}
         observed = build_observed(
             stored.name,
             view,
@@ -170,8 +180,33 @@ class Reconciler:
             claims=self._claims_of_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
             named={share.container for one in desired.services for share in one.shares},
+            hooks=self._hooks(stored, model, present),
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images
+
+    def _hooks(self, stored: StoredStack, model: StackFile, present: Collection[str]) -> HookBook:
+        """Return what is known of a stack's hooks, of those of services on their way out, too."""
+        services = dict(model.services)
+        gone = set(present) - set(services)
+        for kept in self._kept(stored) if gone else ():
+            for name in gone & set(kept.services):
+                services.setdefault(name, kept.services[name])
+        return HookBook(
+            stack=stored.name,
+            model=model.model_copy(update={"services": {}})
+            if stored.intent is not Intent.RUN
+            else model,
+            services=services,
+            marks=self.store.hooks(stored.name),
+            running=self.hooks.running,
+        )
+
+    def tell(self, stack: str, name: str, subject: str, reason: str) -> None:
+        """Log a fact about a stack, remember it, and tell whoever follows the stack."""
+        log.info(name, stack=stack, subject=subject, reason=reason)
+        event = Event(stack=stack, name=name, subject=subject, reason=reason)
+        self.store.record_event(stack, name, subject, reason, event.at_wall)
+        self.events.publish(event)
 
     def _kept(self, stored: StoredStack) -> Iterator[StackFile]:
         """Yield the stack's kept files, the newest first."""
@@ -188,6 +223,8 @@ class Reconciler:
         model = self.model(stored)
         _, pins = self.store.generation(name, stored.generation)
         desired, observed, images = await self.prepare(stored, model, pins)
+        if self.halting:
+            desired = replace(desired, pre_stop_binds=False)
         if self._pin(stored, desired, images, pins):
             images |= {str(facts.id): facts for facts in images.values()}
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
@@ -204,10 +241,11 @@ class Reconciler:
             model=model,
             desired=desired,
             images=images,
-            nameserver=self.drivers.networks.nameserver,
+            nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
             leased=partial(self.store.anonymous_volumes, stored.name),
         )
+        self.drivers.logs.cap(self.settings.logs_of(name), factory.log_cap)
         actions = StackActions(
             stack=stored.name,
             drivers=self.drivers,
@@ -215,10 +253,14 @@ class Reconciler:
             events=self.events,
             publisher=self.publisher,
             factory=factory,
-            sandbox_sysctls={},
+            hooks=self._hooks(stored, model, {one.id.service for one in observed.replicas}),
+            begin_hooks=self.hooks.begin,
+            sandbox=partial(_sandbox, model, desired),
+            network=lambda action: build_network(model, action, stored.name),
         )
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
+        self._note_restarted(stored, observed)
         problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
@@ -310,7 +352,7 @@ class Reconciler:
         fresh = {
             reference: str(images[reference].id)
             for service in desired.services
-            for reference in (service.image, *service.mounted_images)
+            for reference in (service.image, *service.mounted_images, *service.hook_images)
             if reference in images
             and reference not in pins
             and (
@@ -330,6 +372,20 @@ class Reconciler:
         for step in plan.steps:
             if isinstance(step.action, PullImage) and isinstance(outcomes[step.number], Done):
                 self._pulled.add((stored.name, stored.generation, step.action.reference))
+
+    def _note_restarted(self, stored: StoredStack, observed: ObservedStack) -> None:
+        """Drop requests for a restart that every replica has had."""
+        if not any(wish.restart_before is not None for wish in stored.wishes.values()):
+            return
+        begun: dict[ServiceName, float] = {}
+        for replica in observed.replicas:
+            name = replica.id.service
+            begun[name] = min(begun.get(name, math.inf), _begun(replica.phase))
+        wishes = satisfied(stored.wishes, begun, now=self.now())
+        # Whoever asks for something while a pass goes on is not to be overheard.
+        latest = self.store.stack(stored.name)
+        if wishes is not None and latest is not None and latest.wishes == stored.wishes:
+            self.store.set_wishes(stored.name, wishes)
 
     def _release_ports(self, desired: DesiredStack) -> None:
         wanted = {
@@ -417,11 +473,30 @@ class Reconciler:
         self._errors.pop(name, None)
         self._hold(name, Reservation())
         self._reserved.pop(name, None)
+        self.drivers.logs.cap(self.settings.logs_of(name), None)
         self._claims.pop(name, None)
-        shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
+        shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))
+
+
+def _sandbox(
+    model: StackFile, desired: DesiredStack, replica: ReplicaId, addresses: Addresses
+) -> SandboxConfig:
+    service = next(one for one in desired.services if one.name == replica.service)
+    return build_sandbox(model, service, desired.name, replica, addresses)
+
+
+def _begun(phase: Phase) -> float:
+    """Return when a run began, or ended where it has; one that is to begin has not yet."""
+    match phase:
+        case Running(since=since):
+            return since
+        case Exited(at=at, stopped=False):
+            return at
+        case _:
+            return -math.inf
 
 
 def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:

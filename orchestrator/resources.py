@@ -92,13 +92,13 @@ class Resources:
             for place in sandbox.config.attachments:
                 stack, replica = parse_container_name(sandbox.config.id)
                 name = f"{stack}-{replica.service}-{replica.slot}"
-                members.setdefault(place.network, {})[name] = str(place.address)
+                members.setdefault(place.network, {})[name] = _in_words(place.addresses)
         return tuple(
             NetworkView(
                 name=facts.config.id,
                 stack=facts.config.labels.get(labels.STACK, ""),
-                subnet=str(facts.config.subnet),
-                gateway=str(facts.config.gateway),
+                subnet=_in_words(one.net for one in facts.config.subnets),
+                gateway=_in_words(one.gateway for one in facts.config.subnets),
                 internal=facts.config.internal,
                 labels=facts.config.labels,
                 users=users.get(facts.config.id, ()),
@@ -140,6 +140,10 @@ class Resources:
             for resource in getattr(self.reconciler.model(stored), kind).values():
                 found[resource.name] = (*found.get(resource.name, ()), stored.name)
         return found
+
+
+def _in_words(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _volume(facts: VolumeFacts, users: Mapping[str, tuple[str, ...]]) -> VolumeView:

@@ -12,22 +12,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator import selection
+from orchestrator.builds import Builds
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
+from orchestrator.intents import Intents
 from orchestrator.observer import Drivers, find_images
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
-from orchestrator.store import Store, StoredStack
+from orchestrator.store import Store, StoredStack, Wish
 from orchestrator.translate.devices import cdi_names
+from orchestrator.translate.logging import unattached
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
 from runtime.errors import DriverError
 from scheduler import plan_stack
-from scheduler.desired import Intent
+from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
 from scheduler.plan import Plan
 
@@ -40,6 +44,12 @@ class ApplyOptions:
     force_recreate: bool = False
     pull: str | None = None
     scale: Mapping[str, int] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+    """Those it is about; all of the file where there are none."""
+    no_deps: bool = False
+    """Leave alone what these depend on, and do not wait for it."""
+    no_start: bool = False
+    """Make containers and start none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +70,7 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
         """Accept a settled stack file as what is wanted from now on, and wake its stack.
@@ -70,23 +81,64 @@ class Orchestrator:
             scaled = _scaled(model, options.scale).model_dump_json(warnings=False)
             model = StackFile.model_validate_json(scaled)
             check_settled(model)
+        stored = self.store.stack(model.name)
+        model, wishes = await self._select(model, stored, options)
         await self._check(model)
         document: dict[str, Any] = json.loads(model.model_dump_json())
         if options.force_recreate:
-            stored = self.store.stack(model.name)
             document["recreate"] = (stored.generation if stored else 0) + 1
             model = StackFile.model_validate(document)
-        stored = self.store.stack(model.name)
         if stored is not None:
             present, pins = self.store.generation(stored.name, stored.generation)
             if _same(present, document) and await self._images_stand(pins, options):
-                if stored.intent is not Intent.RUN:
-                    self.store.set_intent(stored.name, Intent.RUN)
+                if stored.intent is not Intent.RUN or wishes != stored.wishes:
+                    self.store.set_intent(stored.name, Intent.RUN, wishes=wishes)
                 self._wake(stored.name)
                 return Applied(generation=stored.generation, changed=False)
-        number = self.store.save_generation(model.name, document, {}, owner_uid=options.owner_uid)
+        number = self.store.save_generation(
+            model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
+        )
         self._wake(model.name)
         return Applied(generation=number, changed=True)
+
+    async def scale(self, name: str, scale: Mapping[str, int], *, owner_uid: int) -> Applied:
+        """Want so many replicas of services from now on; the rest stays as it is."""
+        model = self.reconciler.model(self._known(name))
+        options = ApplyOptions(
+            owner_uid=owner_uid, scale=scale, services=tuple(scale), no_deps=True
+        )
+        return await self.apply(model, options=options)
+
+    async def _select(
+        self, model: StackFile, stored: StoredStack | None, options: ApplyOptions
+    ) -> tuple[StackFile, dict[str, Wish]]:
+        """Return the file and the wishes that hold once some services, or all, are asked for."""
+        selection.need(model, options.services)
+        chosen = options.services or tuple(model.services)
+        if options.services and not options.no_deps:
+            chosen = selection.with_dependencies(model, options.services)
+        idle: set[str] = set()
+        if options.no_start:
+            view = await self.view(model.name) if stored else None
+            running = (
+                {one.service for one in view.replicas if one.phase == "running"} if view else ()
+            )
+            idle = {name for name in chosen if name not in running}
+        created = dict.fromkeys(idle, Wish(intent=ServiceIntent.CREATED))
+        if not options.services:
+            return model, created
+        going = stored is None or stored.intent is Intent.REMOVE
+        present = None if going or stored is None else self.reconciler.model(stored)
+        merged = selection.merge(present, model, chosen)
+        wishes = selection.wishes_for(
+            stored.wishes if stored else {},
+            present=present,
+            merged=merged,
+            chosen=chosen,
+            wish=Wish(alone=options.no_deps),
+            stopped=stored is not None and stored.intent is Intent.STOP,
+        )
+        return merged, {name: wish for name, wish in (wishes | created).items() if wish != Wish()}
 
     async def rollback(self, name: str, number: int | None, *, owner_uid: int) -> Applied:
         """Want again what a generation said, with the images it stood on.
@@ -99,7 +151,7 @@ class Orchestrator:
         document, pins = generations.document(name, number)
         present = self._known(name).generation
         if not generations.diff(name, number, present):
-            self.store.set_intent(name, Intent.RUN)
+            self.store.set_intent(name, Intent.RUN, wishes={})
             self._wake(name)
             return Applied(generation=present, changed=False)
         here = {
@@ -148,7 +200,7 @@ class Orchestrator:
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
         self._known(name)
-        self.store.set_intent(name, Intent.RUN)
+        self.store.set_intent(name, Intent.RUN, wishes={})
         self._wake(name)
 
     async def remove(self, name: str, *, volumes: bool, grace: float | None = None) -> None:
@@ -156,6 +208,13 @@ class Orchestrator:
         self._known(name)
         self.store.set_intent(name, Intent.REMOVE, remove_volumes=volumes, stop_grace=grace)
         self._wake(name)
+
+    @property
+    def intents(self) -> Intents:
+        """Requests about single services."""
+        return Intents(
+            drivers=self.drivers, store=self.store, reconciler=self.reconciler, wake=self._wake
+        )
 
     async def halt(self) -> None:
         """Stop every container in order and return when none runs; what is wanted stays noted.
@@ -187,10 +246,9 @@ class Orchestrator:
             stored, containers, await self.drivers.networks.list_sandboxes()
         )
 
-    def unattached(self, name: str) -> set[str]:
+    def unattached(self, name: str) -> frozenset[str]:
         """Return the services whose output an attached `up` does not show."""
-        model = self.reconciler.model(self._known(name))
-        return {one for one, service in model.services.items() if service.attach is False}
+        return unattached(self.reconciler.model(self._known(name)))
 
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
@@ -251,7 +309,7 @@ class Orchestrator:
             reference: desired.name
             for desired in tuple(self.reconciler.desired.values())
             for service in desired.services
-            for reference in (service.image, *service.mounted_images)
+            for reference in (service.image, *service.mounted_images, *service.hook_images)
         }
         for reference, stack in asked.items():
             found = await self.drivers.images.find(reference)
@@ -308,6 +366,8 @@ class Orchestrator:
                 ) from error
 
     def _wake(self, name: str) -> None:
+        # Whoever asks again asks for hooks that have failed, too.
+        self.store.renew_hooks(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
 

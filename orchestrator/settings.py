@@ -3,11 +3,13 @@
 Standard library only: the thin client needs the socket's path and nothing else of this.
 """
 
+import hashlib
 import os
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 DEFAULT_POOLS = (IPv4Network("10.89.0.0/16"), IPv4Network("172.30.0.0/16"))
 """Where subnets of networks are chosen from; routes of the host are avoided."""
+MACHINE = Path("/etc/machine-id")
+
+Pools = tuple[IPv4Network | IPv6Network, ...]
 
 
 CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
@@ -31,10 +36,13 @@ class Settings:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
-    pools: tuple[IPv4Network, ...] = DEFAULT_POOLS
+    pools: Pools = DEFAULT_POOLS
+    """Of both families; a pool of unique local addresses is there besides."""
     subnet_prefix: int = 26
     registries: Path = REGISTRIES
     """Mirrors, exceptions and certificates of registries."""
+    patience: float = 30.0
+    """Seconds an OCI runtime may take for one thing."""
     cdi: tuple[Path, ...] = CDI
     """Where makers of devices describe them."""
     localhost_only: bool = False
@@ -53,10 +61,10 @@ class Settings:
                 hint="use 1 to 8 lower-case letters and digits",
             )
         suffix = "" if name == "main" else f"-{name}"
-        pools: tuple[IPv4Network, ...] = DEFAULT_POOLS
+        pools: Pools = DEFAULT_POOLS
         if written := environ.get("PYORCH_POOLS"):
             try:
-                pools = tuple(IPv4Network(part.strip()) for part in written.split(","))
+                pools = tuple(ip_network(part.strip()) for part in written.split(","))
             except ValueError as error:
                 raise PyorchError(
                     f"PYORCH_POOLS: {error}", hint="write networks like 10.89.0.0/16, by commas"
@@ -70,6 +78,7 @@ class Settings:
             cdi=tuple(Path(part) for part in (environ.get("PYORCH_CDI") or "").split(":") if part)
             or CDI,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
+            patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
         )
 
     def environ(self) -> dict[str, str]:
@@ -90,12 +99,25 @@ class Settings:
             "PYORCH_REGISTRIES": str(self.registries),
             "PYORCH_CDI": ":".join(map(str, self.cdi)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
+            "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
         }
+
+    def every_pool(self) -> Pools:
+        """Return where subnets are chosen from; IPv6 has a pool of this machine's own at last."""
+        if any(pool.version == 6 for pool in self.pools):
+            return self.pools
+        machine = MACHINE.read_text().strip() if MACHINE.exists() else platform.node()
+        tail = hashlib.sha256(f"{machine} {self.name}".encode()).digest()[:5]
+        return (*self.pools, IPv6Network((b"\xfd" + tail + bytes(10), 48)))
 
     @property
     def socket(self) -> Path:
         """The API's socket."""
         return self.run / "pyorchd.sock"
+
+    def logs_of(self, stack: str) -> Path:
+        """Where the logs of a stack's replicas are: a folder by service, then one by slot."""
+        return self.data / "logs" / stack
 
     @property
     def daemon_log(self) -> Path:
@@ -106,4 +128,19 @@ class Settings:
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run, cdi=self.cdi)
+        return Instance(
+            name=self.name, data=self.data, run=self.run, patience=self.patience, cdi=self.cdi
+        )
+
+
+def _seconds(environ: Mapping[str, str], name: str, usual: float) -> float:
+    written = environ.get(name)
+    if not written:
+        return usual
+    try:
+        found = float(written)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise PyorchError(f"{name}: `{written}` is no time", hint="write seconds, as 30")
+    return found

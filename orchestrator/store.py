@@ -14,13 +14,15 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
 from orchestrator.errors import PyorchError
-from scheduler.desired import Intent
+from scheduler.actions import Addresses
+from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
 from scheduler.observed import AddressLease, PortLease
 
@@ -95,6 +97,30 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (stack, service, slot, target)
     ) STRICT;
     """,
+    """
+    CREATE TABLE services (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        intent TEXT NOT NULL,
+        alone INTEGER NOT NULL,
+        stop_grace REAL,
+        restart_before REAL,
+        PRIMARY KEY (stack, service)
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE hooks (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        code INTEGER NOT NULL,
+        words TEXT NOT NULL,
+        PRIMARY KEY (stack, service, slot, kind, number)
+    ) STRICT;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 
@@ -104,8 +130,21 @@ KEPT_GENERATIONS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was asked of one service besides its file; one without a wish is to run.
+
+    ``stop_grace`` overrides the file's. ``restart_before`` is a moment of the boot clock.
+    """
+
+    intent: ServiceIntent = ServiceIntent.RUN
+    alone: bool = False
+    stop_grace: float | None = None
+    restart_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStack:
-    """What was last asked of a stack."""
+    """What was last asked of a stack, and of single services of it."""
 
     name: StackName
     intent: Intent
@@ -114,6 +153,7 @@ class StoredStack:
     stop_grace: float | None
     owner_uid: int
     changed_wall: float
+    wishes: Mapping[ServiceName, Wish] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +173,18 @@ class ReplicaHistory:
 
     attempts: int = 0
     restarts: int = 0
+
+
+class HookMark(NamedTuple):
+    """A hook that has run: for which run or definition, how it ended, and the last it said."""
+
+    key: str
+    code: int
+    words: str
+
+
+Hook = tuple[str, int, str, int]
+"""Service, slot (0 for the service as a whole), kind, number from 0."""
 
 
 class Store:
@@ -180,6 +232,7 @@ class Store:
             "SELECT name, intent, generation, remove_volumes, stop_grace, owner_uid, changed_wall"
             " FROM stacks ORDER BY name"
         )
+        wishes = self._wishes()
         return tuple(
             StoredStack(
                 name=StackName(name),
@@ -189,6 +242,7 @@ class Store:
                 stop_grace=stop_grace,
                 owner_uid=owner_uid,
                 changed_wall=changed_wall,
+                wishes=wishes.get(name, {}),
             )
             for (
                 name,
@@ -213,12 +267,14 @@ class Store:
         *,
         owner_uid: int,
         origin: str = "",
+        wishes: Mapping[str, Wish] | None = None,
     ) -> int:
         """Accept a settled model as the stack's next generation, and return its number.
 
         ``model`` is the JSON form of a stack file with the contents of its secrets; they
         are taken out of it here. The stack's intent becomes `run`, and generations that are too
-        old to be kept go. ``origin`` says where it came from if not from a file.
+        old to be kept go. ``origin`` says where it came from if not from a file. ``wishes`` take
+        the place of those there are; without any every service is to run.
         """
         found = self.stack(name)
         number: int = 1 + max(
@@ -253,6 +309,7 @@ class Store:
                 "DELETE FROM generations WHERE stack = ? AND number <= ?",
                 (name, number - KEPT_GENERATIONS),
             )
+            self._put_wishes(name, wishes or {})
         self._drop_secrets(name)
         return number
 
@@ -308,14 +365,22 @@ class Store:
         *,
         remove_volumes: bool = False,
         stop_grace: float | None = None,
+        wishes: Mapping[str, Wish] | None = None,
     ) -> None:
-        """Change what is wanted of a stack as a whole."""
+        """Change what is wanted of a stack as a whole, and of its services where that is given."""
         with self._transaction():
+            if wishes is not None:
+                self._put_wishes(name, wishes)
             self._db.execute(
                 "UPDATE stacks SET intent = ?, remove_volumes = ?, stop_grace = ?,"
                 " changed_wall = ? WHERE name = ?",
                 (intent.value, int(remove_volumes), stop_grace, time.time(), name),
             )
+
+    def set_wishes(self, name: str, wishes: Mapping[str, Wish]) -> None:
+        """Change what is wanted of single services of a stack."""
+        with self._transaction():
+            self._put_wishes(name, wishes)
 
     def forget(self, name: str) -> None:
         """Drop a stack of which nothing is left, secrets first.
@@ -337,7 +402,7 @@ class Store:
                 stack=StackName(stack),
                 replica=ReplicaId(ServiceName(service), slot),
                 network=NetworkName(network),
-                address=IPv4Address(address),
+                address=ip_address(address),
             )
             for network, address, stack, service, slot in rows
         )
@@ -346,7 +411,7 @@ class Store:
         self,
         stack: str,
         replica: ReplicaId,
-        addresses: tuple[tuple[NetworkName, IPv4Address], ...],
+        addresses: Addresses,
     ) -> None:
         """Let ``replica`` hold exactly these addresses."""
         with self._brief_transaction() as db:
@@ -465,7 +530,37 @@ class Store:
                 "DELETE FROM anonymous_volumes WHERE stack = ? AND service = ? AND slot = ?",
                 (stack, replica.service, replica.slot),
             )
+            db.execute(
+                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot IN (?, ?)",
+                # Those of the service as a whole go with its first slot.
+                (stack, replica.service, replica.slot, 0 if replica.slot == 1 else replica.slot),
+            )
             _drop_addresses(db, stack, replica)
+
+    # ── hooks ────────────────────────────────────────────────────────────────────────────
+
+    def hooks(self, stack: str) -> dict[Hook, HookMark]:
+        """Return what is known of hooks that have run."""
+        rows = self._db.execute(
+            "SELECT service, slot, kind, number, key, code, words FROM hooks WHERE stack = ?",
+            (stack,),
+        )
+        return {tuple(row[:4]): HookMark(*row[4:]) for row in rows}
+
+    def record_hook(self, stack: str, hook: Hook, mark: HookMark) -> None:
+        """Remember that a hook has run; what is known of an earlier run goes."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO hooks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (stack, *hook, *mark),
+            )
+
+    def renew_hooks(self, stack: str) -> None:
+        """Let hooks that have failed run again, and those of stopping in any case."""
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM hooks WHERE stack = ? AND (code != 0 OR kind = 'pre_stop')", (stack,)
+            )
 
     # ── events ───────────────────────────────────────────────────────────────────────────
 
@@ -517,6 +612,31 @@ class Store:
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {SCHEMA[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
             )
+
+    def _wishes(self) -> dict[str, dict[ServiceName, Wish]]:
+        rows = self._db.execute(
+            "SELECT stack, service, intent, alone, stop_grace, restart_before FROM services"
+        )
+        found: dict[str, dict[ServiceName, Wish]] = {}
+        for stack, service, intent, alone, stop_grace, restart_before in rows:
+            found.setdefault(stack, {})[ServiceName(service)] = Wish(
+                intent=ServiceIntent(intent),
+                alone=bool(alone),
+                stop_grace=stop_grace,
+                restart_before=restart_before,
+            )
+        return found
+
+    def _put_wishes(self, stack: str, wishes: Mapping[str, Wish]) -> None:
+        self._db.execute("DELETE FROM services WHERE stack = ?", (stack,))
+        self._db.executemany(
+            "INSERT INTO services VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (stack, name, one.intent.value, one.alone, one.stop_grace, one.restart_before)
+                for name, one in wishes.items()
+                if one != Wish()
+            ],
+        )
 
     def _put_secrets(
         self, stack: str, number: int, model: Mapping[str, object]

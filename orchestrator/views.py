@@ -9,6 +9,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.store import ReplicaHistory, Store, StoredStack
 from runtime import types as host
+from scheduler.actions import bound
 from scheduler.desired import DesiredStack
 from scheduler.ids import ReplicaId, parse_container_name
 from scheduler.observed import Health
@@ -58,6 +59,8 @@ class StackView:
     replicas: tuple[ReplicaView, ...]
     host: tuple[str, ...] = ()
     """What of this host's own settings is changed as long as there are networks."""
+    restarting: tuple[str, ...] = ()
+    """Services whose restart was asked for and is not over."""
     unmet: tuple[str, ...] = ()
     """What of the file this host cannot do, each by its service."""
 
@@ -113,6 +116,9 @@ class Views:
                 self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
             ),
             host=tuple(self.drivers.networks.changes()),
+            restarting=tuple(
+                name for name, wish in stored.wishes.items() if wish.restart_before is not None
+            ),
             unmet=tuple(
                 dict.fromkeys(
                     f"services.{parse_container_name(facts.id)[1].service}.{lost}"
@@ -138,6 +144,8 @@ class Views:
             watched = service is not None and service.healthcheck is not None
             health = Health.STARTING if watched else Health.NONE
         phase = facts.phase
+        versions = {address.version for place in places for address in place.addresses}
+        everywhere = ("", "::") if 6 in versions else ("",)
         running = isinstance(phase, host.Running)
         return ReplicaView(
             id=str(replica),
@@ -157,11 +165,12 @@ class Views:
             started_wall=self._wall(phase.started) if isinstance(phase, host.Running) else None,
             revision=facts.labels.get("pyorch.revision", ""),
             ports=tuple(
-                f"{lease.host_ip}:{lease.host_port}->{lease.target}/{lease.protocol}"
+                f"{bound(host_ip)}:{lease.host_port}->{lease.target}/{lease.protocol}"
                 for lease in self.store.ports()
                 if (lease.stack, lease.service) == (stack, replica.service)
+                for host_ip in ([lease.host_ip] if lease.host_ip else everywhere)
             ),
-            addresses={place.network: str(place.address) for place in places},
+            addresses={place.network: ", ".join(map(str, place.addresses)) for place in places},
             log=str(facts.log),
         )
 

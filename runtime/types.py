@@ -8,7 +8,14 @@ library's :mod:`ipaddress` objects.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from pathlib import Path
 from typing import NewType
 
@@ -20,6 +27,17 @@ NetworkId = NewType("NetworkId", str)
 
 VolumeId = NewType("VolumeId", str)
 """Names a volume on this host, e.g. ``shop_data``."""
+
+Address = IPv4Address | IPv6Address
+Net = IPv4Network | IPv6Network
+
+
+def overlap(one: Net, other: Net) -> bool:
+    """Whether two nets, of whatever families, have addresses in common."""
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
 
 Digest = NewType("Digest", str)
 """``sha256:<64 hex digits>``, checked before it is made."""
@@ -37,6 +55,8 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
+    patience: float = 30.0
+    """Seconds an OCI runtime may take for one thing."""
 
     cdi: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
     """Where makers of devices describe them; later ones override earlier ones."""
@@ -158,12 +178,40 @@ class Limits:
     reserved_memory: int = 0
 
 
+class LogDriver(StrEnum):
+    """Where a container's output goes besides its own log; ``NONE`` has not even that."""
+
+    FILE = "file"
+    NONE = "none"
+    JOURNALD = "journald"
+    SYSLOG = "syslog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What becomes of a container's output.
+
+    Of a replica's log ``max_files`` files of ``max_size`` bytes are kept, all if ``max_size``
+    is None. ``tag`` and ``attributes`` go along with what is forwarded; ``options`` are the
+    driver's own.
+    """
+
+    driver: LogDriver = LogDriver.FILE
+    max_size: int | None = 20_000_000
+    max_files: int = 5
+    compress: bool = True
+    tag: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerConfig:
     """Everything needed to make one container; two equal configs make equal containers.
 
     ``None`` in ``command``, ``entrypoint``, ``user``, ``working_dir`` and ``stop_signal``
-    means the image decides. A ``None`` value in ``environment`` removes the image's value.
+    means the image decides. An entrypoint discards the image's command as well, unless it is
+    empty; an empty command is none. A ``None`` value in ``environment`` removes the image's value.
     ``labels`` are kept in the container's record and reported back in
     :class:`ContainerFacts`; they never become OCI annotations.
     """
@@ -174,7 +222,7 @@ class ContainerConfig:
     cgroup: str
     """Path of the container's cgroup below the instance's, e.g. ``shop/web.2``."""
     log: Path
-    """Directory of the log files; each run writes ``<run>.log`` in it."""
+    """Directory of the log files of every run; of containers before this one, too."""
     hostname: str
     """Empty: it is called as its host is."""
     domainname: str = ""
@@ -240,8 +288,7 @@ class ContainerConfig:
     """The sandbox to join; ``None`` is the host's network namespace."""
     runtime: str | None = None
     """Name or path of the OCI runtime; None is the usual one here."""
-    log_max_size: int = 20 * 1024 * 1024
-    log_max_files: int = 5
+    logging: LogConfig = field(default_factory=LogConfig)
     labels: Mapping[str, str] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
     """Labels that are only told: other ones do not make another container."""
@@ -260,6 +307,12 @@ class Running:
     run: int
     started: float
     stop_by: float | None = None
+    monitored: bool = True
+    """Its output is kept. Not so once its monitor died; it runs on, and may break over that."""
+
+
+MONITOR_DIED = "monitor died"
+"""Why of an end that its monitor did not live to see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +346,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    logged: bool = True
+    """Its output is kept, so that it can be read again."""
     limits: Limits = field(default_factory=Limits)
     """Those it is to keep to, as they were asked for."""
     unmet: tuple[str, ...] = ()
@@ -397,19 +452,107 @@ class PullProgress:
     total: int
 
 
+# ── builds ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildConfig:
+    """How to make one image from a Dockerfile and the contexts that come with it."""
+
+    names: tuple[str, ...]
+    """References the image gets; the first one is what it is called."""
+    dockerfile: str
+    """The text itself."""
+    contexts: tuple[str, ...] = ("",)
+    """Names of the contexts that are sent, in the order of their folders; the main one has none."""
+    image_contexts: Mapping[str, str] = field(default_factory=dict)
+    """Further contexts that are images: name and reference."""
+    platforms: tuple[str, ...] = ()
+    """``os/architecture[/variant]`` it may be built for; anything where none is named."""
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Private keys for ``RUN --mount=type=ssh``, by id."""
+    no_cache: bool = False
+    pull: bool = False
+    """Ask the registries for the base images although they are here."""
+    hosts: tuple[str, ...] = ()
+    """Further names steps can look up: ``name:address``."""
+    shm_size: int | None = None
+    memory: int | None = None
+    ulimits: tuple[str, ...] = ()
+    """``name=soft[:hard]``."""
+    netns: str = ""
+    """Path of the network namespace of its steps; nothing for the host's own."""
+    offline: bool = False
+    """Its steps reach nobody; ``netns`` counts for nothing then."""
+    nameservers: tuple[str, ...] = ()
+    """Whom its steps ask for names; none for the host's own servers."""
+
+
 # ── networks ─────────────────────────────────────────────────────────────────────────────
+
+
+class NetworkKind(StrEnum):
+    """What joins the members of a network."""
+
+    BRIDGE = "bridge"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+
+
+class GatewayMode(StrEnum):
+    """How addresses of a network get on with the world outside."""
+
+    NAT = "nat"
+    """Under the host's address; reached by published ports alone."""
+    UNPROTECTED = "nat-unprotected"
+    """As before, and every port of every member is reached by its own address."""
+    ROUTED = "routed"
+    """Under their own addresses; published ports are reached there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A network's addresses of one family, which of them the host has, and how they get out."""
+
+    net: Net
+    gateway: Address
+    mode: GatewayMode = GatewayMode.NAT
+    masquerade: bool = True
+    source: Address | None = None
+    """The host's address under which members are seen; whichever fits where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """One bridge with one subnet. ``labels`` are kept in its record and reported back."""
+    """One network. ``labels`` are kept in its record and reported back.
+
+    A bridge has one subnet of each family at most. Members of the other kinds are on
+    ``parent``, a link of the host's, themselves, and the host is none of them.
+    """
 
     id: NetworkId
-    subnet: IPv4Network
-    gateway: IPv4Address
+    subnets: tuple[Subnet, ...]
     internal: bool = False
+    kind: NetworkKind = NetworkKind.BRIDGE
+    parent: str = ""
+    submode: str = ""
+    """``private``, ``vepa``, ``bridge``, ``passthru``; ``l2``, ``l3``, ``l3s``."""
+    bridge: str = ""
+    """Name of its link on the host; derived where there is none."""
     mtu: int = 1500
+    between: bool = True
+    """Whether members reach each other."""
+    trusted: tuple[str, ...] = ()
+    """Links of the host's from which members are reached by their own addresses."""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    def of_version(self, version: int) -> Subnet | None:
+        """Return the subnet of a family: 4 or 6."""
+        return next((one for one in self.subnets if one.net.version == version), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,13 +565,22 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A sandbox's place in one network. The first of a sandbox carries its default route."""
+    """A sandbox's place in one network.
+
+    Of those that lead outside the one with the highest ``gateway_priority`` carries the
+    default route of each family it has, the first by the network's name where several have it.
+    """
 
     network: NetworkId
-    address: IPv4Address
+    addresses: tuple[Address, ...]
     interface: str
     """Name inside the sandbox, e.g. ``eth0``."""
     mac: str | None = None
+    gateway_priority: int = 0
+    further: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    """Addresses besides, that lead no further than the link."""
+    sysctls: tuple[tuple[str, str], ...] = ()
+    """Of the interface: a path below ``/proc/sys`` and the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,7 +589,6 @@ class SandboxConfig:
 
     id: ContainerId
     attachments: tuple[Attachment, ...]
-    sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,11 +605,11 @@ class PublishedPort:
     """A port of the host that leads to one of several targets, chosen per connection."""
 
     host_ip: str
-    """``0.0.0.0`` for all addresses, else one address of the host."""
+    """``0.0.0.0`` or ``::`` for all addresses of a family, else one address of the host."""
     host_port: int
     protocol: str
-    """``tcp`` or ``udp``."""
-    targets: tuple[tuple[IPv4Address, int], ...]
+    """``tcp``, ``udp`` or ``sctp``."""
+    targets: tuple[tuple[Address, int], ...]
     """In order; empty means: refuse until somebody is ready."""
 
 
@@ -468,7 +619,7 @@ class NamedAddresses:
 
     network: NetworkId
     name: str
-    addresses: tuple[IPv4Address, ...]
+    addresses: tuple[Address, ...]
     owner: str = ""
     """Who gave it; the same name may be given by several."""
     primary: bool = False
@@ -557,9 +708,11 @@ class HostFacts:
 
     cpus: int
     memory: int
-    routes: tuple[IPv4Network, ...]
+    routes: tuple[Net, ...]
     """Every destination the host routes, ours excepted."""
     listeners: tuple[Listener, ...]
+    protocols: frozenset[str] = frozenset({"tcp", "udp"})
+    """What ports can be published of."""
 
 
 class Verdict(StrEnum):

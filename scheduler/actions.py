@@ -5,10 +5,22 @@ to the one place that carries actions out.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import assert_never
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, ServiceName, StackName, VolumeName
+from scheduler.desired import HookKind
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
+
+Addresses = tuple[tuple[NetworkName, Address], ...]
+"""The addresses of a replica, one of each family in a network at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +35,8 @@ class CreateNetwork:
     """Make a network, or mend the one that is there."""
 
     network: NetworkName
-    subnet: IPv4Network
-    gateway: IPv4Address
+    subnets: tuple[tuple[Net, Address], ...]
+    """Each with the host's own address in it."""
     internal: bool = False
 
 
@@ -66,7 +78,7 @@ class CreateReplica:
 
     replica: ReplicaId
     revision: Revision
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
     shares: tuple[tuple[str, str], ...] = ()
     """What it has of which other container, by its id."""
 
@@ -76,7 +88,7 @@ class MendSandbox:
     """Give a running replica its lost links back, with the same addresses."""
 
     replica: ReplicaId
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +99,7 @@ class PrepareReplica:
     """
 
     replica: ReplicaId
-    addresses: tuple[tuple[NetworkName, IPv4Address], ...] = ()
+    addresses: Addresses = ()
     shares: tuple[tuple[str, str], ...] = ()
 
 
@@ -111,6 +123,14 @@ class StartReplica:
 
     replica: ReplicaId
     attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHooks:
+    """Begin to run the hooks of one kind, those that have not run yet; does not wait."""
+
+    replica: ReplicaId
+    kind: HookKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +169,7 @@ Action = (
     | LimitReplica
     | LimitStack
     | StartReplica
+    | RunHooks
     | StopReplica
     | KillReplica
     | RemoveReplica
@@ -164,8 +185,8 @@ def describe(action: Action) -> str:
     match action:
         case PullImage(reference):
             return f"pull image {reference}"
-        case CreateNetwork(network=network, subnet=subnet):
-            return f"create network {network} {subnet}"
+        case CreateNetwork(network=network, subnets=subnets):
+            return f"create network {network} {' '.join(str(net) for net, _ in subnets)}"
         case RemoveNetwork(network):
             return f"remove network {network}"
         case CreateVolume(volume):
@@ -174,7 +195,7 @@ def describe(action: Action) -> str:
             return f"remove volume {volume}"
         case LeasePort():
             return (
-                f"publish {action.host_ip}:{action.host_port}/{action.protocol}"
+                f"publish {bound(action.host_ip)}:{action.host_port}/{action.protocol}"
                 f" to {action.service}:{action.target}"
             )
         case CreateReplica(replica=replica):
@@ -189,6 +210,8 @@ def describe(action: Action) -> str:
             return f"update limits of {replica}"
         case StartReplica(replica=replica):
             return f"start {replica}"
+        case RunHooks(replica=replica, kind=kind):
+            return f"run {kind} of {replica}"
         case StopReplica(replica=replica):
             return f"stop {replica}"
         case KillReplica(replica):
@@ -197,3 +220,8 @@ def describe(action: Action) -> str:
             return f"remove {replica}"
         case unknown:
             assert_never(unknown)
+
+
+def bound(host_ip: str) -> str:
+    """Return the address a port is bound to as people write it before a colon."""
+    return f"[{host_ip}]" if ":" in host_ip else host_ip or "0.0.0.0"

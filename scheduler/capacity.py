@@ -10,7 +10,7 @@ stack, could take now.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.desired import DesiredService, DesiredStack, Intent
+from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
 from scheduler.graph import start_order
 from scheduler.ids import ReplicaId, ServiceName
 from scheduler.observed import (
@@ -126,6 +126,7 @@ def _wanted_slots(
     names = (
         (services[name], ReplicaId(name, number))
         for name in start_order(desired)
+        if services[name].intent is ServiceIntent.RUN
         for number in range(1, services[name].replicas + 1)
     )
     return [_Slot(name, service, found.get(name)) for service, name in names]

@@ -8,9 +8,16 @@ container when it changes.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 
-from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
 
 
 class Intent(StrEnum):
@@ -21,6 +28,34 @@ class Intent(StrEnum):
     """Containers stopped and kept."""
     REMOVE = "remove"
     """Nothing left but volumes, and those neither if ``remove_volumes`` says so."""
+
+
+class HookKind(StrEnum):
+    """When hooks run: in a container of their own, or in the one that runs already."""
+
+    PRE_START = "pre_start"
+    """Before the first replica of a service starts; once for as long as they stay the same."""
+    POST_START = "post_start"
+    """In every run of a replica, before it counts as started."""
+    PRE_STOP = "pre_stop"
+    """Before a replica that runs is told to stop."""
+
+
+class ServiceIntent(StrEnum):
+    """What the operator wants of one service while its stack is to run."""
+
+    RUN = "run"
+    CREATED = "created"
+    """Its containers are made and not started; those that run go on."""
+    STOPPED = "stopped"
+    """Its containers are kept, and stopped; none is made."""
+    ABSENT = "absent"
+    """It has no containers."""
+
+    @property
+    def makes_containers(self) -> bool:
+        """Whether empty slots are filled."""
+        return self in (ServiceIntent.RUN, ServiceIntent.CREATED)
 
 
 class Condition(StrEnum):
@@ -84,11 +119,13 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """A service's place in a network: its names there, and an address if it insists on one."""
+    """A service's place in a network: its names there, and the addresses it insists on."""
 
     network: NetworkName
     aliases: tuple[str, ...] = ()
-    address: IPv4Address | None = None
+    addresses: tuple[Address, ...] = ()
+    gateway_priority: int = 0
+    """The highest of those that lead outside has the default route; the first by name of many."""
     nameless: bool = False
     """Nobody there knows it by a name."""
 
@@ -97,12 +134,14 @@ class Membership:
 class Port:
     """A published port. ``host_ports`` are candidates in order; empty means any free one.
 
-    Every replica of a service serves the same published port; connections are spread.
+    ``host_ip`` is an address of the host, all of a family (``0.0.0.0``, ``::``), or empty for
+    all there are. Every replica of a service serves the same published port; connections are
+    spread.
     """
 
     target: int
     protocol: str = "tcp"
-    host_ip: str = "0.0.0.0"
+    host_ip: str = ""
     host_ports: tuple[int, ...] = ()
 
 
@@ -135,16 +174,22 @@ class DesiredService:
     image: str
     """The reference as written; ``DesiredStack.images`` may pin it."""
     pull: str = "missing"
+    built: bool = False
+    """Its image is made from a Dockerfile, by whoever asks for that."""
     """``missing``, ``always`` or ``never``."""
     replicas: int = 1
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     healthcheck: Healthcheck | None = None
     dependencies: tuple[Dependency, ...] = ()
     networks: tuple[Membership, ...] = ()
-    """In order of priority: the first one carries the default route."""
+    """In order of priority, the highest first."""
     volumes: tuple[VolumeName, ...] = ()
     mounted_images: tuple[str, ...] = ()
     """References of the images mounted in it, besides the one it runs from."""
+    hook_images: tuple[str, ...] = ()
+    """References of the images its hooks run from, where these are others."""
+    pre_start: bool = False
+    post_start: bool = False
     ports: tuple[Port, ...] = ()
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
@@ -162,8 +207,26 @@ class DesiredService:
     """Who is asked for what nobody here is called; the host's own where there are none."""
     links: tuple[Link, ...] = ()
     """Names it alone knows."""
+    intent: ServiceIntent = ServiceIntent.RUN
+    alone: bool = False
+    """It starts whatever its dependencies do."""
+    restart_before: float | None = None
+    """Runs that began before this moment of the boot clock are to end, and others to begin."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRange:
+    """What a network's addresses of one family are taken from; what is not said is chosen."""
+
+    version: int = 4
+    subnet: Net | None = None
+    gateway: Address | None = None
+    within: Net | None = None
+    """The part of the subnet replicas get addresses from."""
+    reserved: tuple[Address, ...] = ()
+    """Addresses nobody gets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +234,12 @@ class DesiredNetwork:
     """One network. ``external`` ones must exist and are never made or removed."""
 
     name: NetworkName
-    subnet: IPv4Network | None = None
-    gateway: IPv4Address | None = None
+    ranges: tuple[AddressRange, ...] = (AddressRange(),)
+    """One of each family at most."""
     internal: bool = False
     external: bool = False
+    revision: str = ""
+    """A hash of everything else it is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,14 +262,16 @@ class DesiredStack:
     networks: tuple[DesiredNetwork, ...] = ()
     volumes: tuple[DesiredVolume, ...] = ()
     remove_volumes: bool = False
+    pre_stop_binds: bool = True
+    """A replica whose `pre_stop` fails is not stopped."""
     stop_grace: float | None = None
     """Overrides every service's own grace, as ``down -t`` does."""
     ceiling: Mapping[str, str] = field(default_factory=dict)
     """What all replicas together keep to, in words."""
     ceiling_cpus: float = 0.0
     """How many processors that is; 0 for all."""
-    pools: tuple[IPv4Network, ...] = ()
-    """Where subnets are chosen from."""
+    pools: tuple[Net, ...] = ()
+    """Where subnets are chosen from, in both families."""
     subnet_prefix: int = 26
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → pinned image id, for the references this generation has resolved."""

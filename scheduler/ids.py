@@ -4,7 +4,11 @@ Names are derived and never drawn: repeating a half-done action finds its own le
 """
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NewType
+
+Address = IPv4Address | IPv6Address
+Net = IPv4Network | IPv6Network
 
 StackName = NewType("StackName", str)
 ServiceName = NewType("ServiceName", str)

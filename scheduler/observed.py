@@ -7,9 +7,17 @@ there is no exit code to misread on a running replica. Moments are seconds on th
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
 
-from scheduler.ids import NetworkName, ReplicaId, Revision, StackName, VolumeName
+from scheduler.ids import (
+    Address,
+    Net,
+    NetworkName,
+    ReplicaId,
+    Revision,
+    ServiceName,
+    StackName,
+    VolumeName,
+)
 
 
 class Health(StrEnum):
@@ -20,6 +28,25 @@ class Health(StrEnum):
     STARTING = "starting"
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
+
+
+class Hooks(StrEnum):
+    """How far the hooks of one kind are."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    """One has not run yet."""
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HookProgress:
+    """How far hooks are, and in words what failed."""
+
+    state: Hooks = Hooks.NONE
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +60,8 @@ class Running:
 
     since: float
     health: Health = Health.NONE
+    monitored: bool = True
+    """Somebody keeps its output, and will see how it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +82,8 @@ class Exited:
     """It was told to stop, or the machine went down: it did not end by itself."""
     why: str = ""
     """What else is known of it, e.g. that memory had run out."""
+    lost: bool = False
+    """Its monitor had died: whatever it ended of, that counts against nobody."""
 
     def __str__(self) -> str:
         return f"exited with {self.code}" + (f", {self.why}" if self.why else "")
@@ -72,6 +103,9 @@ class ObservedReplica:
     phase: Phase
     mounted_images: tuple[str, ...] = ()
     """Ids of the images mounted in it, sorted."""
+    post_start: HookProgress = HookProgress()
+    """Of this run, while it lasts."""
+    pre_stop: HookProgress = HookProgress()
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
@@ -93,7 +127,9 @@ class ObservedNetwork:
 
     name: NetworkName
     stack: StackName
-    subnet: IPv4Network
+    subnets: tuple[tuple[Net, Address], ...]
+    """Each with the address of its gateway."""
+    revision: str = ""
     internal: bool = False
     intact: bool = True
     members: int = 0
@@ -130,7 +166,7 @@ class AddressLease:
     stack: StackName
     replica: ReplicaId
     network: NetworkName
-    address: IPv4Address
+    address: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +212,16 @@ class ObservedStack:
     volumes: tuple[ObservedVolume, ...] = ()
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     """Name → container, of those other stacks have and services share something with."""
+    pre_start: Mapping[ServiceName, HookProgress] = field(default_factory=dict)
+    """Of every service that has such hooks."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()
     addresses: tuple[AddressLease, ...] = ()
-    routes: tuple[IPv4Network, ...] = ()
+    routes: tuple[Net, ...] = ()
     listeners: tuple[HostListener, ...] = ()
+    protocols: frozenset[str] = frozenset({"tcp", "udp", "sctp"})
+    """What this machine has ports of."""
     ceiling: Mapping[str, str] = field(default_factory=dict)
     """What all replicas of the stack together keep to, in words."""
     ceiling_cpus: float = 0.0

@@ -5,12 +5,13 @@ gets an empty plan. Nothing in a plan waits: what may not happen yet is held, wi
 reason, and whatever frees it leads to another plan.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
 
 from scheduler.actions import (
+    Addresses,
     CreateNetwork,
     CreateVolume,
     LimitReplica,
@@ -19,13 +20,21 @@ from scheduler.actions import (
     RemoveNetwork,
     RemoveReplica,
 )
-from scheduler.addresses import choose_address, choose_subnet, gateway_of, prefix_for
+from scheduler.addresses import (
+    IPV6_PREFIX,
+    choose_address,
+    choose_subnet,
+    gateway_of,
+    prefix_for,
+)
 from scheduler.capacity import Refusal, refuse_starts
-from scheduler.desired import DesiredNetwork, DesiredService, DesiredStack, Intent
+from scheduler.desired import AddressRange, DesiredNetwork, DesiredService, DesiredStack, Intent
 from scheduler.errors import ExhaustedError
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
 from scheduler.ids import (
+    Address,
+    Net,
     NetworkName,
     ReplicaId,
     ServiceName,
@@ -34,11 +43,18 @@ from scheduler.ids import (
     container_name,
     parse_container_name,
 )
-from scheduler.observed import ObservedReplica, ObservedStack, PortLease
+from scheduler.observed import (
+    HookProgress,
+    ObservedNetwork,
+    ObservedReplica,
+    ObservedStack,
+    PortLease,
+)
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Addresses, Donor, Ground, changed_limits, discard, plan_replicas
+from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas
 from scheduler.shutdown import plan_shutdown
+from scheduler.standstill import plan_standstill
 
 
 def plan_stack(desired: DesiredStack, observed: ObservedStack, *, now: float) -> Plan:
@@ -51,6 +67,37 @@ def plan_stack(desired: DesiredStack, observed: ObservedStack, *, now: float) ->
     return _Planner(desired=desired, observed=observed, now=now).run()
 
 
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """What a network's addresses of one family are taken from."""
+
+    subnet: Net
+    gateway: Address
+    within: Net | None
+
+
+def _moved(wanted: DesiredNetwork, pools: tuple[_Pool, ...]) -> str:
+    """Return why a network that is there cannot become the one that is wanted; empty if it can."""
+    present: dict[int, _Pool] = {pool.subnet.version: pool for pool in pools}
+    versions = [one.version for one in wanted.ranges]
+    nets = ", ".join(str(pool.subnet) for pool in pools)
+    for one in wanted.ranges:
+        pool = present.get(one.version)
+        if pool is None:
+            return f"network `{wanted.name}` exists without IPv{one.version}"
+        if one.subnet not in (None, pool.subnet):
+            return f"network `{wanted.name}` exists with subnet {nets}"
+        if one.gateway not in (None, pool.gateway):
+            return f"network `{wanted.name}` exists with gateway {pool.gateway}"
+    if len(present) > len(versions):
+        return f"network `{wanted.name}` exists with subnet {nets}"
+    return ""
+
+
+def _first_in(net: Net, addresses: Iterable[Address]) -> Address | None:
+    return next((one for one in sorted(addresses, key=str) if one in net), None)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Planner:
     desired: DesiredStack
@@ -60,9 +107,9 @@ class _Planner:
     network_steps: dict[NetworkName, int] = field(default_factory=dict)
     volume_steps: dict[VolumeName, int] = field(default_factory=dict)
     pulls: dict[str, int] = field(default_factory=dict)
-    subnets: dict[NetworkName, tuple[IPv4Network, IPv4Address]] = field(default_factory=dict)
-    taken: dict[NetworkName, set[IPv4Address]] = field(default_factory=dict)
-    held_addresses: dict[tuple[ReplicaId, NetworkName], IPv4Address] = field(default_factory=dict)
+    pools: dict[NetworkName, tuple[_Pool, ...]] = field(default_factory=dict)
+    taken: dict[NetworkName, set[Address]] = field(default_factory=dict)
+    held_addresses: dict[tuple[ReplicaId, NetworkName], set[Address]] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
     """Networks and volumes nobody can use now, and why."""
     promised: list[PortLease] = field(default_factory=list)
@@ -75,8 +122,12 @@ class _Planner:
         order = start_order(self.desired)
         self.refused = refuse_starts(self.desired, self.observed, now=self.now)
         self._read_leases()
+        idle = _idle(
+            self.desired.services, lambda service: [place.network for place in service.networks]
+        )
         for network in sorted(self.desired.networks, key=lambda wanted: wanted.name):
-            self._network(network)
+            if network.name not in idle:
+                self._network(network)
         self._volumes()
         ceiling = changed_limits(self.observed.ceiling, self.desired.ceiling)
         # No replica may have more of the processors than all of them together: what becomes
@@ -96,6 +147,16 @@ class _Planner:
         gates = Gatekeeper(services=services, replicas=found, now=self.now)
         for name in order:
             service = services[name]
+            if not service.intent.makes_containers:
+                plan_standstill(
+                    self.plan,
+                    service,
+                    found.get(name, ()),
+                    services=services,
+                    replicas=found,
+                    now=self.now,
+                )
+                continue
             plan_replicas(
                 self.plan,
                 service,
@@ -114,11 +175,14 @@ class _Planner:
         for lease in self.observed.addresses:
             self.taken.setdefault(lease.network, set()).add(lease.address)
             if lease.stack == self.desired.name:
-                self.held_addresses[lease.replica, lease.network] = lease.address
+                held = self.held_addresses.setdefault((lease.replica, lease.network), set())
+                held.add(lease.address)
         for service in self.desired.services:
             for place in service.networks:
-                if place.address is not None:
-                    self.taken.setdefault(place.network, set()).add(place.address)
+                self.taken.setdefault(place.network, set()).update(place.addresses)
+        for network in self.desired.networks:
+            for one in network.ranges:
+                self.taken.setdefault(network.name, set()).update(one.reserved)
 
     def _network(self, wanted: DesiredNetwork) -> None:
         found = next((one for one in self.observed.networks if one.name == wanted.name), None)
@@ -131,52 +195,80 @@ class _Planner:
             )
             return
         if found is not None:
-            gateway = wanted.gateway or gateway_of(found.subnet)
-            self.subnets[wanted.name] = (found.subnet, gateway)
-            foreign = found.stack != self.desired.name and not wanted.external
-            moved = wanted.subnet is not None and wanted.subnet != found.subnet
-            if foreign or moved:
-                self._refuse(
-                    "network",
-                    wanted.name,
-                    f"network `{wanted.name}` belongs to stack `{found.stack}`"
-                    if foreign
-                    else f"network `{wanted.name}` exists with subnet {found.subnet}",
-                    hint="`pyorch down` first, then `pyorch up`"
-                    if moved
-                    else "mark it `external: true` to share it",
-                )
-            elif not found.intact and not wanted.external:
-                self._create_network(wanted, found.subnet, gateway, "its bridge is gone or down")
+            self._keep_network(wanted, found)
             return
-        taken = [*self.observed.routes, *(other.subnet for other in self.observed.networks)]
-        taken += [subnet for subnet, _ in self.subnets.values()]
+        members = sum(
+            service.replicas
+            for service in self.desired.services
+            if any(place.network == wanted.name for place in service.networks)
+        )
         try:
-            members = sum(
-                service.replicas
-                for service in self.desired.services
-                if any(place.network == wanted.name for place in service.networks)
-            )
-            prefix = prefix_for(members, self.desired.subnet_prefix)
-            subnet = wanted.subnet or choose_subnet(wanted.name, self.desired.pools, prefix, taken)
+            pools = tuple(self._choose_pool(wanted.name, one, members) for one in wanted.ranges)
         except ExhaustedError as error:
             self._refuse("network", wanted.name, str(error), hint=error.hint)
             return
-        self._create_network(wanted, subnet, wanted.gateway or gateway_of(subnet), "is missing")
+        self._create_network(wanted, pools, "is missing")
+
+    def _keep_network(self, wanted: DesiredNetwork, found: ObservedNetwork) -> None:
+        ranges = {one.version: one for one in wanted.ranges}
+        pools = tuple(
+            _Pool(
+                subnet, gateway, ranges[subnet.version].within if subnet.version in ranges else None
+            )
+            for subnet, gateway in found.subnets
+        )
+        self.pools[wanted.name] = pools
+        if wanted.external:
+            return
+        if found.stack != self.desired.name:
+            self._refuse(
+                "network",
+                wanted.name,
+                f"network `{wanted.name}` belongs to stack `{found.stack}`",
+                hint="mark it `external: true` to share it",
+            )
+        elif moved := _moved(wanted, pools):
+            self._refuse(
+                "network", wanted.name, moved, hint="`pyorch down` first, then `pyorch up`"
+            )
+        elif not found.intact:
+            self._create_network(wanted, pools, "its bridge is gone or down")
+        elif found.revision != wanted.revision or found.internal != wanted.internal:
+            self._create_network(wanted, pools, "its options have changed")
+
+    def _choose_pool(self, name: NetworkName, wanted: AddressRange, members: int) -> "_Pool":
+        subnet = wanted.subnet
+        if subnet is None:
+            taken = [
+                *self.observed.routes,
+                *(pool.subnet for pools in self.pools.values() for pool in pools),
+            ]
+            taken += [subnet for other in self.observed.networks for subnet, _ in other.subnets]
+            prefix = prefix_for(members, self.desired.subnet_prefix)
+            subnet = choose_subnet(
+                name,
+                [pool for pool in self.desired.pools if pool.version == wanted.version],
+                prefix if wanted.version == 4 else IPV6_PREFIX,
+                taken,
+            )
+        return _Pool(subnet, wanted.gateway or gateway_of(subnet), wanted.within)
 
     def _create_network(
-        self, wanted: DesiredNetwork, subnet: IPv4Network, gateway: IPv4Address, reason: str
+        self, wanted: DesiredNetwork, pools: "tuple[_Pool, ...]", reason: str
     ) -> None:
-        self.subnets[wanted.name] = (subnet, gateway)
+        self.pools[wanted.name] = pools
         self.network_steps[wanted.name] = self.plan.add(
             CreateNetwork(
-                network=wanted.name, subnet=subnet, gateway=gateway, internal=wanted.internal
+                network=wanted.name,
+                subnets=tuple((pool.subnet, pool.gateway) for pool in pools),
+                internal=wanted.internal,
             ),
             reason,
         )
 
     def _volumes(self) -> None:
         present = {volume.name: volume for volume in self.observed.volumes}
+        idle = _idle(self.desired.services, lambda service: service.volumes)
         for volume in sorted(self.desired.volumes, key=lambda wanted: wanted.name):
             if found := present.get(volume.name):
                 if not volume.external and found.options != volume.options:
@@ -186,6 +278,8 @@ class _Planner:
                         f"volume `{volume.name}` exists with other options",
                         hint="give this one another `name`, or remove the present one",
                     )
+                continue
+            if volume.name in idle:
                 continue
             if volume.external:
                 self._refuse(
@@ -216,12 +310,10 @@ class _Planner:
             shut = shut or self.unusable.get(f"volume {volume}", "")
             if volume in self.volume_steps:
                 after.append(self.volume_steps[volume])
-        image, *mounted = (
-            self._image(service, one) for one in (service.image, *service.mounted_images)
-        )
-        for reference, found in zip(
-            (service.image, *service.mounted_images), (image, *mounted), strict=True
-        ):
+        references = (service.image, *service.mounted_images, *service.hook_images)
+        images = {one: self._image(service, one) for one in references}
+        mounted = [images[one] for one in service.mounted_images]
+        for reference, found in images.items():
             if found is not None:
                 continue
             if service.pull == "never":
@@ -240,13 +332,9 @@ class _Planner:
         shut = shut or missing
         leases, refused = lease_ports(self.desired.name, service, self.observed, self.promised)
         for taken in refused:
-            shut = shut or f"port {taken.port} is in use by {taken.holder}"
-            self.plan.hold(
-                service.name,
-                f"port {taken.port} is in use by {taken.holder}",
-                hint="stop it, or publish another port",
-                stuck=True,
-            )
+            shut = shut or str(taken)
+            hint = "stop it, or publish another port" if taken.holder else "leave it out"
+            self.plan.hold(service.name, str(taken), hint=hint, stuck=True)
         if not shut:
             for lease in leases:
                 after.append(self.plan.add(lease, "is published"))
@@ -261,13 +349,14 @@ class _Planner:
                     )
                 )
         return Ground(
-            image=image,
+            image=images[service.image],
             mounted_images=None if None in mounted else tuple(sorted(filter(None, mounted))),
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self._addresses, service),
             donors=donors,
             refused=self.refused,
+            pre_start=self.observed.pre_start.get(service.name, HookProgress()),
             first=self.first,
         )
 
@@ -278,16 +367,22 @@ class _Planner:
             container_name(self.desired.name, replica.id): replica
             for replica in self.observed.replicas
         }
-        services = {one.name: one.replicas for one in self.desired.services}
+        services = {one.name: one for one in self.desired.services}
         for share in service.shares:
             stack, replica = _parsed(share.container)
             if stack == self.desired.name and replica and replica.service in services:
-                if services[replica.service] < replica.slot:
+                owner = services[replica.service]
+                if owner.replicas < replica.slot:
                     reason = f"there is to be no {replica}, whose {share.kind} it shares"
                     hint = f"scale `{replica.service}` to {replica.slot} at least"
                     self.plan.hold(service.name, reason, hint=hint, stuck=True)
                     return (), reason
                 there = mine.get(share.container)
+                if there is None and not owner.intent.makes_containers:
+                    reason = f"{owner.name}, whose {share.kind} it shares, is not to run"
+                    hint = f"`pyorch up {owner.name}` has it run"
+                    self.plan.hold(service.name, reason, hint=hint, stuck=True)
+                    return (), reason
                 made = there.made if there else ""
                 found.append(
                     Donor(kind=share.kind, container=share.container, made=made, replica=replica)
@@ -310,12 +405,15 @@ class _Planner:
             return None
         found = self.observed.images.get(reference)
         if found is None and service.pull == "never":
-            self.plan.hold(
-                service.name,
-                f"image `{reference}` is not in the store and may not be pulled",
-                hint=f"`pyorch image pull {reference}`, or `pyorch image load ARCHIVE`",
-                stuck=True,
+            cause, hint = (
+                ("has not been built", f"`pyorch up --build`, or `pyorch build {service.name}`")
+                if service.built and reference == service.image
+                else (
+                    "is not in the store and may not be pulled",
+                    f"`pyorch image pull {reference}`, or `pyorch image load ARCHIVE`",
+                )
             )
+            self.plan.hold(service.name, f"image `{reference}` {cause}", hint=hint, stuck=True)
         return found
 
     def _pull(self, service: DesiredService, reference: str) -> int:
@@ -325,19 +423,25 @@ class _Planner:
         return self.pulls[reference]
 
     def _addresses(self, service: DesiredService, replica: ReplicaId) -> Addresses:
-        chosen: list[tuple[NetworkName, IPv4Address]] = []
+        chosen: list[tuple[NetworkName, Address]] = []
         for place in service.networks:
-            if place.network not in self.subnets:
-                continue
-            subnet, gateway = self.subnets[place.network]
             used = self.taken.setdefault(place.network, set())
-            address = place.address or self.held_addresses.get((replica, place.network))
-            if address is None or address not in subnet:
-                address = choose_address(
-                    self.desired.name, replica, place.network, subnet, gateway, used
-                )
-            used.add(address)
-            chosen.append((place.network, address))
+            held = self.held_addresses.get((replica, place.network), set())
+            for pool in self.pools.get(place.network, ()):
+                address = _first_in(pool.subnet, place.addresses)
+                address = address or _first_in(pool.within or pool.subnet, held)
+                if address is None:
+                    address = choose_address(
+                        self.desired.name,
+                        replica,
+                        place.network,
+                        pool.subnet,
+                        pool.gateway,
+                        used,
+                        within=pool.within,
+                    )
+                used.add(address)
+                chosen.append((place.network, address))
         return tuple(chosen)
 
     def _unwanted_networks(self) -> None:
@@ -358,3 +462,19 @@ def _parsed(name: str) -> tuple[StackName | None, ReplicaId | None]:
         return parse_container_name(name)
     except ValueError:
         return None, None
+
+
+Name = TypeVar("Name", NetworkName, VolumeName)
+
+
+def _idle(
+    services: Iterable[DesiredService], named: Callable[[DesiredService], Iterable[Name]]
+) -> set[Name]:
+    """Return what only services name that get no containers."""
+    found: set[Name] = set()
+    needed: set[Name] = set()
+    for service in services:
+        found.update(named(service))
+        if service.intent.makes_containers:
+            needed.update(named(service))
+    return found - needed

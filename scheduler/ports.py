@@ -10,15 +10,20 @@ from scheduler.ids import StackName
 from scheduler.observed import HostListener, ObservedStack, PortLease
 
 EPHEMERAL = range(49153, 65536)
-ANY = ("0.0.0.0", "::", "*")
+ANY = {"", "0.0.0.0", "::"}
 
 
 @dataclass(frozen=True, slots=True)
 class PortTaken:
-    """A published port that cannot be had, and who has it."""
+    """A published port that cannot be had, and who has it; nobody where there is none such."""
 
     port: int
     holder: str
+
+    def __str__(self) -> str:
+        if not self.holder:
+            return f"port {self.port} cannot be published: this kernel has no SCTP"
+        return f"port {self.port} is in use by {self.holder}"
 
 
 def lease_ports(
@@ -38,6 +43,9 @@ def lease_ports(
     ]
     held: list[PortLease] = [*observed.ports, *promised]
     for port in service.ports:
+        if port.protocol not in observed.protocols:
+            refused.append(PortTaken(port.target, ""))
+            continue
         kept = next((lease for lease in mine if _serves(lease, port)), None)
         if kept is not None:
             mine.remove(kept)
@@ -85,7 +93,7 @@ def _choose(
 ) -> tuple[int | None, str]:
     taken: dict[int, str] = {}
     for listener in listeners:
-        if listener.protocol == port.protocol and _overlap(listener.address, port.host_ip):
+        if listener.protocol == port.protocol and _meets(listener.address, port.host_ip):
             taken[listener.port] = listener.holder
     for lease in held:
         if lease.protocol == port.protocol and _overlap(lease.host_ip, port.host_ip):
@@ -105,4 +113,12 @@ def _choose(
 
 
 def _overlap(one: str, other: str) -> bool:
-    return one == other or one in ANY or other in ANY
+    """Whether two addresses that ports are published on have any in common."""
+    if one == other or not (one and other):
+        return True
+    return (":" in one) == (":" in other) and bool(ANY & {one, other})
+
+
+def _meets(listener: str, host_ip: str) -> bool:
+    # A socket of all IPv6 addresses has those of IPv4 as well, unless it was told not to.
+    return listener == "::" or _overlap(listener, host_ip)

@@ -6,28 +6,37 @@ replaced one at a time, the next one only when the last one is ready.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import assert_never
 
 from scheduler.actions import (
+    Addresses,
     CreateReplica,
     KillReplica,
     LimitReplica,
     MendSandbox,
     PrepareReplica,
     RemoveReplica,
+    RunHooks,
     StartReplica,
     StopReplica,
 )
 from scheduler.capacity import HINT, Refusal
-from scheduler.desired import DesiredService
+from scheduler.desired import DesiredService, HookKind, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
-from scheduler.ids import NetworkName, ReplicaId
-from scheduler.observed import Created, Exited, Health, ObservedReplica, Running, Stopping
+from scheduler.hooks import await_hooks
+from scheduler.ids import ReplicaId
+from scheduler.observed import (
+    Created,
+    Exited,
+    Health,
+    HookProgress,
+    Hooks,
+    ObservedReplica,
+    Running,
+    Stopping,
+)
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
-
-Addresses = tuple[tuple[NetworkName, IPv4Address], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,7 @@ class Ground:
     addresses: Callable[[ReplicaId], Addresses]
     donors: "tuple[Donor, ...]"
     refused: Mapping[ReplicaId, Refusal]
+    pre_start: HookProgress
     first: tuple[int, ...] = ()
     """Steps that must succeed before a replica is started or gets other limits."""
 
@@ -95,6 +105,8 @@ def plan_replicas(
         elif reason := slots.outdated(found):
             if slots.replace(found, reason, busy=unready):
                 unready = replica
+        elif slots.ends_for_restart(found):
+            slots.restart(found)
         else:
             slots.keep(found)
 
@@ -110,6 +122,11 @@ def discard(
     keep_address: bool = False,
 ) -> int | None:
     """Empty a slot as far as this pass can; return the removing step once there is one."""
+    stops = isinstance(replica.phase, Running)
+    if stops and await_hooks(
+        plan, replica.id, HookKind.PRE_STOP, replica.pre_stop, reason=reason, after=after
+    ):
+        return None
     match replica.phase:
         case Running() if grace > 0:
             plan.add(StopReplica(replica=replica.id, grace=grace), reason, after=after)
@@ -167,9 +184,12 @@ class _Slots:
         """Whether a replica of the wanted revision is on its way up: others wait for it."""
         if self.outdated(found):
             return isinstance(found.phase, Stopping)
+        if self.service.intent is ServiceIntent.CREATED:
+            return False
         match found.phase:
             case Running(health=health):
-                return health is Health.STARTING
+                hooked = found.post_start.state in (Hooks.NONE, Hooks.DONE)
+                return health is Health.STARTING or not hooked
             case Created() | Stopping():
                 return True
             case Exited():
@@ -194,14 +214,57 @@ class _Slots:
         self.gates.filled[replica] = created
         self.start(replica, reason, after=(created,))
 
+    def ends_for_restart(self, found: ObservedReplica) -> bool:
+        """Whether a restart was asked for that this replica has not had yet."""
+        before = self.service.restart_before
+        if before is None or self.service.intent is not ServiceIntent.RUN:
+            return False
+        match found.phase:
+            case Running(since=since):
+                return since < before
+            case Exited(at=at, stopped=False):
+                return at < before
+            case _:
+                return False
+
+    def restart(self, found: ObservedReplica) -> None:
+        """Have a replica end, or begin again once it has."""
+        reason = "a restart was asked for"
+        if isinstance(found.phase, Exited):
+            self.start_again(found, reason)
+            return
+        self.gates.touched.add(self.service.name)
+        hooks = found.pre_stop
+        if await_hooks(self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason):
+            return
+        grace = self.service.stop_grace
+        if grace > 0:
+            self.plan.add(StopReplica(replica=found.id, grace=grace), reason)
+        else:
+            self.plan.add(KillReplica(found.id), reason)
+
     def start(
         self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
     ) -> None:
-        if self.has_no_room(replica):
+        if self.service.intent is ServiceIntent.CREATED or self.has_no_room(replica):
             return
         gate = self.gates.judge(self.service)
         if gate.shut:
             self.plan.hold(str(replica), gate.shut, hint=gate.hint, stuck=gate.stuck)
+            return
+        progress = self.ground.pre_start
+        if progress.state is Hooks.WAITING and self.service.name in self.gates.hooked:
+            self.plan.hold(str(replica), "pre_start has not run yet")
+            return
+        self.gates.hooked.add(self.service.name)
+        if await_hooks(
+            self.plan,
+            replica,
+            HookKind.PRE_START,
+            progress,
+            reason="before the first start",
+            after=(*after, *gate.after, *self.ground.first),
+        ):
             return
         number = self.plan.add(
             StartReplica(replica=replica, attempt=attempt),
@@ -209,6 +272,9 @@ class _Slots:
             after=(*after, *gate.after, *self.ground.first),
         )
         self.gates.started.setdefault(self.service.name, {})[replica.slot] = number
+        if self.service.post_start:
+            step = RunHooks(replica=replica, kind=HookKind.POST_START)
+            self.plan.add(step, "it has started", after=(number,))
 
     def has_no_room(self, replica: ReplicaId) -> bool:
         """Hold a replica the machine has no room for, and say whether it is one."""
@@ -309,12 +375,23 @@ class _Slots:
     def keep(self, found: ObservedReplica) -> None:
         limited = self.limit(found)
         match found.phase:
+            case Running(monitored=False) if self.service.restart.mode is not RestartMode.NO:
+                self.gates.touched.add(self.service.name)
+                reason = "its monitor died: nobody keeps its output"
+                self.plan.add(StopReplica(replica=found.id, grace=self.service.stop_grace), reason)
             case Running():
                 if not found.sandbox_intact:
                     self.plan.add(
                         MendSandbox(replica=found.id, addresses=self.ground.addresses(found.id)),
                         "its network links are gone",
                     )
+                await_hooks(
+                    self.plan,
+                    found.id,
+                    HookKind.POST_START,
+                    found.post_start,
+                    reason="it has started",
+                )
             case Stopping(until=until):
                 self.gates.touched.add(self.service.name)
                 if until > self.now:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scheduler.desired import DesiredStack, Intent
+from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.observed import Exited, Health, ObservedStack, Running
 from scheduler.plan import Plan
 
@@ -43,7 +43,12 @@ def settled(
     waiting = bool(plan.steps or plan.held)
     planned = {getattr(step.action, "replica", None) for step in plan.steps}
     held_now = {held.subject for held in plan.held}
+    at_rest = {
+        service.name for service in desired.services if service.intent is not ServiceIntent.RUN
+    }
     for replica in observed.replicas:
+        if replica.id.service in at_rest:
+            continue
         match replica.phase:
             case Running(health=Health.UNHEALTHY):
                 down = down or f"{replica.id} is unhealthy"

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 HOST = "198.18.0.1"
 STRANGER = "198.18.0.2"
+HOST6 = "2001:db8:198::1"
+STRANGER6 = "2001:db8:198::2"
 GATE = "198.19.0.1"
 NEIGHBOUR = "198.19.0.2"
 PATIENCE = patient(20.0)
@@ -34,9 +36,17 @@ import os, selectors, socket, sys
 
 port = int(sys.argv[1])
 name = os.uname().nodename
-tcp = socket.create_server(("", port), backlog=64)
-udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+both = {"family": socket.AF_INET6, "dualstack_ipv6": True}
+tcp = socket.create_server(("", port), backlog=64, **both)
+udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
 udp.bind(("", port))
+
+
+def shown(peer):
+    return peer[0].removeprefix("::ffff:")
+
+
 loop = selectors.DefaultSelector()
 loop.register(tcp, selectors.EVENT_READ)
 loop.register(udp, selectors.EVENT_READ)
@@ -47,12 +57,12 @@ while True:
             loop.register(tcp.accept()[0], selectors.EVENT_READ)
         elif one is udp:
             data, peer = udp.recvfrom(2048)
-            udp.sendto(f"{name} {peer[0]}".encode(), peer)
+            udp.sendto(f"{name} {shown(peer)}".encode(), peer)
         else:
             try:
                 data = one.recv(2048)
                 if data:
-                    one.sendall(f"{name} {one.getpeername()[0]}".encode())
+                    one.sendall(f"{name} {shown(one.getpeername())}".encode())
                     continue
             except OSError:
                 pass
@@ -143,12 +153,18 @@ class Lab:
             *("ip", "-n", self.names["host"], "link", "add", "eth0", "type", "veth"),
             *("peer", "name", "eth0", "netns", self.names["stranger"]),
         )
-        for where, address in (("host", HOST), ("stranger", STRANGER)):
+        for where, address, sixth in (
+            ("host", HOST, HOST6),
+            ("stranger", STRANGER, STRANGER6),
+        ):
             self.run(where, "ip", "link", "set", "lo", "up")
             self.run(where, "ip", "address", "add", f"{address}/24", "dev", "eth0")
+            self.run(where, "ip", "address", "add", f"{sixth}/64", "dev", "eth0", "nodad")
             self.run(where, "ip", "link", "set", "eth0", "up")
         self.run("host", "ip", "route", "add", "default", "via", STRANGER)
+        self.run("host", "ip", "route", "add", "default", "via", STRANGER6)
         self.run("stranger", "ip", "route", "add", "10.0.0.0/8", "via", HOST)
+        self.run("stranger", "ip", "route", "add", "fc00::/7", "via", HOST6)
         self.forwarding = forwarding
 
     def add_neighbour(self) -> None:
@@ -187,19 +203,25 @@ class Lab:
         """Change the host's firewall."""
         return self.run("host", "nft", "-f", "-", stdin=text)
 
-    def socket(self, where: str, kind: socket.SocketKind) -> socket.socket:
-        """Return a socket that belongs to a namespace."""
-        return run_inside(self.path(where), lambda: socket.socket(socket.AF_INET, kind))
+    def socket(self, where: str, kind: socket.SocketKind, *, like: str = HOST) -> socket.socket:
+        """Return a socket that belongs to a namespace, for addresses like another one."""
+        family = socket.AF_INET6 if ":" in like else socket.AF_INET
+        return run_inside(self.path(where), lambda: socket.socket(family, kind))
+
+    def within(self, container: str, *words: str) -> str:
+        """Run a command of this machine in the network namespace of e.g. ``shop/web.1``."""
+        pid = self.pyorch.main_process(container)
+        return _run("nsenter", f"--net=/proc/{pid}/ns/net", *words)
 
     def tcp(self, where: str, address: str, port: int, *, patience: float = 2.0) -> str:
         """Ask over TCP; return the answer, or what became of the attempt."""
-        with self.socket(where, socket.SOCK_STREAM) as channel:
+        with self.socket(where, socket.SOCK_STREAM, like=address) as channel:
             channel.settimeout(patience)
             return _ask(channel, address, port)
 
     def udp(self, where: str, address: str, port: int, *, patience: float = 2.0) -> str:
         """Ask over UDP; return the answer, or what became of the attempt."""
-        with self.socket(where, socket.SOCK_DGRAM) as channel:
+        with self.socket(where, socket.SOCK_DGRAM, like=address) as channel:
             channel.settimeout(patience)
             return _ask(channel, address, port)
 
@@ -212,8 +234,12 @@ class Lab:
         return self.inside(stack, service, "timeout", "1", "nc", address, str(port), stdin="x")
 
     def address(self, stack: str, container: str, network: str) -> str:
-        """Return a container's address."""
-        return str(self.pyorch.ps(stack)[container]["Addresses"][network])
+        """Return a container's address, IPv4 where it has one."""
+        return self.addresses(stack, container, network)[0]
+
+    def addresses(self, stack: str, container: str, network: str) -> list[str]:
+        """Return a container's addresses, IPv4 first."""
+        return str(self.pyorch.ps(stack)[container]["Addresses"][network]).split(", ")
 
     def nameserver(self, container: str) -> str:
         """Return whom e.g. ``shop/web.1`` asks for names."""
@@ -228,7 +254,8 @@ class Lab:
     def query_at(self, container: str, server: str, name: str, kind: int = A) -> Answer:
         """Ask a certain resolver, from inside a container's namespace."""
         path = Path(f"/proc/{self.pyorch.main_process(container)}/ns/net")
-        with run_inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as channel:
+        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        with run_inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM)) as channel:
             channel.settimeout(2.0)
             channel.connect((server, 53))
             channel.send(ask_for(name, kind))

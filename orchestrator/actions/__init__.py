@@ -4,9 +4,8 @@ Every action is safe to repeat: what an interrupted pass left behind is taken ov
 made anew where it differs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import assert_never
 
@@ -18,10 +17,10 @@ from orchestrator.publisher import Publisher
 from orchestrator.store import Store
 from orchestrator.translate import labels
 from orchestrator.translate.container import ContainerFactory
+from orchestrator.translate.hooks import HookBatch, HookBook, hook_images
 from orchestrator.translate.observed import made_of
 from runtime.errors import AlreadyExistsError, ConflictError
 from runtime.types import (
-    Attachment,
     ContainerConfig,
     ContainerId,
     NetworkConfig,
@@ -31,11 +30,15 @@ from runtime.types import (
     VolumeId,
 )
 from scheduler import actions
+from scheduler.desired import HookKind
 from scheduler.ids import NetworkName, ReplicaId, StackName, container_name
 from scheduler.observed import PortLease
 from scheduler.plan import Step
 
 log = structlog.get_logger()
+
+Sandbox = Callable[[ReplicaId, actions.Addresses], SandboxConfig]
+Network = Callable[[actions.CreateNetwork], NetworkConfig]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,10 @@ class StackActions:
     events: EventBus
     publisher: Publisher
     factory: ContainerFactory
-    sandbox_sysctls: Mapping[str, str]
+    hooks: HookBook
+    begin_hooks: Callable[[HookBatch], None]
+    sandbox: Sandbox
+    network: Network
 
     async def perform(self, step: Step) -> None:
         """Carry out one step and tell what became of it."""
@@ -102,6 +108,8 @@ class StackActions:
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(self.stack, replica, attempt=attempt)
                 self.publisher.publish_soon()
+            case actions.RunHooks(replica=replica, kind=kind):
+                await self._run_hooks(replica, kind)
             case actions.StopReplica(replica=replica, grace=grace):
                 await drivers.containers.stop(self._container(replica), grace=grace)
             case actions.KillReplica(replica):
@@ -116,15 +124,7 @@ class StackActions:
     async def _create_network(self, action: actions.CreateNetwork) -> None:
         networks = self.drivers.networks
         before = networks.changes()
-        await networks.create(
-            NetworkConfig(
-                id=NetworkId(action.network),
-                subnet=action.subnet,
-                gateway=action.gateway,
-                internal=action.internal,
-                labels={labels.STACK: self.stack},
-            )
-        )
+        await networks.create(self.network(action))
         for change in networks.changes():
             if change not in before:
                 self.publish("host.changed", "", change)
@@ -170,6 +170,31 @@ class StackActions:
             hint="name the container whose network that one shares",
         )
 
+    async def _run_hooks(self, replica: ReplicaId, kind: HookKind) -> None:
+        container = self._container(replica)
+        if kind is not HookKind.PRE_START:
+            for facts in await self.drivers.containers.list():
+                if facts.id == container:
+                    self.begin_hooks(self.hooks.commands(facts, replica, kind))
+            return
+        netns: Path | None = None
+        places: actions.Addresses = ()
+        for sandbox in await self.drivers.networks.list_sandboxes():
+            if sandbox.config.id == container:
+                netns = sandbox.netns
+                places = tuple(
+                    (NetworkName(one.network), address)
+                    for one in sandbox.config.attachments
+                    for address in one.addresses
+                )
+        config = await self._configure(
+            actions.PrepareReplica(replica=replica, addresses=places), netns
+        )
+        references = hook_images(self.factory.model, replica.service)
+        images = await find_images(self.drivers.images, references)
+        ids = {name: facts.id for name, facts in images.items()}
+        self.begin_hooks(self.hooks.containers(replica, config, ids))
+
     async def _configure(self, action: actions.Filling, netns: Path | None) -> ContainerConfig:
         """Build a container's configuration from what is there now; make its nameless volumes."""
         factory, replica = self.factory, action.replica
@@ -189,21 +214,8 @@ class StackActions:
                     await self.drivers.volumes.create(config)
         return factory.build(action, netns, await self._made(action.shares))
 
-    async def _sandbox(
-        self, replica: ReplicaId, addresses: tuple[tuple[NetworkName, IPv4Address], ...]
-    ) -> Path:
-        return await self.drivers.networks.create_sandbox(
-            SandboxConfig(
-                id=self._container(replica),
-                attachments=tuple(
-                    Attachment(
-                        network=NetworkId(network), address=address, interface=f"eth{number}"
-                    )
-                    for number, (network, address) in enumerate(addresses)
-                ),
-                sysctls=self.sandbox_sysctls,
-            )
-        )
+    async def _sandbox(self, replica: ReplicaId, addresses: actions.Addresses) -> Path:
+        return await self.drivers.networks.create_sandbox(self.sandbox(replica, addresses))
 
     def _container(self, replica: ReplicaId) -> ContainerId:
         return ContainerId(container_name(self.stack, replica))

@@ -14,12 +14,20 @@ from orchestrator.errors import Paint, PyorchError
 COMMANDS = {
     "up": "create and start a stack, and keep it as its file says",
     "down": "stop and remove a stack",
+    "start": "start services that were stopped",
+    "stop": "stop services, and keep them",
+    "restart": "stop services and start them again",
+    "scale": "have so many replicas of services",
+    "create": "make containers, and start none",
+    "rm": "remove containers that do not run",
+    "kill": "send a signal to services",
     "plan": "show what `up` would do (exit code 2: changes, 0: none)",
     "history": "list what a stack was before, generation by generation",
     "diff": "show what changed from one generation to another",
     "rollback": "go back to a generation, with the images it stood on",
     "ps": "list replicas",
     "logs": "show what containers print",
+    "build": "build the images of services that have a `build`",
     "exec": "run a command in a container",
     "config": "check the stack file and print it settled",
     "graph": "draw who waits for whom, and how they are",
@@ -28,11 +36,15 @@ COMMANDS = {
     "port": "print where a port of a service is published",
     "images": "list the images a stack's containers are made from",
     "volumes": "list a stack's volumes",
+    "builder": "forget what builds keep to be faster the next time",
+    "pull": "fetch the images of services from their registries",
+    "push": "upload the images of services that are built",
     "image": "list, pull, push, load, save, import, tag and remove images",
     "volume": "list, inspect, create and remove volumes",
     "network": "list, inspect and remove networks",
     "export": "write a container's files to a tarball",
     "commit": "make an image of what a container is now",
+    "lock": "write down which image every name of a stack stands for",
     "login": "log in to a registry",
     "logout": "forget the login of a registry",
     "doctor": "say what this machine can and cannot do",
@@ -40,12 +52,19 @@ COMMANDS = {
     "completion": "print a script that completes pyorch's command lines in a shell",
     "version": "print the version",
 }
+
+ALIASES = {"convert": "config"}
+"""What commands are called elsewhere."""
 EVERYWHERE = (
     (("-f", "--file"), "FILE", "stack file, or -"),
     (("--env-file",), "FILE", "file of variables"),
     (("--profile",), "NAME", "services to include"),
 )
 """Options that are understood before the command and after it."""
+VALUED = ("-p", "--project-name", "--project-directory", "-f", "--file", "--env-file", "--profile")
+"""Options before the command whose value is the next word."""
+OWN_F = ("logs", "rm")
+"""Commands after which `-f` is not the stack file: it follows, and it forces, as people know it."""
 INTERRUPTED = 130
 
 
@@ -88,6 +107,18 @@ class _Parser(argparse.ArgumentParser):
         raise PyorchError(message, hint=f"`{self.prog} --help` lists what there is")
 
 
+def _chosen(given: Sequence[str]) -> str | None:
+    """Return the command of a line: the first word that is neither an option nor its value."""
+    words = iter(given)
+    for word in words:
+        if word in VALUED:
+            next(words, None)
+        elif not word.startswith("-") or word == "-":
+            name = ALIASES.get(word, word)
+            return name if name in COMMANDS else None
+    return None
+
+
 def _run(given: list[str]) -> int:
     parser = _Parser(prog="pyorch", description="One Compose file, kept running.")
     parser.add_argument("-p", "--project-name", help="name of the stack")
@@ -99,13 +130,17 @@ def _run(given: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         completing = importlib.import_module("orchestrator.cli.completing")
         given = completing.typed()
-    chosen = next((word for word in given if word in COMMANDS), None)
+    chosen = _chosen(given)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text.capitalize() + ".",
+            aliases=[alias for alias, meant in ALIASES.items() if meant == name],
+        )
         if name == chosen:
             for flags, metavar, meaning in EVERYWHERE:
-                # `logs -f` follows, as everybody is used to.
-                if name != "logs" or "-f" not in flags:
+                if name not in OWN_F or "-f" not in flags:
                     late = "late_" + flags[-1][2:].replace("-", "_")
                     command.add_argument(
                         *flags, action="append", dest=late, metavar=metavar, help=meaning
@@ -122,6 +157,7 @@ def _run(given: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 1
+    args.command = ALIASES.get(args.command, args.command)
     for option in ("file", "env_file", "profile"):
         after = getattr(args, f"late_{option}", None) or []
         setattr(args, option, [*getattr(args, option), *after])

@@ -48,11 +48,15 @@ class Place:
     cwd: Path
 
 
-def place_of(args: argparse.Namespace, cwd: Path) -> Place | None:
-    """Return where to look; None where nothing can be kept: standard input is read once."""
+def place_of(args: argparse.Namespace, cwd: Path, services: tuple[str, ...] = ()) -> Place | None:
+    """Return where to look; None where nothing can be kept: standard input is read once.
+
+    ``services`` are those that are asked for; all of them where there are none.
+    """
     if "-" in args.file:
         return None
     typed = [args.file, args.project_name, args.project_directory, args.env_file, args.profile]
+    typed.append(services)
     # Which files there are may follow from these, so they are part of the name.
     own = sorted(pair for pair in os.environ.items() if pair[0].startswith(OWN))
     name = json.dumps([typed, str(cwd), own, _loader()])

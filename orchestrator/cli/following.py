@@ -1,7 +1,7 @@
 """Watch a stack become what was asked for, and say how it goes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.cli.render import say
@@ -19,6 +19,7 @@ TOLD = {
     "volume.created": "Volume {subject} Created",
     "replica.created": "Container {subject} Created",
     "replica.started": "Container {subject} Started",
+    "hook.done": "Container {subject} {reason}",
     "replica.stopping": "Container {subject} Stopping",
     "replica.killed": "Container {subject} Killed",
     "replica.removed": "Container {subject} Removed",
@@ -66,6 +67,15 @@ def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
         running = [one for one in state["replicas"] if one["phase"] != "exited"]
         if state.get("reported", False) and state["settled"] and not running:
             return
+
+
+def follow_until(client: Client, stack: str, so: Callable[[dict[str, Any]], bool]) -> None:
+    """Return once a pass has ended and ``so`` says yes to the state; at once where it is gone."""
+    for state in _states(client, stack):
+        if state.get("reported", False) and so(state):
+            return
+        if state["failure"] and state.get("reported", False):
+            raise _failure(client, stack, state)
 
 
 def follow_until_gone(client: Client, stack: str) -> None:
@@ -140,7 +150,7 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                 told = TOLD.get(entry["name"])
                 if told:
                     subject = entry["subject"]
-                    if entry["name"].startswith("replica."):
+                    if entry["name"].startswith(("replica.", "hook.")):
                         subject = f"{stack}-{subject.replace('.', '-')}"
                     say(" " + told.format(subject=subject, reason=entry["reason"]))
             case _:

@@ -16,22 +16,27 @@ if TYPE_CHECKING:
     from orchestrator.spec.reading.remote import Fetched, Reference
 
 
-def settle(args: argparse.Namespace) -> Settled:
-    """Return the stack file that was named or is found here, settled; warnings go to stderr."""
-    place = cache.place_of(args, _present_directory())
+def settle(args: argparse.Namespace, services: tuple[str, ...] = ()) -> Settled:
+    """Return the stack file that was named or is found here, settled; warnings go to stderr.
+
+    With ``services`` it is about these and what they depend on.
+    """
+    place = cache.place_of(args, _present_directory(), services)
     settled = cache.recall(place) if place else None
     if settled is None:
-        settled = _load(args, place)
+        settled = _load(args, place, services)
     for warning in settled.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     return settled
 
 
-def _load(args: argparse.Namespace, place: cache.Place | None) -> Settled:
+def _load(
+    args: argparse.Namespace, place: cache.Place | None, services: tuple[str, ...]
+) -> Settled:
     from orchestrator.spec.load import load_stack
 
     since = cache.now()
-    loaded = load_stack(request_of(args, to_run=True))
+    loaded = load_stack(request_of(args, services=services, to_run=True))
     settled = Settled(
         name=loaded.stack.name,
         document=json.loads(loaded.stack.model_dump_json()),
@@ -71,11 +76,11 @@ def request_of(
         resolve_env=not plain and not getattr(args, "no_env_resolution", False),
         to_run=to_run,
         trace=trace,
-        fetch=_fetch,
+        fetch=fetch_remote,
     )
 
 
-def _fetch(reference: "Reference") -> "Fetched":
+def fetch_remote(reference: "Reference") -> "Fetched":
     """Bring a remote file here; what that takes is imported when there is one."""
     from orchestrator.remote.fetcher import Fetcher
 

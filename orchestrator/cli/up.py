@@ -10,7 +10,9 @@ from types import FrameType
 from orchestrator.cli.following import follow_until_settled, follow_until_stopped
 from orchestrator.cli.loading import settle
 from orchestrator.cli.logs import print_logs
+from orchestrator.cli.obtaining import hold_to_lock, obtain, with_pull_policy
 from orchestrator.cli.render import say
+from orchestrator.cli.selecting import scale_of
 from orchestrator.client import Client
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
@@ -22,6 +24,11 @@ LAST_LINES = 5.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
+    parser.add_argument(
+        "services", nargs="*", metavar="SERVICE", help="only these, and what they depend on"
+    )
+    parser.add_argument("--no-deps", action="store_true", help="not what they depend on")
+    parser.add_argument("--no-start", action="store_true", help="make containers, start none")
     parser.add_argument("-d", "--detach", action="store_true", help="leave it running and return")
     parser.add_argument("--wait", action="store_true", help="return when everything is healthy")
     parser.add_argument("--wait-timeout", type=float, metavar="S", help="give up after S seconds")
@@ -29,21 +36,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scale", action="append", default=[], metavar="SERVICE=N", help="so many replicas"
     )
     parser.add_argument("--force-recreate", action="store_true", help="new containers in any case")
-    parser.add_argument("--pull", choices=["always", "missing"], help="overrides the file")
+    parser.add_argument(
+        "--pull",
+        choices=["always", "missing", "never", "build", "policy"],
+        help="overrides the file's pull policies",
+    )
+    parser.add_argument("--quiet-pull", action="store_true", help="do not show how pulls go")
+    parser.add_argument(
+        "--locked", action="store_true", help="with exactly the images of stack.lock"
+    )
+    parser.add_argument("--build", action="store_true", help="build images that are there, too")
+    parser.add_argument("--no-build", action="store_true", help="build no image")
+    parser.add_argument("--quiet-build", action="store_true", help="do not show what builds print")
     parser.add_argument("--no-color", action="store_true", help="no colours in logs")
     parser.add_argument("--no-log-prefix", action="store_true", help="lines as they were written")
 
 
 def run(args: argparse.Namespace) -> int:
     """Load, send, and follow until it is so."""
-    settled = settle(args)
+    if args.build and args.no_build:
+        raise PyorchError("--build and --no-build exclude each other")
+    settled = settle(args, tuple(args.services))
     client = connect(Settings.from_environ())
+    document = settled.document
+    if args.locked:
+        document = hold_to_lock(args, document, client)
+    obtain(args, settled, client)
+    document = with_pull_policy(args, document)
     name = settled.name
-    options = {"force_recreate": args.force_recreate, "scale": _scale(args.scale)}
-    if args.pull == "always":
-        options["pull"] = "always"
-    applied = client.put(f"/v1/stacks/{name}", {"model": settled.document, "options": options})
-    if args.detach or args.wait:
+    options = {
+        "force_recreate": args.force_recreate,
+        "scale": scale_of(args.scale),
+        "services": args.services,
+        "no_deps": args.no_deps,
+        "no_start": args.no_start,
+    }
+    applied = client.put(f"/v1/stacks/{name}", {"model": document, "options": options})
+    if args.detach or args.wait or args.no_start:
         follow_until_settled(
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout
         )
@@ -85,13 +114,3 @@ def _print_attached(args: argparse.Namespace, client: Client, name: str) -> None
             prefix=not args.no_log_prefix,
             colour=not args.no_color,
         )
-
-
-def _scale(given: list[str]) -> dict[str, int]:
-    found = {}
-    for entry in given:
-        service, _, count = entry.partition("=")
-        if not count.isdigit():
-            raise PyorchError(f"--scale: `{entry}` is not SERVICE=N")
-        found[service] = int(count)
-    return found

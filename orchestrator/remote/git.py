@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestrator.errors import PyorchError
 from orchestrator.remote.cache import Cache
-from orchestrator.spec.reading.remote import SCHEMES, Fetched, GitReference
+from orchestrator.spec.reading.remote import SCHEMES, Fetched, GitReference, shown
 from runtime import process
 
 PATIENCE = 300.0
@@ -151,7 +151,7 @@ class _Checkout:
         hint = next((hint for part, hint in _HINTS.items() if part in told), None)
         cause = re.sub(r"^(fatal|error): ", "", first)
         # With a password in the address, git says it.
-        cause = cause.replace(self._reference.url, "the repository")
+        cause = cause.replace(self._reference.url, shown(self._reference.url))
         return PyorchError(f"git: {cause}", hint=hint)
 
 

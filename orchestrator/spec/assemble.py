@@ -12,6 +12,8 @@ from orchestrator.spec.composing.place import Notes, Place
 from orchestrator.spec.composing.reset import clear, take_tags
 from orchestrator.spec.composing.unique import enforce
 from orchestrator.spec.grammar import STACK
+from orchestrator.spec.grammar.depth import misplaced
+from orchestrator.spec.grammar.shapes import UNKNOWN
 from orchestrator.spec.problems import Mark, refuse
 from orchestrator.spec.reading.discover import STDIN, LoadRequest
 from orchestrator.spec.reading.plant import plant
@@ -110,6 +112,8 @@ class Assembler:
         if strict:
 
             def report(path: Path, cause: str, hint: str | None) -> None:
+                if cause == UNKNOWN or len(path) == 2:
+                    hint = misplaced(model, path) or hint
                 self.troubles.add(model, path, cause, hint=hint)
 
             STACK.check(model, (), report)

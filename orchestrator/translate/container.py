@@ -1,6 +1,6 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
 from orchestrator.translate.limits import ceiling_of, limits_of
+from orchestrator.translate.logging import log_config
 from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
 from orchestrator.translate.shares import network_of
 from runtime.types import (
@@ -40,7 +41,7 @@ class ContainerFactory:
     model: models.StackFile
     desired: DesiredStack
     images: Mapping[str, ImageFacts]
-    nameserver: Callable[[Zone], str]
+    nameservers: Callable[[Zone], Sequence[str]]
     gateway: Callable[[NetworkId], str]
     leased: Callable[[ReplicaId], Mapping[str, str]] = lambda replica: {}
     """Which volumes without a name a slot holds, by where they are mounted."""
@@ -76,6 +77,11 @@ class ContainerFactory:
         """Return what all replicas keep to together."""
         return ceiling_of(self.model)
 
+    @property
+    def log_cap(self) -> int | None:
+        """How much the logs of all replicas may take together."""
+        return self.model.x_pyorch.logs or None
+
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""
         return limits_of(self.model.services[replica.service])
@@ -101,11 +107,8 @@ class ContainerFactory:
             id=ContainerId(name),
             image=Digest(image),
             cgroup=f"{self.desired.name}/{replica}",
-            log=self.settings.data
-            / "logs"
-            / self.desired.name
-            / replica.service
-            / str(replica.slot),
+            log=self.settings.logs_of(self.desired.name) / replica.service / str(replica.slot),
+            logging=log_config(service, container=name, image=str(image or reference)),
             hostname=self._hostname(service, replica),
             domainname=service.domainname,
             command=service.command,
@@ -162,11 +165,9 @@ class ContainerFactory:
         return f"{replica.service}-{replica.slot}"[:63]
 
     def _nameservers(self, wanted: DesiredService) -> tuple[str, ...]:
-        return (
-            (self.nameserver(zone_of(self.desired.name, wanted)),)
-            if wanted.networks
-            else wanted.dns_servers
-        )
+        if not wanted.networks:
+            return wanted.dns_servers
+        return tuple(self.nameservers(zone_of(self.desired.name, wanted)))
 
     def _extra_hosts(self, service: models.Service, action: Filling) -> tuple[tuple[str, str], ...]:
         found = []

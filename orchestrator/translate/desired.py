@@ -1,22 +1,31 @@
 """Stack file → :class:`scheduler.desired.DesiredStack`: what it means, in the planner's words."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address
 from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
-from orchestrator.store import StoredStack
+from orchestrator.store import StoredStack, Wish
+from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
+from orchestrator.translate.network import (
+    BRIDGE,
+    binding_of,
+    desired_networks,
+    mode_of,
+    nameless_network,
+    network_revision,
+)
 from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
     Condition,
     Dependency,
-    DesiredNetwork,
     DesiredService,
     DesiredStack,
     DesiredVolume,
@@ -63,8 +72,7 @@ UNREVISED = {
 }
 """Keys whose change needs no new container: what they say is done around it."""
 
-ANY = "0.0.0.0"
-BRIDGE = "bridge"
+LOCALHOST = "127.0.0.1"
 
 
 def build_desired(
@@ -81,10 +89,13 @@ def build_desired(
         name=StackName(model.name),
         intent=stored.intent,
         services=tuple(
-            _service(model, name, service, images.get(model.image_of(name)), settings)
+            _wished(
+                _service(model, name, service, images.get(model.image_of(name)), settings),
+                stored.wishes.get(ServiceName(name)),
+            )
             for name, service in sorted(model.services.items())
         ),
-        networks=_networks(model),
+        networks=desired_networks(model),
         volumes=tuple(
             DesiredVolume(
                 name=VolumeName(volume.name), external=volume.external, options=volume.driver_opts
@@ -95,7 +106,7 @@ def build_desired(
         stop_grace=stored.stop_grace,
         ceiling=limits_in_words(ceiling),
         ceiling_cpus=ceiling.cpus or 0.0,
-        pools=settings.pools,
+        pools=settings.every_pool(),
         subnet_prefix=settings.subnet_prefix,
         images=dict(pins),
     )
@@ -118,6 +129,9 @@ def revised(model: StackFile, service: Service) -> dict[str, Any]:
         model.networks[name].name: place.model_dump(exclude_defaults=True)
         for name, place in service.networks.items()
     }
+    options = {name: network_revision(model.networks[name]) for name in service.networks}
+    if options := {name: found for name, found in options.items() if found}:
+        parts["network_options"] = options
     carried = {
         "configs": {one.source: model.configs[one.source].payload for one in service.configs},
         "secrets": {one.source: model.secrets[one.source].payload for one in service.secrets},
@@ -148,39 +162,36 @@ def _donated(model: StackFile, name: str) -> list[object]:
     return found + [_donated(model, one) for one in map(_donor, service.volumes_from) if one]
 
 
-def _networks(model: StackFile) -> tuple[DesiredNetwork, ...]:
-    found = [
-        DesiredNetwork(
-            name=NetworkName(network.name),
-            subnet=_subnet(network.ipam.config[0].subnet) if network.ipam.config else None,
-            gateway=_address(network.ipam.config[0].gateway) if network.ipam.config else None,
-            internal=network.internal,
-            external=network.external,
-        )
-        for network in model.networks.values()
-    ]
-    if any(service.network_mode == BRIDGE for service in model.services.values()):
-        found.append(DesiredNetwork(name=_nameless(model)))
-    return tuple(found)
-
-
-def _nameless(model: StackFile) -> NetworkName:
-    """Return the network of `network_mode: bridge`: a way out and no names, of this stack alone."""
-    # A dot, which no name made of a stack's and a key's has between the two.
-    return NetworkName(f"{model.name}.{BRIDGE}")
-
-
 def _memberships(model: StackFile, service: Service) -> tuple[Membership, ...]:
     if service.network_mode == BRIDGE:
-        return (Membership(network=_nameless(model), nameless=True),)
+        return (Membership(network=nameless_network(model), nameless=True),)
+    if mode_of(model, service):
+        return ()
     places = sorted(service.networks.items(), key=lambda one: (-one[1].priority, one[0]))
     return tuple(
         Membership(
             network=NetworkName(model.networks[key].name),
             aliases=tuple(dict.fromkeys((*place.aliases, *_container_name(service)))),
-            address=_address(place.ipv4_address),
+            addresses=tuple(
+                ip_address(text) for text in (place.ipv4_address, place.ipv6_address) if text
+            ),
+            gateway_priority=place.gw_priority,
         )
         for key, place in places
+    )
+
+
+def _ports(model: StackFile, service: Service, settings: Settings) -> tuple[Port, ...]:
+    bindings = [binding_of(model.networks[key]) for key in service.networks]
+    usual = next(filter(None, bindings), LOCALHOST if settings.localhost_only else "")
+    return tuple(
+        Port(
+            target=port.target,
+            protocol=port.protocol,
+            host_ip=port.host_ip or usual,
+            host_ports=port.host_ports(),
+        )
+        for port in service.ports
     )
 
 
@@ -205,7 +216,8 @@ def _service(
         name=ServiceName(name),
         revision=revision(model, service),
         image=model.image_of(name),
-        pull=service.pull_policy if service.pull_policy in ("always", "never") else "missing",
+        pull=_pull(service),
+        built=service.build is not None,
         replicas=service.replicas,
         restart=_restart(service),
         healthcheck=_healthcheck(service, image),
@@ -223,6 +235,9 @@ def _service(
         shares=shares_of(model, service),
         networks=_memberships(model, service),
         mounted_images=mounted_images(model, service),
+        hook_images=hook_images(model, name),
+        pre_start=bool(service.pre_start),
+        post_start=bool(service.post_start),
         volumes=tuple(
             sorted(
                 {
@@ -232,15 +247,7 @@ def _service(
                 }
             )
         ),
-        ports=tuple(
-            Port(
-                target=port.target,
-                protocol=port.protocol,
-                host_ip=port.host_ip or ("127.0.0.1" if settings.localhost_only else ANY),
-                host_ports=port.host_ports(),
-            )
-            for port in service.ports
-        ),
+        ports=_ports(model, service, settings),
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
@@ -250,6 +257,25 @@ def _service(
         dns_all=service.x_pyorch.dns == "all",
         dns_servers=service.dns,
         links=_links(service),
+    )
+
+
+def _pull(service: Service) -> str:
+    if service.build is not None:
+        # Whoever asks for it builds it; only where it has a name can a registry have it, too.
+        return "missing" if service.image and service.pull_policy != "never" else "never"
+    return service.pull_policy if service.pull_policy in ("always", "never") else "missing"
+
+
+def _wished(service: DesiredService, wish: Wish | None) -> DesiredService:
+    if wish is None:
+        return service
+    return replace(
+        service,
+        intent=wish.intent,
+        alone=wish.alone,
+        restart_before=wish.restart_before,
+        stop_grace=service.stop_grace if wish.stop_grace is None else wish.stop_grace,
     )
 
 
@@ -295,11 +321,3 @@ def _healthcheck(service: Service, image: ImageFacts | None) -> Healthcheck | No
         start_period=setting("start_period", 0.0),
         start_interval=setting("start_interval", 5.0),
     )
-
-
-def _subnet(text: str) -> IPv4Network | None:
-    return IPv4Network(text) if text else None
-
-
-def _address(text: str) -> IPv4Address | None:
-    return IPv4Address(text) if text else None

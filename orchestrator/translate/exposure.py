@@ -5,18 +5,23 @@ running. Where no replica of a service is ready all running ones answer, so that
 which form before they are ready find each other.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv4Address
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from orchestrator.translate.observed import HostView
 from runtime import types as host
 from scheduler.desired import DesiredService, DesiredStack
-from scheduler.ids import NetworkName, ReplicaId, StackName, parse_container_name
+from scheduler.ids import (
+    Address,
+    NetworkName,
+    ReplicaId,
+    StackName,
+    parse_container_name,
+)
 from scheduler.observed import Health, PortLease
 
 Name = tuple[host.NetworkId, str, StackName]
 """In which network, which name, given by which stack."""
-Place = tuple[ReplicaId, Health, Mapping[NetworkName, IPv4Address]]
+Place = tuple[ReplicaId, Health, Mapping[NetworkName, tuple[Address, ...]]]
 
 
 def build_exposure(
@@ -28,34 +33,34 @@ def build_exposure(
 ) -> host.Exposure:
     """Return everything that is to be reachable right now, in a settled order."""
     running = _running(view, health)
+    networks = {NetworkName(facts.config.id): facts.config for facts in view.networks}
     held: dict[tuple[str, str], list[PortLease]] = {}
     for lease in leases:
         held.setdefault((lease.stack, lease.service), []).append(lease)
     ports: list[host.PublishedPort] = []
-    names: dict[Name, list[IPv4Address]] = {}
-    own: dict[Name, list[IPv4Address]] = {}
+    names: dict[Name, list[Address]] = {}
+    own: dict[Name, list[Address]] = {}
     zones: set[host.Zone] = set()
     for stack in stacks:
-        internal = {network.name for network in stack.networks if network.internal}
         for service in stack.services:
             places = running.get((stack.name, service.name), [])
             ready = _ready(service, places)
             if service.networks:
                 zones.add(zone_of(stack.name, service))
             for lease in held.get((stack.name, service.name), ()):
-                ports.append(_published(lease, service, ready, internal))
+                ports += _published(lease, service, ready, networks)
             for membership in (one for one in service.networks if not one.nameless):
                 network = host.NetworkId(membership.network)
                 for alias in (service.name, *membership.aliases):
                     names.setdefault((network, alias, stack.name), []).extend(
-                        places_[membership.network]
+                        address
                         for _, _, places_ in ready
-                        if membership.network in places_
+                        for address in places_.get(membership.network, ())
                     )
                 for replica, _, places_ in places:
                     if membership.network in places_:
                         name = f"{stack.name}-{replica.service}-{replica.slot}"
-                        own.setdefault((network, name, stack.name), []).append(
+                        own.setdefault((network, name, stack.name), []).extend(
                             places_[membership.network]
                         )
     return host.Exposure(
@@ -78,13 +83,13 @@ def zone_of(stack: StackName, service: DesiredService) -> host.Zone:
 
 
 def _named(
-    found: Mapping[Name, list[IPv4Address]], *, primary: bool
+    found: Mapping[Name, list[Address]], *, primary: bool
 ) -> tuple[host.NamedAddresses, ...]:
     return tuple(
         host.NamedAddresses(
             network=network,
             name=name,
-            addresses=tuple(sorted(set(addresses))),
+            addresses=tuple(sorted(set(addresses), key=_in_order)),
             owner=owner,
             primary=primary,
         )
@@ -98,7 +103,7 @@ def _running(
 ) -> dict[tuple[StackName, str], list[Place]]:
     addresses = {
         sandbox.config.id: {
-            NetworkName(place.network): place.address for place in sandbox.config.attachments
+            NetworkName(place.network): place.addresses for place in sandbox.config.attachments
         }
         for sandbox in view.sandboxes
     }
@@ -123,21 +128,47 @@ def _ready(service: DesiredService, places: list[Place]) -> list[Place]:
 def _published(
     lease: PortLease,
     service: DesiredService,
-    ready: Iterable[Place],
-    internal: Collection[NetworkName],
-) -> host.PublishedPort:
-    # The network that carries the default route, so that answers go back the way questions
-    # came. One whose networks are all internal is reached by the host alone.
-    ways = [place.network for place in service.networks]
-    way = next((name for name in ways if name not in internal), ways[0] if ways else None)
-    targets = tuple(
-        (addresses[way], lease.target)
-        for _, _, addresses in ready
-        if way is not None and way in addresses
-    )
-    return host.PublishedPort(
-        host_ip=lease.host_ip,
-        host_port=lease.host_port,
-        protocol=lease.protocol,
-        targets=tuple(sorted(targets)),
-    )
+    ready: Collection[Place],
+    networks: Mapping[NetworkName, host.NetworkConfig],
+) -> Iterator[host.PublishedPort]:
+    """Yield what a lease comes to in each family it is of."""
+    for version, everywhere in ((4, "0.0.0.0"), (6, "::")):
+        if lease.host_ip and (":" in lease.host_ip) != (version == 6):
+            continue
+        way = _way(service, networks, version)
+        if way is None and version == 6:
+            continue
+        targets = tuple(
+            (address, lease.target)
+            for _, _, addresses in ready
+            for address in (addresses.get(way, ()) if way is not None else ())
+            if address.version == version
+        )
+        yield host.PublishedPort(
+            host_ip=lease.host_ip or everywhere,
+            host_port=lease.host_port,
+            protocol=lease.protocol,
+            targets=tuple(sorted(targets, key=lambda target: _in_order(target[0]))),
+        )
+
+
+def _way(
+    service: DesiredService, networks: Mapping[NetworkName, host.NetworkConfig], version: int
+) -> NetworkName | None:
+    """Return the network through which a service's published ports are reached."""
+    # The one that carries the default route, so that answers go back the way questions came.
+    # One whose networks are all internal is reached by the host alone.
+    ways = sorted(service.networks, key=lambda one: (-one.gateway_priority, one.network))
+    known = [
+        networks[place.network]
+        for place in ways
+        if place.network in networks
+        and networks[place.network].kind is host.NetworkKind.BRIDGE
+        and networks[place.network].of_version(version) is not None
+    ]
+    found = next((one for one in known if not one.internal), known[0] if known else None)
+    return NetworkName(found.id) if found else None
+
+
+def _in_order(address: Address) -> tuple[int, int]:
+    return address.version, int(address)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.values.confinement import share
+from orchestrator.translate.network import mode_of
 from scheduler.desired import Condition, Dependency, Share
 from scheduler.ids import ReplicaId, ServiceName, StackName, container_name
 
@@ -34,8 +35,8 @@ def network_of(model: StackFile, service: Service) -> str:
         replica, container = _owner(model, replica)
     if replica is not None or container:
         last = service if replica is None else model.services[replica.service]
-        return "host" if last.network_mode == "host" else "shared"
-    return "host" if service.network_mode == "host" else "own"
+        return "host" if mode_of(model, last) == "host" else "shared"
+    return "host" if mode_of(model, service) == "host" else "own"
 
 
 def implied(model: StackFile, service: Service) -> Iterator[Dependency]:

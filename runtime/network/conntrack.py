@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -18,7 +18,7 @@ from pyroute2.netlink.nfnetlink.nfctsocket import AsyncNFCTSocket, NFCTAttrTuple
 
 from runtime.errors import UnavailableError
 from runtime.network.ruleset import ANY
-from runtime.types import PublishedPort
+from runtime.types import Net, PublishedPort
 
 IPS_DST_NAT = 1 << 5
 
@@ -35,41 +35,53 @@ class Flow:
     translated: bool
 
 
-def is_stale(flow: Flow, port: PublishedPort, ours: Iterable[IPv4Network]) -> bool:
+def is_stale(flow: Flow, port: PublishedPort, ours: Iterable[Net]) -> bool:
     """Whether a flow to ``port`` of this host goes elsewhere than a new one would. Pure.
 
     The caller vouches that ``flow.target`` is an address of this host; translations to
     addresses outside ``ours`` are somebody else's.
     """
-    if flow.target_port != port.host_port or port.host_ip not in (ANY, flow.target):
+    version = ip_address(flow.target).version
+    if flow.target_port != port.host_port or port.host_ip not in (ANY[version], flow.target):
         return False
-    answering = IPv4Address(flow.answered_by)
+    answering = ip_address(flow.answered_by)
     if flow.translated:
         mine = any(answering in network for network in ours)
         return mine and answering not in {address for address, _ in port.targets}
     return bool(port.targets)
 
 
-async def forget_stale(ports: Iterable[PublishedPort], ours: Iterable[IPv4Network]) -> int:
+async def forget_stale(ports: Iterable[PublishedPort], ours: Iterable[Net]) -> int:
     """Drop every stale flow to one of ``ports``; return how many there were."""
-    networks, count = tuple(ours), 0
+    networks, wanted, count = tuple(ours), tuple(ports), 0
     try:
-        async with AsyncNFCTSocket() as channel:
-            for port in ports:
-                wanted = NFCTAttrTuple(proto=socket.IPPROTO_UDP, dport=port.host_port)
-                found = [one async for one in await channel.dump(tuple_orig=wanted)]
-                for sent, flow in map(_read, found):
-                    if _is_local(flow.target) and is_stale(flow, port, networks):
-                        await _forget(channel, sent)
-                        count += 1
+        for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
+            mine = [port for port in wanted if ip_address(port.host_ip).version == version]
+            if mine:
+                async with AsyncNFCTSocket(nfgen_family=family) as channel:
+                    count += await _forget_each(channel, family, mine, networks)
     except NetlinkError as error:
         raise UnavailableError("forget flows of", "UDP ports", os.strerror(error.code)) from error
     return count
 
 
-def _read(message: Any) -> tuple[NFCTAttrTuple, Flow]:
-    sent = NFCTAttrTuple.from_netlink(socket.AF_INET, message.get_attr("CTA_TUPLE_ORIG"))
-    back = NFCTAttrTuple.from_netlink(socket.AF_INET, message.get_attr("CTA_TUPLE_REPLY"))
+async def _forget_each(
+    channel: AsyncNFCTSocket, family: int, ports: Iterable[PublishedPort], ours: tuple[Net, ...]
+) -> int:
+    count = 0
+    for port in ports:
+        wanted = NFCTAttrTuple(family, proto=socket.IPPROTO_UDP, dport=port.host_port)
+        found = [one async for one in await channel.dump(tuple_orig=wanted)]
+        for sent, flow in (_read(family, message) for message in found):
+            if _is_local(family, flow.target) and is_stale(flow, port, ours):
+                await _forget(channel, sent)
+                count += 1
+    return count
+
+
+def _read(family: int, message: Any) -> tuple[NFCTAttrTuple, Flow]:
+    sent = NFCTAttrTuple.from_netlink(family, message.get_attr("CTA_TUPLE_ORIG"))
+    back = NFCTAttrTuple.from_netlink(family, message.get_attr("CTA_TUPLE_REPLY"))
     flow = Flow(
         source=sent.saddr,
         source_port=sent.sport,
@@ -89,9 +101,9 @@ async def _forget(channel: AsyncNFCTSocket, sent: NFCTAttrTuple) -> None:
             raise
 
 
-def _is_local(address: str) -> bool:
+def _is_local(family: int, address: str) -> bool:
     # A socket can be bound to an address of this host and to no other.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))
         except OSError:

@@ -13,17 +13,18 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
 from runtime.errors import UnavailableError
 from runtime.files import drop_staging, read_json, write_atomic
+from runtime.network.host import upstream_servers
 from runtime.network.names import LINK_LOCAL
 from runtime.process import run
-from runtime.types import Alias, Instance, NamedAddresses, NetworkId, Zone
+from runtime.types import Address, Alias, Instance, NamedAddresses, Net, NetworkId, Zone
 
 NET_PREFIX = 22
 """Room for 1021 resolvers in one instance."""
@@ -32,7 +33,6 @@ NEVER = tuple(
 )
 """Reserved, or where clouds and clusters answer questions about themselves."""
 FIRST = 2
-UPSTREAM = Path("/etc/resolv.conf")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 END_PATIENCE = 2.0
 """Seconds a resolver may take to end before it is killed."""
@@ -47,7 +47,9 @@ class Resolvers:
         ``ended`` is called in the event loop when a resolver ends that was not told to.
         """
         self._folder = instance.run / "dns"
+        self._upstream = self._folder / "upstream"
         self._net: IPv4Network | None = None
+        self._net6 = ipv6_net(instance.name)
         self._zones: dict[Zone, int] = {}
         self._watched: dict[int, asyncio.Future[None]] = {}
         """Process id → what is done once the process has ended."""
@@ -80,13 +82,21 @@ class Resolvers:
             raise RuntimeError("the resolvers have no net yet")
         return self._net
 
+    @property
+    def nets(self) -> Mapping[int, Net]:
+        """Their nets by family; none while there are no resolvers."""
+        return {4: self._net, 6: self._net6} if self._net is not None else {}
+
     def settle(self, net: IPv4Network | None) -> None:
         """Have the resolvers live in ``net`` from now on; None while there are none."""
         self._net = net
         self._save()
 
-    def address(self, zone: Zone) -> IPv4Address:
+    def address(self, zone: Zone, version: int) -> Address:
         """Return where a zone's members ask; the same as long as it lives."""
+        return self.nets[version].network_address + self._number(zone)
+
+    def _number(self, zone: Zone) -> int:
         zone = settle_zone(zone)
         if zone not in self._zones:
             used = set(self._zones.values())
@@ -99,31 +109,46 @@ class Resolvers:
                 )
             self._zones[zone] = free
             self._save()
-        return self.net.network_address + self._zones[zone]
+        return self._zones[zone]
 
     async def serve(
         self,
-        zones: Sequence[Zone],
+        zones: Mapping[Zone, int],
         names: Sequence[NamedAddresses],
         *,
         isolated: frozenset[NetworkId],
     ) -> tuple[str, ...]:
-        """Have exactly ``zones`` answered; name those that had to be started again.
+        """Have exactly ``zones`` answered, each by one family; name those started again.
 
         Those of ``isolated`` networks alone ask nobody else.
         """
-        wanted = set(map(settle_zone, zones))
+        self._follow_host()
+        wanted = {settle_zone(zone): version for zone, version in zones.items()}
         for zone in [zone for zone in self._zones if zone not in wanted]:
             await self._stop(zone)
         found = await asyncio.gather(
             *(
                 self._serve(
-                    zone, hosts_of(zone, names), forwards=not set(zone.networks) <= isolated
+                    zone,
+                    self.address(zone, version),
+                    hosts_of(zone, names),
+                    forwards=not set(zone.networks) <= isolated,
                 )
-                for zone in sorted(wanted)
+                for zone, version in sorted(wanted.items())
             )
         )
         return tuple(one for one in found if one)
+
+    def _follow_host(self) -> None:
+        """Have resolvers ask whom the host itself is told to ask by now."""
+        text = "".join(f"server={server}\n" for server in upstream_servers())
+        if self._upstream.exists() and self._upstream.read_text() == text:
+            return
+        write_atomic(self._upstream, text.encode(), mode=0o644)
+        for zone in self._zones:
+            if (pid := self._pid(zone)) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGHUP)
 
     async def close(self) -> None:
         """Watch no longer; the resolvers stay."""
@@ -131,15 +156,17 @@ class Resolvers:
             watch.cancel()
         self._watched.clear()
 
-    async def _serve(self, zone: Zone, text: str, *, forwards: bool) -> str | None:
-        hosts = self._folder / f"{self.address(zone)}.hosts"
+    async def _serve(
+        self, zone: Zone, address: Address, text: str, *, forwards: bool
+    ) -> str | None:
+        hosts = self._file(zone, "hosts")
         known = hosts.exists()
         changed = not known or hosts.read_text() != text
         if changed:
             write_atomic(hosts, text.encode(), mode=0o644)
         pid = self._pid(zone)
         if pid is None:
-            await self._start(zone, hosts, forwards=forwards)
+            await self._start(zone, address, forwards=forwards)
             return f"resolver of {', '.join(zone.networks)}" if known else None
         if changed:
             with contextlib.suppress(ProcessLookupError):
@@ -149,31 +176,32 @@ class Resolvers:
 
     def _pid(self, zone: Zone) -> int | None:
         try:
-            pid = int((self._folder / f"{self.address(zone)}.pid").read_text())
+            pid = int(self._file(zone, "pid").read_text())
             line = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
         return pid if str(self._folder).encode() in line else None
 
-    async def _start(self, zone: Zone, hosts: Path, *, forwards: bool) -> None:
-        address = self.address(zone)
-        line = ["dnsmasq", "--conf-file=/dev/null", "--no-hosts", "--bind-interfaces"]
+    async def _start(self, zone: Zone, address: Address, *, forwards: bool) -> None:
+        line = ["dnsmasq", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]
+        line.append("--bind-interfaces")
         line += [f"--listen-address={address}", "--except-interface=lo"]
-        line += [f"--addn-hosts={hosts}", f"--pid-file={self._folder / f'{address}.pid'}"]
+        line.append(f"--addn-hosts={self._file(zone, 'hosts')}")
+        line.append(f"--pid-file={self._file(zone, 'pid')}")
         line += ["--local-ttl=1", "--cache-size=500", "--no-negcache", "--log-facility=/dev/null"]
         line += _identity(self._folder)
         if forwards:
+            # Each process that follows resolv.conf itself takes one of the user's few inotify
+            # instances: with a hundred networks there would be none left for anybody.
             if zone.servers:
-                line += ["--no-resolv", "--strict-order"]
+                line.append("--strict-order")
                 line += [f"--server={server}" for server in zone.servers]
             else:
-                # dnsmasq itself follows changes of the file.
-                line += [f"--resolv-file={UPSTREAM}"]
-            line.append("--bogus-priv")
+                line.append(f"--servers-file={self._upstream}")
             # Names of one label are ours or nobody's, with an upstream and without.
-            line += ["--local=//", "--domain-needed"]
+            line += ["--bogus-priv", "--local=//", "--domain-needed"]
         else:
-            line += ["--no-resolv", "--local=/#/"]
+            line.append("--local=/#/")
         done = await run(line, check=False)
         if done.returncode != 0:
             raise UnavailableError("start resolver for", ", ".join(zone.networks), done.complaint)
@@ -221,11 +249,13 @@ class Resolvers:
                 done, _ = await asyncio.wait([over], timeout=END_PATIENCE)
                 if done:
                     break
-        address = self.address(zone)
         for suffix in ("hosts", "pid"):
-            (self._folder / f"{address}.{suffix}").unlink(missing_ok=True)
+            self._file(zone, suffix).unlink(missing_ok=True)
         del self._zones[zone]
         self._save()
+
+    def _file(self, zone: Zone, suffix: str) -> Path:
+        return self._folder / f"{self._number(zone)}.{suffix}"
 
     def _save(self) -> None:
         found = {
@@ -256,6 +286,15 @@ def candidate_nets(instance: str) -> Iterator[IPv4Network]:
     first = hashlib.sha256(instance.encode()).digest()[0] % len(every)
     yield from every[first:]
     yield from every[:first]
+
+
+def ipv6_net(instance: str) -> IPv6Network:
+    """Return where members of networks without IPv4 find their resolver. Pure.
+
+    A unique local net of an instance's own, as far as forty bits of its name's hash go.
+    """
+    tail = hashlib.sha256(f"resolvers of {instance}".encode()).digest()[:5]
+    return IPv6Network((b"\xfd" + tail + bytes(10), 64))
 
 
 def settle_zone(zone: Zone) -> Zone:

@@ -1,26 +1,29 @@
 """What should be there against what is: which bridges and sandboxes need mending. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv4Address
 
-from runtime.network.links import Link
-from runtime.types import ContainerId, NetworkId
+from runtime.network.tables import Link
+from runtime.types import Address, ContainerId, NetworkId
 
 Places = tuple[tuple[str, str], ...]
 """For each link of a sandbox: its name, and the name of the bridge it belongs to."""
 
 
 def lost_bridges(
-    wanted: Mapping[NetworkId, tuple[str, IPv4Address]],
+    wanted: Mapping[NetworkId, tuple[str, tuple[Address, ...]]],
     present: Iterable[Link],
-    addresses: Collection[tuple[int, IPv4Address]],
+    addresses: Collection[tuple[int, Address]],
 ) -> tuple[NetworkId, ...]:
-    """Return the networks whose bridge is gone, down or without its address."""
+    """Return the networks whose bridge is gone, down or without an address."""
     links = {link.name: link for link in present}
 
-    def stands(bridge: str, gateway: IPv4Address) -> bool:
+    def stands(bridge: str, gateways: tuple[Address, ...]) -> bool:
         link = links.get(bridge)
-        return link is not None and link.up and (link.index, gateway) in addresses
+        return (
+            link is not None
+            and link.up
+            and all((link.index, gateway) in addresses for gateway in gateways)
+        )
 
     return tuple(network for network, place in sorted(wanted.items()) if not stands(*place))
 

@@ -4,11 +4,13 @@ import contextlib
 import os
 import socket
 import struct
-from ipaddress import IPv6Address
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from runtime.types import Listener
 
+UPSTREAM = Path("/etc/resolv.conf")
 LISTEN = "0A"
 UNCONNECTED = "07"
 
@@ -47,6 +49,33 @@ def read_listeners() -> tuple[Listener, ...]:
         )
         for protocol, address, port, inode in found
     )
+
+
+def read_protocols() -> frozenset[str]:
+    """Return the protocols this kernel has ports of."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        return frozenset({"tcp", "udp"})
+    return frozenset({"tcp", "udp", "sctp"})
+
+
+def upstream_servers() -> list[str]:
+    """Return the name servers the host is told to ask, in order."""
+    lines = UPSTREAM.read_text().splitlines() if UPSTREAM.exists() else []
+    return read_servers(lines)
+
+
+def read_servers(lines: Iterable[str]) -> list[str]:
+    """Return the servers that lines in the manner of resolv.conf(5) name. Pure."""
+    found = []
+    for line in lines:
+        word, *addresses = line.split()[:2] or [""]
+        for address in addresses:
+            with contextlib.suppress(ValueError):
+                if word == "nameserver":
+                    found.append(str(ip_address(address)))
+    return found
 
 
 def _address(text: str) -> str:

@@ -1,12 +1,9 @@
-"""Links, addresses and routes as typed coroutines; the only user of pyroute2.
-
-What is there is read through the library; changes are single requests made in threads.
+"""Links, addresses and routes as typed coroutines: the kernel is asked and told in threads.
 
 Every link of ours carries an alias that says whose it is, from its very first moment: a
 link without an owner is what an interrupted set-up leaves for ever.
 """
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -16,33 +13,23 @@ import struct
 import threading
 import time
 from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
     Iterator,
     Sequence,
 )
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_interface
 from pathlib import Path
-from typing import Any
 
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from runtime.errors import UnavailableError
+from runtime.errors import UnavailableError, UnsupportedError
 from runtime.files import in_thread
 from runtime.network import netlink, netns
+from runtime.network.ends import End, Interface
 from runtime.network.netlink import Route
+from runtime.network.tables import Link, read_addresses, read_links, read_routes
+from runtime.types import Address, Net, NetworkKind
 
 MAIN_TABLES = (254,)
-NLM_F_DUMP_INTR = 0x10
-DUMP_ATTEMPTS = 5
-"""How often a table that changes while it is read is read again; then it is taken as it is."""
 SIOCGIFFLAGS = 0x8913
+IPV6 = Path("/proc/sys/net/ipv6")
 IFF_UP = 1
 ALREADY_THERE = frozenset({errno.EEXIST})
 GONE = frozenset({errno.ENODEV})
@@ -51,90 +38,30 @@ _one_at_a_time = threading.Lock()
 """The kernel changes links one at a time, and lets whoever else wants to spin meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link of this host."""
-
-    name: str
-    index: int
-    alias: str
-    up: bool
-    master: int
-    """Index of the bridge it is a port of; 0 for none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """One of a sandbox's ways into a network: a pair of links, and what its inner end is like."""
-
-    name: str
-    alias: str
-    bridge: str
-    mtu: int
-    inside: str
-    """The inner end's name."""
-    mac: str
-    address: IPv4Address
-    prefix: int
-    gateway: IPv4Address | None
-    """Where the default route leads; None for a link without one."""
-    resolvers: tuple[IPv4Network, IPv4Address] | None
-    """The resolvers' net, and the way to it."""
-
-
 class Links:
-    """A netlink socket, and what is done through it."""
-
-    def __init__(self, route: AsyncIPRoute) -> None:
-        """Use an open socket."""
-        self._route = route
-        self._dumping = asyncio.Lock()
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls) -> AsyncIterator["Links"]:
-        """Open a socket for as long as the context lasts."""
-        async with AsyncIPRoute() as route:
-            yield cls(route)
+    """What is known of this host's links and done with them; it keeps nothing."""
 
     async def list(self) -> tuple[Link, ...]:
         """Return every link that has an alias."""
-        found = []
         with _refusal("list links of", "this host"):
-            for message in await self._dump(self._route.get_links):
-                alias = message.get_attr("IFLA_IFALIAS")
-                if alias:
-                    found.append(
-                        Link(
-                            name=message.get_attr("IFLA_IFNAME"),
-                            index=message["index"],
-                            alias=alias,
-                            up=bool(message["flags"] & IFF_UP),
-                            master=message.get_attr("IFLA_MASTER") or 0,
-                        )
-                    )
-        return tuple(found)
+            return tuple(link for link in await in_thread(read_links) if link.alias)
 
-    async def addresses(self) -> frozenset[tuple[int, IPv4Address]]:
+    async def addresses(self) -> frozenset[tuple[int, Address]]:
         """Return every address of this host with the index of its link."""
-        found = set()
         with _refusal("list addresses of", "this host"):
-            for message in await self._dump(partial(self._route.get_addr, family=socket.AF_INET)):
-                found.add((message["index"], IPv4Address(message.get_attr("IFA_LOCAL"))))
-        return frozenset(found)
+            return await in_thread(read_addresses)
 
     async def add_bridge(
         self,
         name: str,
         alias: str,
-        gateway: IPv4Address,
-        subnet: IPv4Network,
+        addresses: Sequence[Interface],
         mac: str,
         *,
         mtu: int,
     ) -> None:
-        """Make a bridge with an address, or mend the one of that name; it is up afterwards."""
-        await in_thread(_add_bridge, name, alias, gateway, subnet.prefixlen, mac, mtu)
+        """Make a bridge with addresses, or mend the one of that name; it is up afterwards."""
+        await in_thread(_add_bridge, name, alias, addresses, mac, mtu)
 
     async def add_holder(self, name: str, alias: str) -> None:
         """Make a link that leads nowhere and only holds addresses.
@@ -143,7 +70,7 @@ class Links:
         """
         await in_thread(_add_holder, name, alias)
 
-    async def add_address(self, name: str, address: IPv4Address) -> None:
+    async def add_address(self, name: str, address: Address) -> None:
         """Give a link one more address, of its own."""
         await in_thread(_add_address, name, address)
 
@@ -163,36 +90,20 @@ class Links:
         """Join a namespace to bridges, and bring up its loopback; safe to repeat."""
         await in_thread(_attach, namespace, ends)
 
-    async def routes(self, ours: frozenset[int]) -> tuple[IPv4Network, ...]:
+    async def routes(self, ours: frozenset[int]) -> tuple[Net, ...]:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
-        found = set()
+        found: set[Net] = set()
         with _refusal("list routes of", "this host"):
-            for message in await self._dump(partial(self._route.get_routes, family=socket.AF_INET)):
-                target = message.get_attr("RTA_DST")
-                if (
-                    target
-                    and message.get_attr("RTA_TABLE") in MAIN_TABLES
-                    and message.get_attr("RTA_OIF") not in ours
-                ):
-                    found.add(IPv4Network(f"{target}/{message['dst_len']}", strict=False))
-        return tuple(sorted(found))
-
-    async def _dump(self, ask: Callable[[], Awaitable[AsyncIterable[Any]]]) -> Sequence[Any]:
-        """Read a whole table of the kernel's."""
-        # A socket carries one dump at a time: the kernel calls it busy else. A dump that says
-        # it was interrupted may lack what was there throughout.
-        found: list[Any] = []
-        async with self._dumping:
-            for _ in range(DUMP_ATTEMPTS):
-                found = [message async for message in await ask()]
-                if not any(one["header"]["flags"] & NLM_F_DUMP_INTR for one in found):
-                    break
-            return found
+            for family in (socket.AF_INET, socket.AF_INET6):
+                found.update(
+                    way.target
+                    for way in await in_thread(read_routes, family)
+                    if way.table in MAIN_TABLES and way.out not in ours
+                )
+        return tuple(sorted(found, key=lambda net: (net.version, net)))
 
 
-def _add_bridge(
-    name: str, alias: str, gateway: IPv4Address, prefix: int, mac: str, mtu: int
-) -> None:
+def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str, mtu: int) -> None:
     with _refusal("make bridge", name), _one_at_a_time, Route() as route:
         # An address of its own: a port's would go with the port, and what members have noted
         # as their gateway's would lead nowhere until they ask again.
@@ -201,11 +112,16 @@ def _add_bridge(
             netlink.set_link(name, alias=alias),
             may_be=ALREADY_THERE,
         )
-        _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+        ipv6 = any(address.version == 6 for address in addresses)
+        if ipv6 and not IPV6.exists():
+            raise UnsupportedError("make bridge", name, "this kernel has no IPv6")
+        _sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "0" if ipv6 else "1")
+        _sysctl(f"net/ipv6/conf/{name}/accept_ra", "0")
         _sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")
+        index = socket.if_nametoindex(name)
         route.ask(
-            netlink.add_address(socket.if_nametoindex(name), gateway, prefix),
-            netlink.set_link(name, up=True),
+            *(netlink.add_address(index, address) for address in addresses),
+            netlink.set_link(name, up=True, mtu=mtu),
             may_be=ALREADY_THERE,
         )
 
@@ -219,10 +135,11 @@ def _add_holder(name: str, alias: str) -> None:
         )
 
 
-def _add_address(name: str, address: IPv4Address) -> None:
+def _add_address(name: str, address: Address) -> None:
     with _refusal("give an address to link", name), _one_at_a_time, Route() as route:
         index = socket.if_nametoindex(name)
-        route.ask(netlink.add_address(index, address, 32), may_be=ALREADY_THERE)
+        alone = ip_interface(address)
+        route.ask(netlink.add_address(index, alone), may_be=ALREADY_THERE)
 
 
 def _claim(name: str, net: IPv4Network) -> bool:
@@ -268,17 +185,43 @@ def _attach(namespace: Path, ends: Sequence[End]) -> None:
 
 
 def _join(end: End, pinned: int) -> None:
+    if end.kind is not NetworkKind.BRIDGE:
+        _share(end, pinned)
+        return
     with _one_at_a_time, Route() as route:
         # One go: there is no moment at which the link exists without its owner's name.
         route.ask(
-            netlink.add_veth(end.name, end.inside, pinned, end.mac, mtu=end.mtu),
-            netlink.set_link(end.name, alias=end.alias, master=socket.if_nametoindex(end.bridge)),
+            netlink.add_veth(end.name, end.inside, pinned, end.mac or "", mtu=end.mtu),
+            netlink.set_link(end.name, alias=end.alias, master=socket.if_nametoindex(end.master)),
             may_be=ALREADY_THERE,
         )
         _sysctl(f"net/ipv6/conf/{end.name}/disable_ipv6", "1")
         # Where br_netfilter is loaded, the bridge itself sends a packet that was translated:
         # back through this port, where a container asks for itself.
-        route.ask(netlink.set_hairpin(end.name), netlink.set_link(end.name, up=True))
+        route.ask(
+            netlink.set_port(end.name, isolated=end.isolated), netlink.set_link(end.name, up=True)
+        )
+
+
+def _share(end: End, pinned: int) -> None:
+    try:
+        parent = socket.if_nametoindex(end.master)
+    except OSError:
+        raise UnavailableError(
+            "join namespace", end.inside, f"this host has no link `{end.master}`"
+        ) from None
+    with _one_at_a_time, Route() as route:
+        made = netlink.add_shared_link(
+            *(end.kind, end.inside, parent, pinned, end.mac), mode=end.submode, mtu=None
+        )
+        try:
+            route.ask(made, may_be=ALREADY_THERE)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            raise UnsupportedError(
+                "join namespace", end.inside, f"this kernel has no {end.kind.value} links"
+            ) from None
 
 
 def _configure(ends: Sequence[End]) -> None:
@@ -286,16 +229,27 @@ def _configure(ends: Sequence[End]) -> None:
     with _one_at_a_time, Route() as route:
         wanted = [netlink.set_link("lo", up=True)]
         for end in ends:
-            _sysctl(f"net/ipv6/conf/{end.inside}/disable_ipv6", "1")
+            ipv6 = any(address.version == 6 for address in end.addresses)
+            _sysctl(f"net/ipv6/conf/{end.inside}/disable_ipv6", "0" if ipv6 else "1")
+            _sysctl(f"net/ipv6/conf/{end.inside}/accept_ra", "0")
+            for path, value in end.sysctls:
+                _set_sysctl(path, value)
             index = socket.if_nametoindex(end.inside)
-            wanted.append(netlink.add_address(index, end.address, end.prefix))
+            wanted += [netlink.add_address(index, address) for address in end.addresses]
             wanted.append(netlink.set_link(end.inside, up=True))
-            if end.gateway is not None:
-                wanted.append(netlink.add_route(end.gateway))
+            wanted += [netlink.add_route(gateway) for gateway in end.gateways]
             if end.resolvers is not None:
                 net, way = end.resolvers
                 wanted.append(netlink.add_route(way, net))
         route.ask(*wanted, may_be=ALREADY_THERE)
+
+
+def _set_sysctl(path: str, value: str) -> None:
+    try:
+        Path("/proc/sys", path).write_text(value)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise UnavailableError("set", path.replace("/", "."), f"`{value}`: {cause}") from error
 
 
 def is_up(name: str) -> bool:
@@ -324,8 +278,8 @@ def _refusal(verb: str, subject: str) -> Iterator[None]:
     """Say a kernel's refusal the way drivers do."""
     try:
         yield
-    except (NetlinkError, OSError) as error:
-        code = error.code if isinstance(error, NetlinkError) else error.errno
+    except OSError as error:
+        code = error.errno
         cause = os.strerror(code) if code else str(error)
         if code == errno.EXFULL:
             cause = "its bridge has no port left (1023 at most)"

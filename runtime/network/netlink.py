@@ -9,14 +9,25 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE, _ERROR = 16, 17, 20, 24, 2
 _REQUEST_ACK, _CREATE_NEW = 0x1 | 0x4, 0x200 | 0x400
-_ADDRESS, _IFNAME, _MTU, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 10, 18, 20, 28
+_ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 5, 10, 18, 20, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
-_INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _BRPORT_MODE = 4, 5, 4
-_IFA_ADDRESS, _IFA_LOCAL, _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 2, 1, 4, 5
+_INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _BRPORT_MODE, _BRPORT_ISOLATED = 4, 5, 4, 33
+_MACVLAN_MODE, _IPVLAN_MODE = 1, 1
+_MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+_IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 2, 8, 1, 4, 5
+_NO_DAD = 0x02
 _UP = 1
 _LINK_GROUP = 1
 _MAIN_TABLE, _BY_ADMIN, _UNICAST, _ON_LINK = 254, 4, 1, 253
@@ -82,7 +93,12 @@ def add_veth(name: str, peer: str, namespace: int, mac: str, *, mtu: int) -> byt
 
 
 def set_link(
-    name: str, *, up: bool = False, alias: str | None = None, master: int | None = None
+    name: str,
+    *,
+    up: bool = False,
+    alias: str | None = None,
+    master: int | None = None,
+    mtu: int | None = None,
 ) -> bytes:
     """Change a link."""
     attributes = [_text(_IFNAME, name)]
@@ -90,12 +106,43 @@ def set_link(
         attributes.append(_text(_ALIAS, alias))
     if master is not None:
         attributes.append(_number(_MASTER, master))
+    if mtu is not None:
+        attributes.append(_number(_MTU, mtu))
     return _link(_NEWLINK, *attributes, up=up)
 
 
-def set_hairpin(name: str) -> bytes:
-    """Have a bridge send packets back through the port they came by, where they belong there."""
-    data = _attribute(_INFO_SLAVE_DATA, _attribute(_BRPORT_MODE, b"\1"))
+def add_shared_link(
+    kind: str,
+    name: str,
+    parent: int,
+    namespace: int,
+    mac: str | None,
+    *,
+    mode: str,
+    mtu: int | None,
+) -> bytes:
+    """Make a link on ``parent`` inside the namespace open as ``namespace``: macvlan or ipvlan."""
+    if kind == "macvlan":
+        data = _number(_MACVLAN_MODE, _MACVLAN_MODES[mode or "bridge"])
+    else:
+        data = _attribute(_IPVLAN_MODE, struct.pack("=H", _IPVLAN_MODES[mode or "l2"]))
+    info = _attribute(_LINKINFO, _text(_INFO_KIND, kind) + _attribute(_INFO_DATA, data))
+    attributes = [_text(_IFNAME, name), _number(_LINK, parent), _number(_NET_NS_FD, namespace)]
+    if mac is not None:
+        attributes.append(_attribute(_ADDRESS, _mac(mac)))
+    if mtu is not None:
+        attributes.append(_number(_MTU, mtu))
+    return _link(_NEWLINK, *attributes, info, flags=_CREATE_NEW)
+
+
+def set_port(name: str, *, isolated: bool) -> bytes:
+    """Have a bridge send packets back through the port they came by, where they belong there.
+
+    An ``isolated`` port reaches the bridge itself and no other isolated one.
+    """
+    settings = _attribute(_BRPORT_MODE, b"\1")
+    settings += _attribute(_BRPORT_ISOLATED, b"\1" if isolated else b"\0")
+    data = _attribute(_INFO_SLAVE_DATA, settings)
     info = _attribute(_LINKINFO, _text(_INFO_SLAVE_KIND, "bridge") + data)
     return _link(_NEWLINK, _text(_IFNAME, name), info)
 
@@ -105,18 +152,24 @@ def remove_link(name: str) -> bytes:
     return _link(_DELLINK, _text(_IFNAME, name))
 
 
-def add_address(index: int, address: IPv4Address, prefix: int) -> bytes:
-    """Give a link one more address."""
-    head = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, 0, index)
+def add_address(index: int, address: IPv4Interface | IPv6Interface) -> bytes:
+    """Give a link one more address. It is in use at once: nobody else is asked whether it is."""
+    family = _family(address.version)
+    head = struct.pack("=BBBBI", family, address.network.prefixlen, 0, 0, index)
     both = _attribute(_IFA_LOCAL, address.packed) + _attribute(_IFA_ADDRESS, address.packed)
+    if address.version == 6:
+        both += _number(_IFA_FLAGS, _NO_DAD)
     return _request(_NEWADDR, _CREATE_NEW, head + both)
 
 
-def add_route(gateway: IPv4Address, to: IPv4Network | None = None) -> bytes:
+def add_route(
+    gateway: IPv4Address | IPv6Address, to: IPv4Network | IPv6Network | None = None
+) -> bytes:
     """Lead a net, or everything that has no other way, over ``gateway``."""
     length = to.prefixlen if to is not None else 0
     head = struct.pack(
-        "=BBBBBBBBI", socket.AF_INET, length, 0, 0, _MAIN_TABLE, _BY_ADMIN, 0, _UNICAST, 0
+        "=BBBBBBBBI",
+        *(_family(gateway.version), length, 0, 0, _MAIN_TABLE, _BY_ADMIN, 0, _UNICAST, 0),
     )
     target = _attribute(_RTA_DST, to.network_address.packed) if to is not None else b""
     way = _attribute(_RTA_GATEWAY, gateway.packed)
@@ -153,6 +206,10 @@ def _text(kind: int, text: str) -> bytes:
 
 def _number(kind: int, number: int) -> bytes:
     return _attribute(kind, struct.pack("=I", number))
+
+
+def _family(version: int) -> int:
+    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 def _mac(text: str) -> bytes:

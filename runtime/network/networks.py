@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import ip_address
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,18 @@ from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError, UnavailableError
 from runtime.files import drop_staging, in_thread, read_json, write_atomic
 from runtime.network import links, netns
-from runtime.network.conntrack import forget_stale
 from runtime.network.dns import Resolvers, candidate_nets
 from runtime.network.drift import Places, lost_bridges, lost_sandboxes
+from runtime.network.ends import End, bridge_of, ends_of, host_addresses, mac_of
 from runtime.network.firewall import Firewall
-from runtime.network.host import read_listeners, read_memory
-from runtime.network.links import End, Links
-from runtime.network.names import bridge_name, resolver_link, veth_name
+from runtime.network.host import (
+    read_listeners,
+    read_memory,
+    read_protocols,
+    upstream_servers,
+)
+from runtime.network.links import Links
+from runtime.network.names import resolver_link, veth_name
 from runtime.network.passages import PASSAGES
 from runtime.network.records import (
     read_network,
@@ -35,7 +41,7 @@ from runtime.network.records import (
     write_network,
     write_sandbox,
 )
-from runtime.network.ruleset import Resolver, render_ruleset
+from runtime.network.table import render_table
 from runtime.network.watch import Lost, Watch
 from runtime.types import (
     ContainerId,
@@ -45,10 +51,12 @@ from runtime.types import (
     NetworkConfig,
     NetworkFacts,
     NetworkId,
+    NetworkKind,
     PublishedPort,
     SandboxConfig,
     SandboxFacts,
     Zone,
+    overlap,
 )
 
 PATIENCE = 2.0
@@ -81,7 +89,7 @@ class Networks(NetworkDriver):
         self._opened = self._records / "opened"
         """Exists while this host is not as it was before any network of ours."""
         self._stack = AsyncExitStack()
-        self._links: Links | None = None
+        self._net = Links()
 
     async def open(self) -> None:
         """Read the records; those of an earlier boot are void."""
@@ -105,12 +113,11 @@ class Networks(NetworkDriver):
             if document := read_json(path):
                 sandbox = read_sandbox(document)
                 self._sandboxes[sandbox.id] = sandbox
-        self._names = {self._bridge(name) for name in self._networks}
+        self._names = {self._bridge(one.id) for one in self._bridged()}
         self._names |= {link for config in self._sandboxes.values() for link in self._veths(config)}
         self._names.add(resolver_link(self._instance))
         self._resolvers.open()
         self._stack.push_async_callback(self._resolvers.close)
-        self._links = await self._stack.enter_async_context(Links.open())
         watch = Watch(
             links=self._names, marks=(self._instance.table, *PASSAGES), hint=self._suspect
         )
@@ -122,7 +129,7 @@ class Networks(NetworkDriver):
     @override
     async def list(self) -> tuple[NetworkFacts, ...]:
         return tuple(
-            NetworkFacts(config=config, intact=links.is_up(self._bridge(config.id)))
+            NetworkFacts(config=config, intact=links.is_up(_link_of(self._instance, config)))
             for _, config in sorted(self._networks.items())
         )
 
@@ -130,28 +137,45 @@ class Networks(NetworkDriver):
     async def create(self, config: NetworkConfig) -> None:
         async with self._locks["networks"]:
             found = self._networks.get(config.id)
-            if found is not None and found.subnet != config.subnet:
-                raise ConflictError(
-                    "create network", config.id, f"it exists with subnet {found.subnet}"
-                )
-            for other in self._networks.values():
-                if other.id != config.id and other.subnet.overlaps(config.subnet):
-                    raise ConflictError(
-                        "create network",
-                        config.id,
-                        f"{config.subnet} overlaps network `{other.id}` ({other.subnet})",
-                        hint="set `ipam.config` to a free subnet, or leave it out",
-                    )
+            await self._refuse_contradictions(config, found)
             self._put("networks", config.id, write_network(config))
             self._networks[config.id] = config
             self._opened.touch()
-            await asyncio.gather(
-                self._firewall.open(), self._add_bridge(config), self._add_resolver_link()
-            )
+            if config.kind is NetworkKind.BRIDGE:
+                await asyncio.gather(
+                    self._open_host(), self._add_bridge(config), self._add_resolver_link()
+                )
             for sandbox in tuple(self._sandboxes.values()):
                 # A bridge that was lost took its ports' membership along.
                 if found is not None and any(p.network == config.id for p in sandbox.attachments):
                     await self._attach(sandbox)
+
+    async def _refuse_contradictions(
+        self, config: NetworkConfig, found: NetworkConfig | None
+    ) -> None:
+        if found is not None and _place(found) != _place(config):
+            nets = ", ".join(str(one.net) for one in found.subnets)
+            raise ConflictError(
+                "create network",
+                config.id,
+                f"it exists as a {found.kind.value} with subnet {nets}",
+                hint="`pyorch down` first, then `pyorch up`",
+            )
+        for other in self._networks.values():
+            for mine, theirs in product(config.subnets, other.subnets):
+                if other.id != config.id and overlap(mine.net, theirs.net):
+                    raise ConflictError(
+                        "create network",
+                        config.id,
+                        f"{mine.net} overlaps network `{other.id}` ({theirs.net})",
+                        hint="set `ipam.config` to a free subnet, or leave it out",
+                    )
+        if found is None and config.bridge and links.exists(config.bridge):
+            raise ConflictError(
+                "create network", config.id, f"this host has a link `{config.bridge}` already"
+            )
+        if config.parent and not links.exists(config.parent):
+            raise NotFoundError("create network", config.id, f"there is no link `{config.parent}`")
 
     @override
     async def remove(self, network: NetworkId) -> None:
@@ -165,10 +189,12 @@ class Networks(NetworkDriver):
                 raise ConflictError(
                     "remove network", network, f"`{members[0]}` is still attached to it"
                 )
-            self._names.discard(self._bridge(network))
-            await asyncio.gather(
-                self._wait_for_leaving(network), self._net.remove(self._bridge(network))
-            )
+            found = self._networks.get(network)
+            if found is not None and found.kind is NetworkKind.BRIDGE:
+                self._names.discard(self._bridge(network))
+                await asyncio.gather(
+                    self._wait_for_leaving(network), self._net.remove(self._bridge(network))
+                )
             self._networks.pop(network, None)
             self._drop("networks", network)
             if not self._networks:
@@ -178,8 +204,13 @@ class Networks(NetworkDriver):
         name = self._bridge(config.id)
         self._names.add(name)
         alias = f"{self._instance.alias}{config.id}"
-        await self._net.add_bridge(
-            name, alias, config.gateway, config.subnet, _mac(config.gateway), mtu=config.mtu
+        addresses = host_addresses(config)
+        await self._net.add_bridge(name, alias, addresses, mac_of(addresses[0].ip), mtu=config.mtu)
+
+    async def _open_host(self) -> None:
+        await self._firewall.open(
+            ipv6=any(one.of_version(6) for one in self._bridged()),
+            bridges=[one.bridge for one in self._bridged() if one.bridge],
         )
 
     async def _add_resolver_link(self) -> None:
@@ -260,30 +291,11 @@ class Networks(NetworkDriver):
             if end.name in self._leaving:
                 await self._net.remove(end.name)
                 self._leaving.pop(end.name, None)
-        self._names.update(end.name for end in ends)
+        self._names.update(self._veths(config))
         await self._net.attach(self._netns(config.id), ends)
 
     def _ends(self, config: SandboxConfig) -> tuple[End, ...]:
-        ways = [p for p in config.attachments if not self._networks[p.network].internal]
-        first = ways[0] if ways else None
-        found = []
-        for number, place in enumerate(config.attachments):
-            network = self._networks[place.network]
-            found.append(
-                End(
-                    name=veth_name(self._instance, config.id, place.network),
-                    alias=f"{self._instance.alias}{config.id}",
-                    bridge=self._bridge(place.network),
-                    mtu=network.mtu,
-                    inside=place.interface,
-                    mac=place.mac or _mac(place.address),
-                    address=place.address,
-                    prefix=network.subnet.prefixlen,
-                    gateway=network.gateway if place is first else None,
-                    resolvers=(self._resolvers.net, network.gateway) if number == 0 else None,
-                )
-            )
-        return tuple(found)
+        return ends_of(self._instance, config, self._networks, self._resolvers.nets)
 
     async def _take_down(self, container: ContainerId) -> None:
         config = self._sandboxes.get(container)
@@ -291,8 +303,7 @@ class Networks(NetworkDriver):
         await in_thread(netns.delete, self._netns(container))
         # The links go with the namespace, all that end together in one go of the kernel's;
         # removing them one by one takes it twenty milliseconds each.
-        for place in config.attachments if config else ():
-            self._leaving[veth_name(self._instance, container, place.network)] = place.network
+        self._leaving |= self._veths(config) if config else {}
         self._sandboxes.pop(container, None)
         self._drop("sandboxes", container)
 
@@ -301,10 +312,13 @@ class Networks(NetworkDriver):
             links.exists(link) for link in self._veths(config)
         )
 
-    def _veths(self, config: SandboxConfig) -> tuple[str, ...]:
-        return tuple(
-            veth_name(self._instance, config.id, place.network) for place in config.attachments
-        )
+    def _veths(self, config: SandboxConfig) -> dict[str, NetworkId]:
+        """Return the host's ends of a sandbox's links, and the network each leads into."""
+        return {
+            veth_name(self._instance, config.id, place.network): place.network
+            for place in config.attachments
+            if self._is_bridge(place.network)
+        }
 
     # ── ports and names ──────────────────────────────────────────────────────────────────
 
@@ -314,43 +328,50 @@ class Networks(NetworkDriver):
             await self._publish(exposure)
 
     @override
-    def nameserver(self, zone: Zone) -> str:
-        return str(self._resolvers.address(zone))
+    def nameservers(self, zone: Zone) -> Sequence[str]:
+        version = self._asked_by(zone)
+        if version is None:
+            # What listens on the host's own loopback is out of their reach.
+            others = [one for one in upstream_servers() if not ip_address(one).is_loopback]
+            return zone.servers or others
+        return [str(self._resolvers.address(zone, version))]
+
+    def _asked_by(self, zone: Zone) -> int | None:
+        """Return the family by which a zone's members reach their resolver; None if they do not."""
+        bridged = [self._networks[name] for name in zone.networks if self._is_bridge(name)]
+        return next((v for v in (4, 6) if any(one.of_version(v) for one in bridged)), None)
 
     @override
     def gateway(self, network: NetworkId) -> str:
         if network not in self._networks:
             raise NotFoundError("find the gateway of network", network, "it does not exist")
-        return str(self._networks[network].gateway)
+        return str(self._networks[network].subnets[0].gateway)
 
     async def _publish(self, exposure: Exposure) -> tuple[str, ...]:
         """Publish, and name what of it had been lost since it was last published."""
         self._exposure = exposure
-        zones = [
-            zone for zone in exposure.zones if all(name in self._networks for name in zone.networks)
-        ]
+        zones = {
+            zone: version
+            for zone in exposure.zones
+            if all(name in self._networks for name in zone.networks)
+            and (version := self._asked_by(zone)) is not None
+        }
         if zones:
             await self._add_resolver_link()
-            for zone in zones:
-                await self._net.add_address(
-                    resolver_link(self._instance), self._resolvers.address(zone)
-                )
+        resolvers = {
+            zone: self._resolvers.address(zone, version) for zone, version in zones.items()
+        }
+        for address in resolvers.values():
+            await self._net.add_address(resolver_link(self._instance), address)
         isolated = frozenset(name for name, one in self._networks.items() if one.internal)
         lost = await self._resolvers.serve(zones, exposure.names, isolated=isolated)
         await self._firewall.apply(
-            render_ruleset(
-                self._instance.table,
-                tuple(self._networks.values()),
-                {name: self._bridge(name) for name in self._networks},
-                exposure.ports,
-                [
-                    Resolver(
-                        address=str(self._resolvers.address(zone)),
-                        bridges=tuple(self._bridge(name) for name in zone.networks),
-                    )
-                    for zone in zones
-                ],
-                resolver_net=self._resolvers.net if self._networks else None,
+            render_table(
+                self._instance,
+                self._networks.values(),
+                exposure,
+                resolvers=resolvers,
+                resolver_nets=self._resolvers.nets.values(),
                 close_forwarding=self._firewall.opened_forwarding,
             )
         )
@@ -368,7 +389,11 @@ class Networks(NetworkDriver):
             if self._flows is None or self._flows.get(key) != port
         ]
         if changed:
-            await forget_stale(changed, [one.subnet for one in self._networks.values()])
+            nets = [one.net for network in self._bridged() for one in network.subnets]
+            # Its library takes as much memory as two containers do, and most hosts have no flows.
+            from runtime.network.conntrack import forget_stale
+
+            await forget_stale(changed, nets)
         self._flows = ports
 
     # ── the machine ──────────────────────────────────────────────────────────────────────
@@ -382,17 +407,19 @@ class Networks(NetworkDriver):
         )
         listeners, routes = await asyncio.gather(in_thread(read_listeners), self._net.routes(ours))
         return HostFacts(
-            cpus=os.cpu_count() or 1, memory=read_memory(), routes=routes, listeners=listeners
+            cpus=os.cpu_count() or 1,
+            memory=read_memory(),
+            routes=routes,
+            listeners=listeners,
+            protocols=read_protocols(),
         )
 
     @override
     async def sweep(self) -> Sequence[str]:
         found = []
-        wanted = {self._bridge(name) for name in self._networks} | {
-            veth_name(self._instance, config.id, place.network)
-            for config in self._sandboxes.values()
-            for place in config.attachments
-        }
+        wanted = {self._bridge(one.id) for one in self._bridged()}
+        for config in self._sandboxes.values():
+            wanted |= self._veths(config).keys()
         if self._networks:
             wanted.add(resolver_link(self._instance))
         wanted |= self._leaving.keys()
@@ -442,7 +469,10 @@ class Networks(NetworkDriver):
 
     async def _mend_bridges(self) -> Sequence[str]:
         present, addresses = await self._net.list(), await self._net.addresses()
-        wanted = {name: (self._bridge(name), one.gateway) for name, one in self._networks.items()}
+        wanted = {
+            one.id: (self._bridge(one.id), tuple(place.gateway for place in one.subnets))
+            for one in self._bridged()
+        }
         lost = lost_bridges(wanted, present, addresses)
         for name in lost:
             await self._add_bridge(self._networks[name])
@@ -463,8 +493,8 @@ class Networks(NetworkDriver):
     def _places(self, names: Iterable[ContainerId]) -> Mapping[ContainerId, Places]:
         return {
             name: tuple(
-                (veth_name(self._instance, name, place.network), self._bridge(place.network))
-                for place in self._sandboxes[name].attachments
+                (link, self._bridge(network))
+                for link, network in self._veths(self._sandboxes[name]).items()
             )
             for name in names
         }
@@ -477,14 +507,16 @@ class Networks(NetworkDriver):
     async def close(self) -> None:
         await self._stack.aclose()
 
-    @property
-    def _net(self) -> Links:
-        if self._links is None:
-            raise RuntimeError("the network driver is not open")
-        return self._links
-
     def _bridge(self, network: NetworkId) -> str:
-        return bridge_name(self._instance, network)
+        return bridge_of(self._instance, self._networks[network])
+
+    def _is_bridge(self, network: NetworkId) -> bool:
+        found = self._networks.get(network)
+        return found is None or found.kind is NetworkKind.BRIDGE
+
+    def _bridged(self) -> Sequence[NetworkConfig]:
+        """Return the networks that have a bridge."""
+        return [one for one in self._networks.values() if one.kind is NetworkKind.BRIDGE]
 
     def _netns(self, container: ContainerId) -> Path:
         return self._namespaces / container
@@ -500,6 +532,11 @@ def _nobody() -> None:
     """Tell nobody: what was lost is found by the next sweep."""
 
 
-def _mac(address: IPv4Address) -> str:
-    """Derive a locally administered address, so that neighbours' tables stay true."""
-    return "02:42:" + ":".join(f"{byte:02x}" for byte in address.packed)
+def _link_of(instance: Instance, network: NetworkConfig) -> str:
+    return bridge_of(instance, network) if network.kind is NetworkKind.BRIDGE else network.parent
+
+
+def _place(network: NetworkConfig) -> object:
+    """Return what of a network can only change with all its members gone."""
+    addresses = {(one.net, one.gateway) for one in network.subnets}
+    return network.kind, network.parent, network.bridge, addresses

@@ -45,7 +45,9 @@ class Passages:
     def __init__(self, instance: Instance) -> None:
         """Touch nothing yet."""
         self._instance = instance
-        self._bridges = f'"{bridge_prefix(instance)}*"'
+        self._prefix = bridge_prefix(instance)
+        self.bridges: tuple[str, ...] = ()
+        """Those whose names a person chose, besides those named by us."""
 
     async def open(self) -> tuple[str, ...]:
         """Have every chain that is there let us through; name those that had to change."""
@@ -59,7 +61,7 @@ class Passages:
                 continue
             last = rules[-1] if rules and rules[-1].returns else None
             lines = [self._delete(chain, rule) for rule in rules if self._is_ours(rule)]
-            lines += [self._add(chain, name, before=last) for name in wanted]
+            lines += [self._add(chain, *one, before=last) for one in self._each(wanted)]
             await nftables.change("\n".join(lines) + "\n", subject=chain)
             changed.append(chain)
         return tuple(changed)
@@ -75,29 +77,34 @@ class Passages:
     def _stands(self, rules: Sequence[_Rule], wanted: Sequence[str]) -> bool:
         found = rules[:-1] if rules and rules[-1].returns else rules
         ours = [rule for rule in rules if self._is_ours(rule)]
-        comments = [self._comment(name) for name in wanted]
-        tail = [rule.comment for rule in found[-len(wanted) :]]
-        return tail == comments and len(ours) == len(wanted)
+        comments = [self._comment(*one) for one in self._each(wanted)]
+        tail = [rule.comment for rule in found[-len(comments) :]]
+        return tail == comments and len(ours) == len(comments)
+
+    def _each(self, wanted: Sequence[str]) -> list[tuple[str, str]]:
+        """Return each passage with each name, or beginning of names, of bridges."""
+        return [(name, bridge) for bridge in ("", *self.bridges) for name in wanted]
 
     def _is_ours(self, rule: _Rule) -> bool:
-        return rule.comment.startswith(self._comment(""))
+        return rule.comment.startswith(self._comment("", ""))
 
-    def _comment(self, name: str) -> str:
-        return f"pyorch {self._instance.name}: {name}"
+    def _comment(self, name: str, bridge: str) -> str:
+        return f"pyorch {self._instance.name}: {name}{f' of {bridge}' if bridge else ''}"
 
     def _delete(self, chain: str, rule: _Rule) -> str:
         return f"delete rule {' '.join(TABLE)} {chain} handle {rule.handle}"
 
-    def _add(self, chain: str, name: str, *, before: _Rule | None) -> str:
+    def _add(self, chain: str, name: str, bridge: str, *, before: _Rule | None) -> str:
+        links = f'"{bridge}"' if bridge else f'"{self._prefix}*"'
         match = {
-            OUT: f"iifname {self._bridges}",
-            IN: f"oifname {self._bridges}",
-            NAMES_UDP: f"iifname {self._bridges} ip daddr {LINK_LOCAL} udp dport 53",
-            NAMES_TCP: f"iifname {self._bridges} ip daddr {LINK_LOCAL} tcp dport 53",
+            OUT: f"iifname {links}",
+            IN: f"oifname {links}",
+            NAMES_UDP: f"iifname {links} ip daddr {LINK_LOCAL} udp dport 53",
+            NAMES_TCP: f"iifname {links} ip daddr {LINK_LOCAL} tcp dport 53",
         }[name]
         place = f"{' '.join(TABLE)} {chain}"
         place = f"insert rule {place} position {before.handle}" if before else f"add rule {place}"
-        return f'{place} {match} counter accept comment "{self._comment(name)}"'
+        return f'{place} {match} counter accept comment "{self._comment(name, bridge)}"'
 
 
 def _exists(objects: Sequence[Mapping[str, Any]], chain: str) -> bool:

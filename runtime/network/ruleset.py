@@ -2,29 +2,54 @@
 
 What it promises: networks cannot reach each other; internal ones reach nothing and are
 reached by nobody; nobody outside reaches a container except through a published port, not
-even by its address; what is published on 127.0.0.1 is unreachable from outside; a container
-cannot speak under a foreign address; resolvers answer only their zone.
+even by its address, unless its network asks for that; what is published on 127.0.0.1 is
+unreachable from outside; a container cannot speak under a foreign address; resolvers answer
+only their zone. In both families alike.
 
 However many ports are published, a new connection meets one lookup and one rule.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, ip_address
+from ipaddress import ip_address
 
 from runtime.network.names import ANY_BRIDGE
-from runtime.types import NetworkConfig, NetworkId, PublishedPort
+from runtime.types import (
+    Address,
+    GatewayMode,
+    Net,
+    NetworkConfig,
+    NetworkId,
+    PublishedPort,
+    Subnet,
+)
 
-ANY = "0.0.0.0"
+ANY = {4: "0.0.0.0", 6: "::"}
+"""How a published port names every address of a family."""
 LOOPBACK = "127.0.0.0/8"
+UNSETTLED = "{ ::, fe80::/10 }"
+"""What a link's addresses of its own are before, and beside, the network's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolver:
     """A resolver's address and the bridges from which it may be asked."""
 
-    address: str
+    address: Address
     bridges: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One family of one network."""
+
+    network: NetworkConfig
+    subnet: Subnet
+    bridge: str
+
+    @property
+    def family(self) -> str:
+        return _family(self.subnet.net)
 
 
 def render_ruleset(
@@ -34,24 +59,25 @@ def render_ruleset(
     ports: Sequence[PublishedPort],
     resolvers: Sequence[Resolver],
     *,
-    resolver_net: IPv4Network | None,
-    close_forwarding: bool,
+    resolver_nets: Sequence[Net],
+    close_forwarding: Collection[int],
 ) -> str:
     """Return text for ``nft -f -`` that replaces ``table`` in one step.
 
-    ``close_forwarding`` drops what is forwarded between links that are not ours: for hosts
-    that were no routers before pyorch made them forward.
+    ``close_forwarding`` are the families of which what is forwarded between links that are
+    not ours is dropped: for hosts that were no routers before pyorch made them forward.
     """
     head = f"table inet {table} {{ }}\ndelete table inet {table}\n"
     if not networks:
         return head
     ours = sorted(networks, key=lambda one: one.id)
+    places = [_Place(one, subnet, bridges[one.id]) for one in ours for subnet in one.subnets]
     chains = [
-        _guard(ours, bridges),
-        _publish(ports),
-        _postrouting(ours, bridges),
-        _forward(ours, bridges, close=close_forwarding),
-        _input(resolvers, resolver_net),
+        _guard(ours, bridges, places),
+        _publish(ports, places),
+        _postrouting(bridges, places),
+        _forward(ours, bridges, places, ports, close=close_forwarding),
+        _input(resolvers, resolver_nets),
     ]
     return f"{head}table inet {table} {{\n{''.join(chains)}}}\n"
 
@@ -61,86 +87,144 @@ def _chain(name: str, hook: str, rules: Sequence[str]) -> str:
     return f"  chain {name} {{\n{lines}  }}\n"
 
 
-def _set(elements: Sequence[str]) -> str:
+def _set(elements: Collection[str]) -> str:
     return "{ " + ", ".join(sorted(elements)) + " }"
 
 
-def _named(bridges: Sequence[str]) -> str:
-    return _set([f'"{name}"' for name in bridges])
+def _named(links: Collection[str]) -> str:
+    return _set([f'"{name}"' for name in links])
 
 
-def _guard(networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, str]) -> str:
-    # Before connection tracking: what is addressed like this from outside was never ours.
-    ours = _named(list(bridges.values()))
-    subnets = _set([str(network.subnet) for network in networks])
-    homes = _set([f'"{bridges[network.id]}" . {network.subnet}' for network in networks])
-    rules = [
-        f'iifname != "lo" ip daddr {LOOPBACK} drop',
-        f'iifname != {ours} iifname != "lo" ip daddr {subnets} drop',
-        f"iifname {ours} iifname . ip saddr != {homes} drop",
-    ]
+def _family(of: Address | Net) -> str:
+    return "ip" if of.version == 4 else "ip6"
+
+
+# ── before connection tracking ───────────────────────────────────────────────────────────
+
+
+def _guard(
+    networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, str], places: Sequence[_Place]
+) -> str:
+    # What is addressed like this from outside was never ours to translate.
+    ours = _named(bridges.values())
+    rules = [f'iifname != "lo" ip daddr {LOOPBACK} drop']
+    for network in networks:
+        if network.trusted:
+            links = _named(network.trusted)
+            rules += [
+                f"iifname {links} {_family(one.net)} daddr {one.net} accept"
+                for one in network.subnets
+            ]
+    for family in ("ip", "ip6"):
+        mine = [place for place in places if place.family == family]
+        # Those that go out under their own addresses get answers there.
+        shut = [
+            str(one.subnet.net)
+            for one in mine
+            if one.subnet.mode is GatewayMode.NAT and one.subnet.masquerade
+        ]
+        if shut:
+            rules.append(f'iifname != {ours} iifname != "lo" {family} daddr {_set(shut)} drop')
+        if mine:
+            homes = _set([f'"{place.bridge}" . {place.subnet.net}' for place in mine])
+            settled = f"ip6 saddr != {UNSETTLED} " if family == "ip6" else ""
+            rules.append(f"iifname {ours} {settled}iifname . {family} saddr != {homes} drop")
+        elif family == "ip":
+            rules.append(f"iifname {ours} meta nfproto ipv4 drop")
     return _chain("guard", "type filter hook prerouting priority raw; policy accept;", rules)
 
 
-def _publish(ports: Sequence[PublishedPort]) -> str:
-    # A port without targets, and one of an IPv6 address, is left alone: the host refuses it.
-    chains = []
-    anywhere, somewhere = [], []
-    for port in sorted(ports, key=lambda one: (one.protocol, one.host_port, one.host_ip)):
-        if not port.targets or ip_address(port.host_ip).version != 4:
-            continue
-        key = f"{port.protocol} . {port.host_port}"
-        name = f"{port.protocol}_{port.host_port}"
-        if port.host_ip == ANY:
-            anywhere.append(f"{key} : goto {name}")
-        else:
-            name += "_" + port.host_ip.replace(".", "_")
-            somewhere.append(f"{port.host_ip} . {key} : goto {name}")
-        chains.append(_chain(name, "", [_translation(port)]))
-    rules = []
-    if somewhere:
-        rules.append(f"ip daddr . meta l4proto . th dport vmap {_set(somewhere)}")
-    if anywhere:
-        rules.append(f"meta l4proto . th dport vmap {_set(anywhere)}")
-    chains.append(_chain("publish", "", rules))
-    jump = ["meta nfproto ipv4 fib daddr type local jump publish"]
+# ── ports ────────────────────────────────────────────────────────────────────────────────
+
+
+def _publish(ports: Sequence[PublishedPort], places: Sequence[_Place]) -> str:
+    # A port without targets is left alone: the host refuses it.
+    text, jumps = "", []
+    for version, family in ((4, "ip"), (6, "ip6")):
+        chains, anywhere, somewhere = [], [], []
+        for port in _in_order(ports):
+            if not port.targets or ip_address(port.host_ip).version != version:
+                continue
+            if _mode_of(port, places) is GatewayMode.ROUTED:
+                continue
+            key = f"{port.protocol} . {port.host_port}"
+            name = f"{port.protocol}{'6' if version == 6 else ''}_{port.host_port}"
+            if port.host_ip == ANY[version]:
+                anywhere.append(f"{key} : goto {name}")
+            else:
+                name += "_" + port.host_ip.replace(".", "_").replace(":", "_")
+                somewhere.append(f"{port.host_ip} . {key} : goto {name}")
+            chains.append(_chain(name, "", [_translation(port, family)]))
+        rules = []
+        if somewhere:
+            rules.append(f"{family} daddr . meta l4proto . th dport vmap {_set(somewhere)}")
+        if anywhere:
+            rules.append(f"meta l4proto . th dport vmap {_set(anywhere)}")
+        if version == 4 or rules:
+            entry = "publish" if version == 4 else "publish6"
+            # Nothing that is sent to ::1 can leave the host: it is refused at once instead.
+            but = "" if version == 4 else " ip6 daddr != ::1"
+            jumps.append(f"meta nfproto ipv{version}{but} fib daddr type local jump {entry}")
+            text += "".join(chains) + _chain(entry, "", rules)
     return (
-        "".join(chains)
-        + _chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", jump)
-        + _chain("output", "type nat hook output priority -100; policy accept;", jump)
+        text
+        + _chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", jumps)
+        + _chain("output", "type nat hook output priority -100; policy accept;", jumps)
     )
 
 
-def _translation(port: PublishedPort) -> str:
+def _in_order(ports: Sequence[PublishedPort]) -> list[PublishedPort]:
+    return sorted(ports, key=lambda one: (one.protocol, one.host_port, one.host_ip))
+
+
+def _translation(port: PublishedPort, family: str) -> str:
     hosts = [str(address) for address, _ in port.targets]
     to = hosts[0]
     if len(hosts) > 1:
         choices = ", ".join(f"{number} : {host}" for number, host in enumerate(hosts))
         to = f"numgen inc mod {len(hosts)} map {{ {choices} }}"
-    return f"meta l4proto {port.protocol} dnat ip to {to} : {port.targets[0][1]}"
+    return f"meta l4proto {port.protocol} dnat {family} to {to} : {port.targets[0][1]}"
 
 
-def _postrouting(networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, str]) -> str:
-    ours = _named(list(bridges.values()))
-    rules = [f"oifname {ours} ip saddr {LOOPBACK} masquerade"]
-    for network in networks:
-        bridge = bridges[network.id]
+def _mode_of(port: PublishedPort, places: Sequence[_Place]) -> GatewayMode:
+    address = port.targets[0][0]
+    return next((one.subnet.mode for one in places if address in one.subnet.net), GatewayMode.NAT)
+
+
+def _postrouting(bridges: Mapping[NetworkId, str], places: Sequence[_Place]) -> str:
+    rules = [f"oifname {_named(bridges.values())} ip saddr {LOOPBACK} masquerade"]
+    for place in places:
+        subnet, bridge = place.subnet, place.bridge
+        mine = f"{place.family} saddr {subnet.net}"
         # A container that asks for its own published port must get the answer from there.
-        rules.append(f'ip saddr {network.subnet} oifname "{bridge}" ct status dnat masquerade')
-        if not network.internal:
-            rules.append(f'ip saddr {network.subnet} oifname != "{bridge}" masquerade')
+        rules.append(f'{mine} oifname "{bridge}" ct status dnat masquerade')
+        if place.network.internal or subnet.mode is GatewayMode.ROUTED or not subnet.masquerade:
+            continue
+        how = f"snat {place.family} to {subnet.source}" if subnet.source else "masquerade"
+        rules.append(f'{mine} oifname != "{bridge}" {how}')
     return _chain("postrouting", "type nat hook postrouting priority srcnat; policy accept;", rules)
 
 
+# ── what passes ──────────────────────────────────────────────────────────────────────────
+
+
 def _forward(
-    networks: Sequence[NetworkConfig], bridges: Mapping[NetworkId, str], *, close: bool
+    networks: Sequence[NetworkConfig],
+    bridges: Mapping[NetworkId, str],
+    places: Sequence[_Place],
+    ports: Sequence[PublishedPort],
+    *,
+    close: Collection[int],
 ) -> str:
-    ours = _named(list(bridges.values()))
-    within = _set([f'"{name}" . "{name}"' for name in bridges.values()])
-    rules = ["ct state established,related accept", f"iifname . oifname {within} accept"]
-    internal = [bridges[network.id] for network in networks if network.internal]
+    ours = _named(bridges.values())
+    rules = ["ct state established,related accept"]
+    within = [f'"{bridges[one.id]}" . "{bridges[one.id]}"' for one in networks if one.between]
+    if within:
+        rules.append(f"iifname . oifname {_set(within)} accept")
+    internal = [bridges[one.id] for one in networks if one.internal]
     if internal:
         rules += [f"iifname {_named(internal)} drop", f"oifname {_named(internal)} drop"]
+    rules += _direct(networks, bridges, places, ports)
     rules += [
         f"oifname {ours} ct status dnat accept",
         f"oifname {ours} drop",
@@ -149,15 +233,40 @@ def _forward(
     if close:
         # Other instances on this machine have tables of their own, which judge their links.
         rules += [f'{way} "{ANY_BRIDGE}" accept' for way in ("iifname", "oifname")]
-        rules.append("meta nfproto ipv4 drop")
+        rules += [f"meta nfproto ipv{version} drop" for version in sorted(close)]
     return _chain("forward", "type filter hook forward priority filter; policy accept;", rules)
 
 
-def _input(resolvers: Sequence[Resolver], net: IPv4Network | None) -> str:
+def _direct(
+    networks: Sequence[NetworkConfig],
+    bridges: Mapping[NetworkId, str],
+    places: Sequence[_Place],
+    ports: Sequence[PublishedPort],
+) -> Iterator[str]:
+    """Yield what lets others reach containers by their own addresses, where that is asked for."""
+    for network in networks:
+        if network.trusted:
+            yield f'iifname {_named(network.trusted)} oifname "{bridges[network.id]}" accept'
+    # Our own networks stay apart all the same.
+    outside = f"iifname != {_named(bridges.values())}"
+    for place in places:
+        if place.subnet.mode is GatewayMode.UNPROTECTED:
+            target = f"{place.family} daddr {place.subnet.net}"
+            yield f'{outside} oifname "{place.bridge}" {target} accept'
+    served: dict[str, set[str]] = {}
+    for port in ports:
+        if port.targets and _mode_of(port, places) is GatewayMode.ROUTED:
+            for address, number in port.targets:
+                target = f"{address} . {port.protocol} . {number}"
+                served.setdefault(_family(address), set()).add(target)
+    for family, targets in sorted(served.items()):
+        yield f"{outside} {family} daddr . meta l4proto . th dport {_set(targets)} accept"
+
+
+def _input(resolvers: Sequence[Resolver], nets: Sequence[Net]) -> str:
     rules = []
-    for one in sorted(resolvers, key=lambda found: found.address):
-        asked = f"iifname {_named(one.bridges)} ip daddr {one.address}"
+    for one in sorted(resolvers, key=lambda found: (found.address.version, found.address)):
+        asked = f"iifname {_named(one.bridges)} {_family(one.address)} daddr {one.address}"
         rules += [f"{asked} {protocol} dport 53 accept" for protocol in ("tcp", "udp")]
-    if net is not None:
-        rules.append(f'iifname != "lo" ip daddr {net} drop')
+    rules += [f'iifname != "lo" {_family(net)} daddr {net} drop' for net in nets]
     return _chain("input", "type filter hook input priority filter; policy accept;", rules)

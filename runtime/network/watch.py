@@ -12,11 +12,15 @@ import struct
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 
+from runtime.network.wire import attributes, messages, text
+
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 RTMGRP_LINK = 0x1
 RTMGRP_IPV4_IFADDR = 0x10
+RTMGRP_IPV6_IFADDR = 0x100
 RTMGRP_IPV4_NETCONF = 1 << 23
+RTMGRP_IPV6_NETCONF = 1 << 24
 NFNLGRP_NFTABLES = 7
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
@@ -25,9 +29,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_DELADDR, RTM_NEWNETCONF = 16, 17, 21, 80
 IFLA_IFNAME, IFA_LABEL = 3, 3
 IFF_UP = 1
 LINK_HEADER = struct.Struct("=BxHiII")
-ADDRESS_HEADER_SIZE = 8
-HEADER = struct.Struct("=IHHII")
-ATTRIBUTE = struct.Struct("=HH")
+ADDRESS_HEADER = struct.Struct("=4xI")
 NEW_LINK = 0xFFFFFFFF
 """What ``ifi_change`` says of a link that was just made."""
 
@@ -63,7 +65,8 @@ class Watch:
     def open(self) -> None:
         """Begin to listen, in the running event loop."""
         route = self._socket(NETLINK_ROUTE)
-        route.bind((0, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_NETCONF))
+        addresses = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+        route.bind((0, RTMGRP_LINK | addresses | RTMGRP_IPV4_NETCONF | RTMGRP_IPV6_NETCONF))
         rules = self._socket(NETLINK_NETFILTER)
         rules.bind((0, 0))  # one without an address of its own is passed over
         rules.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
@@ -105,23 +108,12 @@ class Watch:
 
     def _of_links(self, data: bytes) -> set[Lost]:
         lost = set()
-        for kind, message in messages(data):
+        for kind, _, message in messages(data):
             if kind == RTM_NEWNETCONF:
                 lost.add(Lost.RULES)  # ip_forward, for one, which goes with them
             elif any(name in self._links for name in lost_links(kind, message)):
                 lost.add(Lost.LINKS)
         return lost
-
-
-def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the type and the content of each whole netlink(7) message."""
-    place = 0
-    while place + HEADER.size <= len(data):
-        length, kind, *_ = HEADER.unpack_from(data, place)
-        if length < HEADER.size or place + length > len(data):
-            return
-        yield kind, data[place + HEADER.size : place + length]
-        place += (length + 3) & ~3
 
 
 def lost_links(kind: int, message: bytes) -> Iterator[str]:
@@ -131,17 +123,13 @@ def lost_links(kind: int, message: bytes) -> Iterator[str]:
         fell = bool(changed & IFF_UP) and changed != NEW_LINK and not flags & IFF_UP
         if kind == RTM_DELLINK or fell:
             yield from _names(message[LINK_HEADER.size :], IFLA_IFNAME)
+    elif kind == RTM_DELADDR and message[0] == socket.AF_INET6:
+        # Those have no label; a link that is gone itself is told of by a message of its own.
+        with contextlib.suppress(OSError):
+            yield socket.if_indextoname(ADDRESS_HEADER.unpack_from(message)[0])
     elif kind == RTM_DELADDR:
-        yield from _names(message[ADDRESS_HEADER_SIZE:], IFA_LABEL)
+        yield from _names(message[ADDRESS_HEADER.size :], IFA_LABEL)
 
 
-def _names(attributes: bytes, wanted: int) -> Iterator[str]:
-    place = 0
-    while place + ATTRIBUTE.size <= len(attributes):
-        length, kind = ATTRIBUTE.unpack_from(attributes, place)
-        if length < ATTRIBUTE.size:
-            return
-        if kind == wanted:
-            text = attributes[place + ATTRIBUTE.size : place + length]
-            yield text.rstrip(b"\0").decode(errors="replace")
-        place += (length + 3) & ~3
+def _names(data: bytes, wanted: int) -> Iterator[str]:
+    return (text(value) for kind, value in attributes(data) if kind == wanted)

@@ -24,7 +24,7 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
     name = own_name(config)
     texts = {
         "/etc/hosts": _hosts(config, name),
-        "/etc/hostname": (f"{name}.{config.domainname}" if config.domainname else name) + "\n",
+        "/etc/hostname": f"{name}\n",
         "/etc/resolv.conf": _resolv_conf(config),
     }
     own = {given.target for given in config.mounts}
@@ -47,7 +47,7 @@ def _hosts(config: ContainerConfig, name: str) -> str:
     else:
         names = f"{name}.{config.domainname} {name}" if config.domainname else name
         lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-        lines += [f"{address}\t{names}" for address in config.addresses[:1]]
+        lines += [f"{address}\t{names}" for address in config.addresses]
     lines += [f"{address}\t{name}" for name, address in config.extra_hosts]
     return "\n".join(lines) + "\n"
 

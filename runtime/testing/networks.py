@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network
+from itertools import product
 from pathlib import Path
 
 from typing_extensions import override
@@ -15,12 +15,14 @@ from runtime.types import (
     Exposure,
     HostFacts,
     Listener,
+    Net,
     NetworkConfig,
     NetworkFacts,
     NetworkId,
     SandboxConfig,
     SandboxFacts,
     Zone,
+    overlap,
 )
 
 
@@ -30,8 +32,9 @@ class FakeNetworks(Faults, NetworkDriver):
 
     cpus: int = 2
     memory: int = 2**33
-    routes: tuple[IPv4Network, ...] = ()
+    routes: tuple[Net, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    protocols: frozenset[str] = frozenset({"tcp", "udp"})
     exposure: Exposure | None = None
     """What was published last."""
     leftovers: list[str] = field(default_factory=list)
@@ -55,17 +58,18 @@ class FakeNetworks(Faults, NetworkDriver):
     async def create(self, config: NetworkConfig) -> None:
         await self.change("create", config.id)
         found = self._networks.get(config.id)
-        if found is not None and found.config.subnet != config.subnet:
+        if found is not None and _nets(found.config) != _nets(config):
             raise ConflictError(
-                "create network", config.id, f"it exists with subnet {found.config.subnet}"
+                "create network", config.id, f"it exists with subnet {_nets(found.config)}"
             )
         for other in self._networks.values():
-            if other.config.id != config.id and other.config.subnet.overlaps(config.subnet):
-                raise ConflictError(
-                    "create network",
-                    config.id,
-                    f"{config.subnet} overlaps network `{other.config.id}`",
-                )
+            for mine, theirs in product(config.subnets, other.config.subnets):
+                if other.config.id != config.id and overlap(mine.net, theirs.net):
+                    raise ConflictError(
+                        "create network",
+                        config.id,
+                        f"{mine.net} overlaps network `{other.config.id}`",
+                    )
         self._networks[config.id] = NetworkFacts(config=config)
 
     @override
@@ -104,16 +108,20 @@ class FakeNetworks(Faults, NetworkDriver):
         self.exposure = exposure
 
     @override
-    def nameserver(self, zone: Zone) -> str:
+    def nameservers(self, zone: Zone) -> Sequence[str]:
         zone = replace(zone, networks=tuple(sorted(zone.networks)))
         number = self._zones.setdefault(zone, len(self._zones) + 1)
-        return f"169.254.42.{number}"
+        return [f"169.254.42.{number}"]
 
     @override
     async def host(self) -> HostFacts:
         await self.look("host")
         return HostFacts(
-            cpus=self.cpus, memory=self.memory, routes=self.routes, listeners=self.listeners
+            cpus=self.cpus,
+            memory=self.memory,
+            routes=self.routes,
+            listeners=self.listeners,
+            protocols=self.protocols,
         )
 
     @override
@@ -146,7 +154,7 @@ class FakeNetworks(Faults, NetworkDriver):
 
     @override
     def gateway(self, network: NetworkId) -> str:
-        return str(self._networks[network].config.gateway)
+        return str(self._networks[network].config.subnets[0].gateway)
 
     @override
     async def close(self) -> None:
@@ -178,3 +186,7 @@ class FakeNetworks(Faults, NetworkDriver):
         self._networks.clear()
         self._sandboxes.clear()
         self.exposure = None
+
+
+def _nets(config: NetworkConfig) -> str:
+    return ", ".join(str(one.net) for one in config.subnets)

@@ -316,7 +316,7 @@ async def test_networks_keep_clear_of_what_the_host_routes(world):
         await world.up(ONE)
 
     (found,) = await world.host.networks.list()
-    assert found.config.subnet.subnet_of(IPv4Network("172.30.0.0/16"))
+    assert found.config.subnets[0].net.subnet_of(IPv4Network("172.30.0.0/16"))
 
 
 # ── changes ──────────────────────────────────────────────────────────────────────────────

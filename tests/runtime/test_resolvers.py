@@ -9,6 +9,7 @@ import pytest
 from orchestrator.settings import Settings
 from runtime.network import Networks
 from runtime.network.dns import NET_PREFIX, NEVER, candidate_nets, hosts_of
+from runtime.network.host import read_servers
 from runtime.testing.contract.networks import BACK, FRONT, network
 from runtime.types import Alias, NamedAddresses, Zone
 from tests.leaks import find_leaks
@@ -52,6 +53,13 @@ def test_a_name_that_would_speak_for_others_is_nobodys(name):
     assert hosts_of(Zone(networks=(FRONT,)), [named(name, ONE)]) == ""
 
 
+def test_servers_of_the_host_are_read_as_they_are_written():
+    lines = ["# nameserver 9.9.9.9", "nameserver 1.1.1.1  ", "options nameserver 2.2.2.2", ""]
+    lines += ["nameserver\t127.0.0.53", "nameserver fe80::1%eth0", "nameserver x;server=y"]
+
+    assert read_servers(lines) == ["1.1.1.1", "127.0.0.53", "fe80::1%eth0"]
+
+
 def test_every_instance_finds_the_same_nets_in_an_order_of_its_own():
     one, two = list(candidate_nets("one")), list(candidate_nets("two"))
 
@@ -90,14 +98,14 @@ async def test_resolvers_of_two_instances_never_have_the_same_net(tmp_path):
             await driver.create(network(FRONT, IPv4Network((0x0A610000 + 64 * number, 26))))
             opened.push_async_callback(driver.remove, FRONT)
             drivers.append(driver)
-        before = [driver.nameserver(zone) for driver in drivers]
+        before = [driver.nameservers(zone)[0] for driver in drivers]
         await drivers[1].close()
         drivers[1] = Networks(instances[1])
         await drivers[1].open()
         opened.push_async_callback(drivers[1].close)
         opened.push_async_callback(drivers[1].remove, FRONT)
 
-        after = [driver.nameserver(zone) for driver in drivers]
+        after = [driver.nameservers(zone)[0] for driver in drivers]
 
     nets = {IPv4Network((int(IPv4Address(one)), NET_PREFIX), strict=False) for one in before}
     assert len(nets) == 2

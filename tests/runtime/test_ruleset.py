@@ -4,17 +4,15 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from runtime.network.ruleset import Resolver, render_ruleset
-from runtime.types import NetworkConfig, NetworkId, PublishedPort
+from runtime.types import NetworkConfig, NetworkId, PublishedPort, Subnet
 
 FRONT = NetworkConfig(
     id=NetworkId("shop_front"),
-    subnet=IPv4Network("10.89.0.0/26"),
-    gateway=IPv4Address("10.89.0.1"),
+    subnets=(Subnet(net=IPv4Network("10.89.0.0/26"), gateway=IPv4Address("10.89.0.1")),),
 )
 BACK = NetworkConfig(
     id=NetworkId("shop_back"),
-    subnet=IPv4Network("10.89.1.0/26"),
-    gateway=IPv4Address("10.89.1.1"),
+    subnets=(Subnet(net=IPv4Network("10.89.1.0/26"), gateway=IPv4Address("10.89.1.1")),),
     internal=True,
 )
 BRIDGES = {FRONT.id: "pobfront", BACK.id: "pobback"}
@@ -90,9 +88,9 @@ def render(*, networks=(FRONT, BACK), ports=(), close=False):
         networks,
         BRIDGES,
         ports,
-        [Resolver(address="169.254.42.2", bridges=("pobfront",))],
-        resolver_net=IPv4Network("169.254.40.0/22"),
-        close_forwarding=close,
+        [Resolver(address=IPv4Address("169.254.42.2"), bridges=("pobfront",))],
+        resolver_nets=[IPv4Network("169.254.40.0/22")],
+        close_forwarding=(4,) if close else (),
     )
 
 
@@ -114,12 +112,6 @@ def test_only_a_host_that_was_no_router_is_closed_for_others():
 
 def test_a_port_nobody_serves_is_left_to_the_host():
     assert "8080" not in render(ports=(replace(WEB, targets=()),))
-
-
-def test_a_port_of_an_ipv6_address_is_left_to_the_host():
-    text = render(ports=(replace(WEB, host_ip="::1"), replace(NAMES, host_ip="::")))
-
-    assert text == render()
 
 
 def test_a_thousand_ports_are_one_lookup():

@@ -8,6 +8,7 @@ from scheduler.observed import ObservedNetwork, ObservedReplica, ObservedStack, 
 
 NOW = 1000.0
 POOLS = (IPv4Network("10.89.0.0/16"),)
+SUBNET = IPv4Network("10.89.1.0/26")
 NET = NetworkName("shop_default")
 
 
@@ -42,7 +43,10 @@ def host(*replicas, **settings):
 def network(members=0):
     """Return the stack's default network as found."""
     return ObservedNetwork(
-        name=NET, stack=StackName("shop"), subnet=IPv4Network("10.89.1.0/26"), members=members
+        name=NET,
+        stack=StackName("shop"),
+        subnets=((SUBNET, SUBNET.network_address + 1),),
+        members=members,
     )
 
 

@@ -18,6 +18,7 @@ from scheduler.desired import (
     DesiredService,
     DesiredStack,
     Intent,
+    ServiceIntent,
 )
 from scheduler.ids import ReplicaId, Revision, ServiceName
 from scheduler.observed import (
@@ -41,6 +42,47 @@ def test_every_situation_settles_and_then_holds_exactly_what_was_asked_for(desir
     }
     assert {key: one.revision for key, one in world.replicas.items()} == wanted
     assert all(isinstance(one.phase, Running) for one in world.replicas.values())
+
+
+@given(
+    desired=stacks(),
+    host=hosts,
+    intents=st.lists(st.sampled_from(ServiceIntent), min_size=3, max_size=3),
+)
+@settings(max_examples=200, deadline=None)
+def test_every_situation_settles_with_what_is_wanted_of_each_service(desired, host, intents):
+    # One that starts alone and shares nothing needs nobody: then every wish can be met.
+    services = tuple(
+        replace(service, intent=intent, alone=True, shares=())
+        for service, intent in zip(desired.services, intents, strict=False)
+    )
+    world = World(replace(desired, services=services), host)
+
+    world.settle()
+
+    for service in services:
+        slots = [one for key, one in world.replicas.items() if key.service == service.name]
+        running = [one for one in slots if isinstance(one.phase, Running)]
+        match service.intent:
+            case ServiceIntent.RUN:
+                assert len(running) == len(slots) == service.replicas
+            case ServiceIntent.CREATED:
+                assert len(slots) == service.replicas
+            case ServiceIntent.STOPPED:
+                assert running == []
+            case ServiceIntent.ABSENT:
+                assert slots == []
+
+
+@given(desired=stacks(), host=hosts)
+@settings(max_examples=200, deadline=None)
+def test_a_restart_ends_with_every_run_begun_after_it_was_asked_for(desired, host):
+    services = tuple(replace(one, restart_before=NOW - 1) for one in desired.services)
+    world = World(replace(desired, services=services), host)
+
+    world.settle()
+
+    assert all(one.phase.since >= NOW - 1 for one in world.replicas.values())
 
 
 @given(desired=stacks(), host=hosts, shuffle=st.randoms(use_true_random=False))

@@ -198,6 +198,7 @@ class MapOf:
         return True
 
 
+UNKNOWN = "unknown key"
 _NAME_HINT = "names are made of letters, digits, `.`, `_` and `-`"
 
 
@@ -224,7 +225,7 @@ class Record:
                 if not shape.check(entry, (*path, key), report):
                     wrong.append(key)
             elif self.closed and not (self.extensible and key.startswith("x-")):
-                report((*path, key), "unknown key", self._hint(key))
+                report((*path, key), UNKNOWN, self._hint(key))
                 wrong.append(key)
         _take_out(value, wrong)
         missing = [key for key in self.required if key not in value and key not in wrong]

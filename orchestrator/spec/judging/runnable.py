@@ -5,16 +5,18 @@ daemon.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from collections.abc import Iterator
 
 from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
+from orchestrator.spec.judging.logging import mistakes
 from orchestrator.spec.judging.mounts import carried_refusals, mount_refusals, volume_refusals
+from orchestrator.spec.judging.networking import networking_refusals
 from orchestrator.spec.judging.process import process_refusals
 from orchestrator.spec.judging.support import REFUSED
-from orchestrator.spec.models import Network, Port, Service, StackFile
+from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.tree import Path, Refusal
+from orchestrator.spec.values.pulling import POLICY
 
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -26,7 +28,6 @@ LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
 CONDITIONS = ("", "none", "on-failure", "any")
-PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
 
 WORDS = (
     ("restart", RESTART, "restart policy", "one of no, always, unless-stopped, on-failure[:N]"),
@@ -34,7 +35,7 @@ WORDS = (
     ("hostname", HOSTNAME, "host name", "use at most 63 letters, digits, `.` and `-`"),
     ("user", USER, "user", "write USER or USER:GROUP"),
     ("stop_signal", SIGNAL, "signal", "write one like SIGTERM, or a number"),
-    ("pull_policy", PULLED, "pull policy", "one of always, missing, never"),
+    ("pull_policy", POLICY, "pull policy", "one of always, missing, never, daily, every_12h"),
 )
 """Keys of a service with the pattern of their value, what that is, and what to write."""
 
@@ -50,20 +51,28 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         path = ("services", name)
         yield from _words(service, path)
         yield from process_refusals(stack, service, path)
+        for option, cause, hint in mistakes(service.logging) if service.logging else ():
+            yield (*path, "logging", "options", option), cause, hint
         yield from _amounts(service, path)
         yield from limit_refusals(service, path)
-        for number, port in enumerate(service.ports):
-            yield from _port(port, (*path, "ports", str(number)))
         yield from mount_refusals(service, path)
-        for key, place in service.networks.items():
-            if place.ipv4_address and not _is(IPv4Address, place.ipv4_address):
-                found: Path = (*path, "networks", key, "ipv4_address")
-                yield found, f"`{place.ipv4_address}` is no IPv4 address", None
+        yield from _hooks(service, path)
+    yield from networking_refusals(stack)
     yield from ceiling_refusals(stack)
-    for name, network in stack.networks.items():
-        yield from _network(network, ("networks", name))
     yield from volume_refusals(stack)
     yield from carried_refusals(stack)
+
+
+def _hooks(service: Service, path: Path) -> Iterator[Refusal]:
+    for kind in ("pre_start", "post_start", "pre_stop"):
+        for number, hook in enumerate(getattr(service, kind)):
+            where = (*path, kind, str(number))
+            if not hook.command and not getattr(hook, "image", ""):
+                yield (*where, "command"), "there is nothing to run", "write a command"
+    for number, first in enumerate(service.pre_start):
+        if first.per_replica:
+            where = (*path, "pre_start", str(number), "per_replica")
+            yield where, REFUSED["services.*.pre_start.*.per_replica"], "leave it out"
 
 
 def _names(stack: StackFile) -> Iterator[Refusal]:
@@ -85,10 +94,6 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
         value = getattr(service, key)
         if value and not pattern.fullmatch(value):
             yield (*path, key), f"`{value[:60]}` is no {what}", hint
-    for server in service.dns:
-        if not _is(ip_address, server):
-            cause = f"`{server[:60]}` is no IP address"
-            yield (*path, "dns"), cause, "name servers are asked by their addresses"
     for key in ("dns_opt", "dns_search", "external_links", "extra_hosts", "links"):
         for entry in getattr(service, key):
             if any(mark.isspace() for mark in entry):
@@ -117,37 +122,3 @@ def _amounts(service: Service, path: Path) -> Iterator[Refusal]:
             yield place, "must be a millisecond at least", None
     if service.stop_grace_period is not None and service.stop_grace_period < 0:
         yield (*path, "stop_grace_period"), "must not be negative", None
-
-
-def _port(port: Port, path: Path) -> Iterator[Refusal]:
-    if not port.target:
-        yield (*path, "target"), "must be a port of the container", "ports go from 1 to 65535"
-    if port.protocol not in ("tcp", "udp"):
-        yield (*path, "protocol"), f"`{port.protocol}` is not published yet", "use tcp or udp"
-    first, dash, last = port.published.partition("-")
-    numbers = [first, last] if dash else [first] if first else []
-    if not all(one.isdigit() and 0 < int(one) < 65536 for one in numbers):
-        yield (*path, "published"), f"`{port.published[:40]}` is no port", "write 8080, or 80-90"
-    if port.host_ip and not _is(ip_address, port.host_ip):
-        yield (*path, "host_ip"), f"`{port.host_ip[:40]}` is no IP address", None
-
-
-def _network(network: Network, path: Path) -> Iterator[Refusal]:
-    if network.driver not in ("", "bridge") and not network.external:
-        hint = "leave it out: every network is a bridge"
-        yield (*path, "driver"), f"there is no driver `{network.driver}`", hint
-    for number, pool in enumerate(network.ipam.config):
-        where = (*path, "ipam", "config", str(number))
-        if pool.subnet and not _is(IPv4Network, pool.subnet):
-            cause = f"`{pool.subnet[:40]}` is no IPv4 subnet"
-            yield (*where, "subnet"), cause, "write one like 10.5.0.0/24"
-        if pool.gateway and not _is(IPv4Address, pool.gateway):
-            yield (*where, "gateway"), f"`{pool.gateway[:40]}` is no IPv4 address", None
-
-
-def _is(read: Callable[[str], object], text: str) -> bool:
-    try:
-        read(text)
-    except ValueError:
-        return False
-    return True

@@ -14,7 +14,8 @@ OWN = "x-pyorch"
 
 def dump(stack: StackFile, *, as_json: bool = False) -> str:
     """Return the document: dollars doubled so that it can be read again, secrets left out."""
-    return write(_escape(document_of(stack, as_json=as_json)), as_json=as_json)
+    document = _escape(document_of(stack, as_json=as_json), keys=as_json)
+    return write(document, as_json=as_json)
 
 
 def document_of(stack: StackFile, *, as_json: bool) -> dict[str, Any]:
@@ -112,11 +113,19 @@ def _represent_text(dumper: pyyaml.SafeDumper, text: str) -> pyyaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _escape(value: Any) -> Any:
+def _escape(value: Any, *, keys: bool) -> Any:
+    """Double the dollars of values.
+
+    In keys a dollar is nothing but a dollar to whoever reads a stack file. The reference doubles
+    it there as well; programs that read its JSON know that.
+    """
     if isinstance(value, str):
         return value.replace("$", "$$")
     if isinstance(value, dict):
-        return {_escape(key): _escape(entry) for key, entry in value.items()}
+        return {
+            _escape(key, keys=keys) if keys else key: _escape(entry, keys=keys)
+            for key, entry in value.items()
+        }
     if isinstance(value, list):
-        return [_escape(entry) for entry in value]
+        return [_escape(entry, keys=keys) for entry in value]
     return value

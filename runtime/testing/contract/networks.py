@@ -19,6 +19,7 @@ from runtime.types import (
     NetworkId,
     PublishedPort,
     SandboxConfig,
+    Subnet,
     Zone,
 )
 
@@ -33,7 +34,9 @@ Lose = Callable[[str], Awaitable[None]]
 def network(name: NetworkId, subnet: IPv4Network) -> NetworkConfig:
     """Return a network of ``subnet`` whose gateway is its first address."""
     return NetworkConfig(
-        id=name, subnet=subnet, gateway=subnet.network_address + 1, labels={"kept": "yes"}
+        id=name,
+        subnets=(Subnet(net=subnet, gateway=subnet.network_address + 1),),
+        labels={"kept": "yes"},
     )
 
 
@@ -44,7 +47,7 @@ def sandbox(name: ContainerId, *networks: NetworkConfig, host: int = 5) -> Sandb
         attachments=tuple(
             Attachment(
                 network=one.id,
-                address=one.subnet.network_address + host,
+                addresses=tuple(place.net.network_address + host for place in one.subnets),
                 interface=f"eth{number}",
             )
             for number, one in enumerate(networks)
@@ -103,7 +106,8 @@ class NetworkContract:
         with pytest.raises(ConflictError, match=str(subnets[0])):
             await driver.create(network(FRONT, subnets[1]))
 
-        assert [one.config.subnet for one in await driver.list()] == [subnets[0]]
+        found = await driver.list()
+        assert [place.net for one in found for place in one.config.subnets] == [subnets[0]]
 
     async def test_two_networks_do_not_share_addresses(
         self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
@@ -214,7 +218,7 @@ class NetworkContract:
         front = network(FRONT, subnets[0])
         await driver.create(front)
 
-        assert driver.gateway(FRONT) == str(front.gateway)
+        assert driver.gateway(FRONT) == str(subnets[0].network_address + 1)
 
     async def test_a_sandbox_with_another_place_is_another_one(
         self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
@@ -263,7 +267,7 @@ class NetworkContract:
     ) -> None:
         front = network(FRONT, subnets[0])
         await driver.create(front)
-        address = front.subnet.network_address + 5
+        address = subnets[0].network_address + 5
         exposure = Exposure(
             ports=(
                 PublishedPort(
@@ -289,11 +293,11 @@ class NetworkContract:
     ) -> None:
         await driver.create(network(FRONT, subnets[0]))
         await driver.create(network(BACK, subnets[1]))
-        both = driver.nameserver(Zone(networks=(FRONT, BACK)))
+        both = driver.nameservers(Zone(networks=(FRONT, BACK)))
 
-        assert driver.nameserver(Zone(networks=(BACK, FRONT))) == both
-        assert driver.nameserver(Zone(networks=(FRONT,))) != both
-        assert driver.nameserver(Zone(networks=(FRONT, BACK), servers=("192.0.2.1",))) != both
+        assert driver.nameservers(Zone(networks=(BACK, FRONT))) == both
+        assert driver.nameservers(Zone(networks=(FRONT,))) != both
+        assert driver.nameservers(Zone(networks=(FRONT, BACK), servers=("192.0.2.1",))) != both
 
     async def test_the_machine_has_processors_and_memory_and_routes_that_are_not_ours(
         self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
@@ -329,9 +333,9 @@ class NetworkContract:
         await driver.create(front)
         await driver.create_sandbox(sandbox(WEB, front))
         asked = Zone(networks=(FRONT,))
-        before = await driver.list(), await driver.list_sandboxes(), driver.nameserver(asked)
+        before = await driver.list(), await driver.list_sandboxes(), driver.nameservers(asked)
 
         other = await reopen()
 
-        after = await other.list(), await other.list_sandboxes(), other.nameserver(asked)
+        after = await other.list(), await other.list_sandboxes(), other.nameservers(asked)
         assert after == before

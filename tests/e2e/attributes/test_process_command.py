@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -29,6 +28,8 @@ services:
   other-entrypoint: {<<: *image, entrypoint: sleep 1000}
   both: {<<: *image, entrypoint: [/bin/sleep], command: ['1000']}
   cleared: {<<: *image, entrypoint: [], command: sleep 1000}
+  emptied: {<<: *image, image: commanded, entrypoint: ''}
+  said-nothing: {<<: *image, command: []}
   variables:
     <<: *image
     env_file: [first.env, second.env]
@@ -68,6 +69,9 @@ def prepare(pyorch):
     pyorch.environment["D"] = "shell"
     pyorch.environment.pop("IMAGE_B", None)
     pyorch.run("image", "load", str(layout), "--name", "configured")
+    more = {"Entrypoint": ["/bin/false"], "Cmd": ["/bin/sleep", "900"]}
+    layout = write_layout(pyorch.home / "second", busybox.read_bytes(), more)
+    pyorch.run("image", "load", str(layout), "--name", "commanded")
 
 
 def argv(shown, service):
@@ -97,6 +101,11 @@ def test_entrypoint_discards_the_command_of_the_image(shown):
     assert argv(shown, "cleared") == ["sleep", "1000"]
 
 
+def test_entrypoint_and_command_that_are_empty_keep_the_command_of_the_image(shown):
+    assert argv(shown, "emptied") == ["/bin/sleep", "900"]
+    assert shown.run("said-nothing", "cat", "/args") == "of image"
+
+
 def test_environment_goes_over_env_file_and_that_over_the_image(shown):
     found = variables(shown, "variables")
 
@@ -122,7 +131,7 @@ def test_user_is_numbers_or_names_of_the_image(shown):
 
 
 def test_group_add_takes_names_and_numbers(shown):
-    assert shown.status("person")["Groups"].split() == ["63", "99"]
+    assert shown.status("person")["Groups"].split() == ["8", "63", "99"]
 
 
 def test_working_dir_is_made_and_belongs_to_root(shown):
@@ -141,9 +150,7 @@ def test_init_is_the_first_process_and_reaps(shown):
 
 def test_tty_and_stdin_open_give_a_terminal_and_an_open_input(shown):
     assert shown.sh("terminal", "ls -l /proc/1/fd/1").endswith("/dev/pts/0")
-    assert shown.sh("plain", "readlink /proc/1/fd/0 || busybox readlink /proc/1/fd/0").endswith(
-        "/dev/null"
-    )
+    assert shown.run("plain", "busybox", "readlink", "/proc/1/fd/0") == "/dev/null"
     assert shown.pyorch.ps("cmd")["cmd-listening-1"]["State"] == "running"
 
 
@@ -209,33 +216,6 @@ def test_stop_signal_and_stop_grace_period_end_it(pyorch, busybox):
 
     codes = {one["Service"]: one["ExitCode"] for one in pyorch.ps("end").values()}
     assert codes == {"image-signal": 3, "own-signal": 4, "real-time": 5, "deaf": 137}
-
-
-def test_attach_false_is_left_out_of_what_an_attached_up_shows(pyorch):
-    pyorch.write(
-        "name: quiet\nservices:\n"
-        "  loud: {image: busybox, command: echo loud}\n"
-        "  quiet: {image: busybox, command: echo quiet, attach: false}\n"
-    )
-
-    done = pyorch.try_("up")
-
-    assert done.code == 0, done.err
-    assert "loud" in done.out
-    assert "quiet.1" not in done.out
-    assert "quiet" in pyorch.run("logs")
-
-
-def test_command_of_a_stopped_terminal_is_hung_up_with_its_container(pyorch):
-    pyorch.write("name: tty\nservices:\n  a: {image: busybox, command: sh, tty: true,"
-                 " stdin_open: true, stop_grace_period: 0s}\n")  # fmt: skip
-    pyorch.run("up", "-d", "--wait")
-    pid = pyorch.main_process("tty/a.1")
-
-    os.kill(pid, signal.SIGHUP)
-    pyorch.until("tty", lambda state: all(one["phase"] == "exited" for one in state["replicas"]))
-
-    assert pyorch.ps("tty")["tty-a-1"]["ExitCode"] == 129
 
 
 HOSTILE = {

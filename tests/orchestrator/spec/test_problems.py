@@ -1,9 +1,20 @@
 """How a mistake is shown."""
 
+from pathlib import Path
+
 import pytest
 
 from orchestrator.errors import Paint, PyorchError
-from orchestrator.spec.problems import LONGEST, WINDOW, Mark, Problem, Source, SpecError
+from orchestrator.spec.load import LoadRequest, load_stack
+from orchestrator.spec.problems import (
+    LONGEST,
+    WINDOW,
+    Mark,
+    Problem,
+    Source,
+    SpecError,
+    suggest,
+)
 from orchestrator.spec.reading.yaml import parse
 
 
@@ -111,3 +122,63 @@ def test_colours_are_for_terminals():
 
     assert error.report(Paint()) == "error: one\nerror: two\nhint: three\n"
     assert error.report(Paint(colours=True)).count("\x1b[0m") == 3
+
+
+# ── keys in the wrong depth ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "services:\n  web:\n  image: x\n",
+            "f0.yml:3:3: services.image: must be a mapping, not `x`\n"
+            "hint: `image` is a key of services: indent it below one",
+        ),
+        (
+            "services: {web: {image: x}}\nports: ['80']\n",
+            "f0.yml:2:1: ports: unknown key\n"
+            "hint: `ports` is a key of services: indent it below one",
+        ),
+        (
+            "web:\n  image: x\n",
+            "f0.yml:1:1: web: unknown key\nhint: services stand below `services:`: indent it",
+        ),
+        (
+            "services:\n  web:\n    image: x\n  volumes:\n    data:\n",
+            "f0.yml:5:5: services.volumes.data: unknown key\n"
+            "hint: `volumes` stands below `services`: indent it less",
+        ),
+        (
+            "services:\n  web:\n    image: x\n    healthcheck: {}\n    interval: 5s\n",
+            "f0.yml:5:5: services.web.interval: unknown key\n"
+            "hint: `interval` is a key of `healthcheck`: indent it below that",
+        ),
+        (
+            "services:\n  web:\n    build:\n      context: .\n      ports: ['80']\n",
+            "f0.yml:5:7: services.web.build.ports: unknown key\n"
+            "hint: `ports` is a key of `web`: indent it less",
+        ),
+        (
+            "services:\n  volumes:\n    image: x\n    prots: []\n",
+            "f0.yml:4:5: services.volumes.prots: unknown key\nhint: did you mean `ports`?",
+        ),
+    ],
+)
+def test_a_key_in_the_wrong_depth_is_told_where_it_belongs(complain, text, said):
+    assert said in complain(text)
+
+
+def test_every_file_that_is_wrong_is_told(tmp_path):
+    (tmp_path / "bad.yml").write_text("a: [")
+
+    with pytest.raises(SpecError) as refused:
+        load_stack(LoadRequest(files=("gone.yml", "bad.yml", "lost.yml"), cwd=tmp_path))
+
+    files = [Path(one.mark.file).name for one in refused.value.problems]
+    assert files == ["gone.yml", "bad.yml", "lost.yml"]
+
+
+def test_two_letters_that_changed_places_are_recognized_in_the_shortest_words():
+    assert suggest("bd", ["web", "db"]) == "did you mean `db`?"
+    assert suggest("xy", ["web", "db"]) is None

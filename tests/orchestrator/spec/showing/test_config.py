@@ -201,3 +201,19 @@ def test_any_text_survives_being_printed_and_read(text, as_json):
     assert found.environment == {"A": text}
     assert found.command == (text,)
     assert found.labels == {"l": text}
+
+
+def test_dollars_of_keys_are_printed_as_they_are_and_read_again(load):
+    text = "services: {a: {image: i, labels: {'a$b': 'c$$d'}}}"
+
+    printed = dump(load(text).stack)
+
+    assert "a$b: c$$d" in printed
+    assert load(printed).stack.services["a"].labels == {"a$b": "c$d"}
+
+
+def test_config_answers_to_the_name_it_has_elsewhere(tmp_path, monkeypatch, capsys):
+    (tmp_path / "compose.yaml").write_text("name: x\nservices: {a: {image: i}}")
+    monkeypatch.chdir(tmp_path)
+
+    assert [run_command(["convert", "--services"]), capsys.readouterr().out] == [0, "a\n"]
