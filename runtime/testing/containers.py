@@ -120,7 +120,7 @@ class FakeContainers(Faults, ContainerDriver):
         await self.change("create", config.id)
         found = self._boxes.get(config.id)
         if found is not None:
-            if replace(found.config, limits=config.limits) == config:
+            if replace(found.config, limits=config.limits, remarks=config.remarks) == config:
                 raise AlreadyExistsError("create container", config.id, "it exists")
             raise ConflictError("create container", config.id, "it exists with other settings")
         if self.images.find_now(config.image) is None:
