@@ -136,6 +136,16 @@ def _seen(mark: str) -> str:
     return mark if mark.isprintable() or mark == "\t" else repr(mark)[1:-1]
 
 
+def is_line(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of the stream of logs is a line, and not a remark about them."""
+    return "raw" in entry or "line" in entry
+
+
+def text_of(entry: Mapping[str, Any]) -> str:
+    """Return a line as text; what is no UTF-8 is shown as it can be."""
+    return _bytes(entry).decode(errors="replace")
+
+
 def _bytes(entry: Mapping[str, Any]) -> bytes:
     if "raw" in entry:
         import base64

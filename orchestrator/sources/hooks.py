@@ -15,6 +15,7 @@ from orchestrator.translate import labels
 from orchestrator.translate.hooks import HookBatch
 from runtime.drivers import ContainerDriver
 from runtime.errors import AlreadyExistsError, ConflictError, DriverError, NotFoundError
+from runtime.logs import LogReader, Range
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
@@ -26,6 +27,8 @@ from runtime.types import (
 )
 from scheduler.desired import HookKind
 
+LAST_LINES = 20
+"""Lines of a hook that failed which are told; of these, no more than the next says."""
 TAIL = 2048
 """Bytes of what a hook said last that are told with its failure."""
 HIDDEN = "***"
@@ -182,15 +185,11 @@ class HookRunner:
 
 def _last_words(facts: ContainerFacts) -> bytes:
     """Return the end of what a container's last run said."""
-    run = facts.phase.run if isinstance(facts.phase, Exited) else 0
+    reader = LogReader(facts.log, Range(tail=LAST_LINES))
     try:
-        with (facts.log / f"{run}.log").open("rb") as file:
-            file.seek(max(file.seek(0, 2) - 2 * TAIL, 0))
-            lines = file.read().split(b"\n")
-    except FileNotFoundError:
-        return b""
-    # Each line begins with a moment, a stream, and whether it is whole.
-    return b"\n".join(line.split(b" ", 3)[-1] for line in lines)[-TAIL:]
+        return b"\n".join(line.text for line in reader.read())[-TAIL:]
+    finally:
+        reader.close()
 
 
 def _readable(output: bytes, hidden: tuple[bytes, ...]) -> str:
