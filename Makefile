@@ -3,12 +3,13 @@
 # make check   style, types, layers            make bench      how fast; DOCKER=1: beside docker
 # make test-vm the guestbook and the tests on a Debian 13 of its own: systemd, cgroup v2, reboots;
 #              hours where it is emulated: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
+# make test-docker the same fifty files under Docker and under pyorch: what the process sees
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv tini
 VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
-TESTS := $(RUNTIME) busybox-static git skopeo docker-registry iproute2 strace mmdebstrap openssl fish
+TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace mmdebstrap openssl fish
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
@@ -18,7 +19,7 @@ FUZZ := 20000
 # Which part of the tests `make test-vm` runs; what has run already is not run again.
 SHARD := 1/1
 
-.PHONY: demo down bench docs fuzz sweep test test-pure test-vm check install install-dev
+.PHONY: demo down bench docs fuzz sweep test test-docker test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -65,6 +66,11 @@ sweep: install-dev
 test-pure:
 	@packaging/venv '[dev]'
 	$(PYTHON) -m pytest -q -m "not root"
+
+test-docker: install-dev
+	@packaging/install-deps mmdebstrap
+	@$(SUDO) packaging/bench-docker "$${PYORCH_BENCH_CACHE:-/var/cache/pyorch-bench}"
+	$(SUDO) $(PYTHON) -m pytest -q -s tests/differential
 
 test-vm:
 	@packaging/install-deps $(VM) $(TESTS)

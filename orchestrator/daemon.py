@@ -22,6 +22,7 @@ from typing import TextIO
 import structlog
 
 from orchestrator import __version__, log, systemd
+from orchestrator.builds import Builds
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
@@ -30,6 +31,8 @@ from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
 from orchestrator.sources.drift import watch_drift
 from orchestrator.sources.exits import watch_exits
+from orchestrator.sources.hooks import HookRunner
+from orchestrator.sources.losses import tell_losses
 from orchestrator.sources.probes import Prober
 from orchestrator.sources.timers import run_sweeps
 from orchestrator.store import Store
@@ -99,6 +102,8 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await orchestrator.reconciler.preload()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
+    tell_losses(drivers.logs, orchestrator.events)
+    await orchestrator.builds.clear()
     watch_exits(drivers.containers, queue, store, orchestrator.events)
     for known in store.stacks():
         queue.add(known.name)
@@ -106,7 +111,9 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
         tasks = [
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
+            group.create_task(orchestrator.reconciler.hooks.run(), name="hooks"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
+            group.create_task(drivers.logs.run(), name="logs"),
             group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
         ]
         try:
@@ -130,6 +137,12 @@ def build(
         events=events,
         now=now,
         prober=prober,
+        hooks=HookRunner(
+            containers=drivers.containers,
+            store=store,
+            wake=queue.add,
+            tell=lambda stack, name, subject, reason: reconciler.tell(stack, name, subject, reason),
+        ),
     )
     orchestrator = Orchestrator(
         settings=settings,
@@ -138,6 +151,9 @@ def build(
         events=events,
         queue=queue,
         reconciler=reconciler,
+        builds=Builds(
+            settings=settings, drivers=drivers, store=store, publisher=reconciler.publisher
+        ),
     )
     drivers.images.keep_for(orchestrator.needed_images)
     return orchestrator
@@ -149,7 +165,9 @@ def boot_clock() -> float:
 
 
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
+    from runtime.build.builder import Builder
     from runtime.image import Images
+    from runtime.logs import LogKeeper
     from runtime.network import Networks
     from runtime.oci import Containers
     from runtime.volumes import Volumes
@@ -163,11 +181,21 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     networks = Networks(instance)
     await networks.open()
     stack.push_async_callback(networks.close)
-    containers = Containers(instance, images, volumes)
+    logs = LogKeeper()
+    containers = Containers(instance, images, volumes, logs)
     await containers.open()
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
-    return Drivers(containers=containers, images=images, networks=networks, volumes=volumes)
+    builder = Builder(instance, images)
+    builder.open()
+    return Drivers(
+        containers=containers,
+        images=images,
+        networks=networks,
+        volumes=volumes,
+        builds=builder,
+        logs=logs,
+    )
 
 
 class _only_one:  # noqa: N801 - reads as a sentence where it is used

@@ -54,6 +54,9 @@ class Generations:
         """Return what is different in generation ``new``. Raises PyorchError for one not kept."""
         before, before_images = self.document(stack, old)
         after, after_images = self.document(stack, new)
+        # Where it was loaded from says nothing about what it is.
+        for document in (before, after):
+            document.pop("origin", None)
         return (
             *changes(before, after),
             *changes(before_images, after_images, ("images",)),

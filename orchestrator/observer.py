@@ -2,10 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.translate.observed import HostView
-from runtime.drivers import ContainerDriver, ImageDriver, NetworkDriver, VolumeDriver
+from runtime.drivers import (
+    BuildDriver,
+    ContainerDriver,
+    ImageDriver,
+    NetworkDriver,
+    VolumeDriver,
+)
+from runtime.logs import LogKeeper
 from runtime.types import HostFacts, ImageFacts
 
 
@@ -17,6 +24,8 @@ class Drivers:
     images: ImageDriver
     networks: NetworkDriver
     volumes: VolumeDriver
+    builds: BuildDriver
+    logs: LogKeeper = field(default_factory=LogKeeper)
 
 
 async def observe(drivers: Drivers, *, machine: bool, stack: str) -> HostView:

@@ -7,15 +7,16 @@ handful of firewall transactions.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from orchestrator.observer import Drivers
 from orchestrator.store import Store
 from orchestrator.translate.exposure import build_exposure
 from orchestrator.translate.observed import HostView
 from runtime.errors import DriverError
-from runtime.types import ContainerId
+from runtime.types import ContainerId, Zone
 from scheduler.desired import DesiredStack
 from scheduler.observed import Health
 
@@ -36,6 +37,8 @@ class Publisher:
     _served: int = 0
     _soon: asyncio.Task[None] | None = None
     _soon_again: bool = False
+    _guests: Counter[Zone] = field(default_factory=Counter)
+    """Zones somebody besides the stacks looks names up in."""
 
     async def publish(self) -> None:
         """Return once what runs now is reachable. Raises DriverError when that fails."""
@@ -56,8 +59,19 @@ class Publisher:
                 health=self.health(),
                 leases=self.store.ports(),
             )
-            await self.drivers.networks.publish(exposure)
+            own = [zone for zone in self._guests if zone not in exposure.zones]
+            await self.drivers.networks.publish(replace(exposure, zones=(*exposure.zones, *own)))
             self._served = upto
+
+    @contextlib.contextmanager
+    def guest(self, zone: Zone) -> Iterator[None]:
+        """Have names of ``zone`` answered while the context lasts, from the next round on."""
+        self._guests[zone] += 1
+        try:
+            yield
+        finally:
+            self._guests.subtract([zone])
+            self._guests += Counter()
 
     def publish_soon(self) -> None:
         """Have what runs now published in a moment, beside whatever else goes on.

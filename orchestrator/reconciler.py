@@ -8,7 +8,7 @@ nothing but the delay.
 import itertools
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -22,12 +22,14 @@ from orchestrator.observer import Drivers, find_images, observe
 from orchestrator.publisher import Publisher
 from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
+from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
+from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.mounts import mounted_images
 from orchestrator.translate.network import build_network
 from orchestrator.translate.observed import build_observed, reserved_by_running
@@ -38,7 +40,7 @@ from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
 from scheduler.actions import Addresses, PullImage
 from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import ReplicaId, ServiceName, StackName
+from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
 from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
 from scheduler.plan import Plan
 
@@ -85,6 +87,7 @@ class Reconciler:
     events: EventBus
     now: Callable[[], float]
     prober: Prober
+    hooks: HookRunner
     halting: bool = False
     """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
@@ -132,7 +135,7 @@ class Reconciler:
             try:
                 model = self.model(stored)
                 _, pins = self.store.generation(stored.name, stored.generation)
-                names = {service.image for service in model.services.values()}
+                names = {model.image_of(service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
                     model, stored, self.settings, images=images, pins=pins
@@ -154,12 +157,15 @@ class Reconciler:
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
         """Translate intent and observe the host: everything a plan is made from."""
-        references = {service.image for service in model.services.values() if service.image}
+        references = {model.image_of(service) for service in model.services}
         references.update(*(mounted_images(model, one) for one in model.services.values()))
+        references.update(*(hook_images(model, name) for name in model.services))
         images = await find_images(self.drivers.images, references | set(pins.values()))
         desired = build_desired(model, stored, self.settings, images=images, pins=pins)
         view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
         self._machine = view.machine or self._machine
+        there = [parse_container_name(facts.id) for facts in view.containers]
+        present = {one.service for owner, one in there if owner == stored.name}
         observed = build_observed(
             stored.name,
             view,
@@ -174,8 +180,33 @@ class Reconciler:
             claims=self._claims_of_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
             named={share.container for one in desired.services for share in one.shares},
+            hooks=self._hooks(stored, model, present),
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images
+
+    def _hooks(self, stored: StoredStack, model: StackFile, present: Collection[str]) -> HookBook:
+        """Return what is known of a stack's hooks, of those of services on their way out, too."""
+        services = dict(model.services)
+        gone = set(present) - set(services)
+        for kept in self._kept(stored) if gone else ():
+            for name in gone & set(kept.services):
+                services.setdefault(name, kept.services[name])
+        return HookBook(
+            stack=stored.name,
+            model=model.model_copy(update={"services": {}})
+            if stored.intent is not Intent.RUN
+            else model,
+            services=services,
+            marks=self.store.hooks(stored.name),
+            running=self.hooks.running,
+        )
+
+    def tell(self, stack: str, name: str, subject: str, reason: str) -> None:
+        """Log a fact about a stack, remember it, and tell whoever follows the stack."""
+        log.info(name, stack=stack, subject=subject, reason=reason)
+        event = Event(stack=stack, name=name, subject=subject, reason=reason)
+        self.store.record_event(stack, name, subject, reason, event.at_wall)
+        self.events.publish(event)
 
     def _kept(self, stored: StoredStack) -> Iterator[StackFile]:
         """Yield the stack's kept files, the newest first."""
@@ -192,6 +223,8 @@ class Reconciler:
         model = self.model(stored)
         _, pins = self.store.generation(name, stored.generation)
         desired, observed, images = await self.prepare(stored, model, pins)
+        if self.halting:
+            desired = replace(desired, pre_stop_binds=False)
         if self._pin(stored, desired, images, pins):
             images |= {str(facts.id): facts for facts in images.values()}
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
@@ -212,6 +245,7 @@ class Reconciler:
             gateway=self.drivers.networks.gateway,
             leased=partial(self.store.anonymous_volumes, stored.name),
         )
+        self.drivers.logs.cap(self.settings.logs_of(name), factory.log_cap)
         actions = StackActions(
             stack=stored.name,
             drivers=self.drivers,
@@ -219,6 +253,8 @@ class Reconciler:
             events=self.events,
             publisher=self.publisher,
             factory=factory,
+            hooks=self._hooks(stored, model, {one.id.service for one in observed.replicas}),
+            begin_hooks=self.hooks.begin,
             sandbox=partial(_sandbox, model, desired),
             network=lambda action: build_network(model, action, stored.name),
         )
@@ -316,7 +352,7 @@ class Reconciler:
         fresh = {
             reference: str(images[reference].id)
             for service in desired.services
-            for reference in (service.image, *service.mounted_images)
+            for reference in (service.image, *service.mounted_images, *service.hook_images)
             if reference in images
             and reference not in pins
             and (
@@ -437,8 +473,9 @@ class Reconciler:
         self._errors.pop(name, None)
         self._hold(name, Reservation())
         self._reserved.pop(name, None)
+        self.drivers.logs.cap(self.settings.logs_of(name), None)
         self._claims.pop(name, None)
-        shutil.rmtree(self.settings.data / "logs" / name, ignore_errors=True)
+        shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
         log.info("stack.gone")
         self.events.publish(Event(stack=name, name="stack.gone"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import selection
+from orchestrator.builds import Builds
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
@@ -24,6 +25,7 @@ from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from orchestrator.translate.devices import cdi_names
+from orchestrator.translate.logging import unattached
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
@@ -68,6 +70,7 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
         """Accept a settled stack file as what is wanted from now on, and wake its stack.
@@ -243,6 +246,10 @@ class Orchestrator:
             stored, containers, await self.drivers.networks.list_sandboxes()
         )
 
+    def unattached(self, name: str) -> frozenset[str]:
+        """Return the services whose output an attached `up` does not show."""
+        return unattached(self.reconciler.model(self._known(name)))
+
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
         stored = self._known(name)
@@ -302,7 +309,7 @@ class Orchestrator:
             reference: desired.name
             for desired in tuple(self.reconciler.desired.values())
             for service in desired.services
-            for reference in (service.image, *service.mounted_images)
+            for reference in (service.image, *service.mounted_images, *service.hook_images)
         }
         for reference, stack in asked.items():
             found = await self.drivers.images.find(reference)
@@ -359,6 +366,8 @@ class Orchestrator:
                 ) from error
 
     def _wake(self, name: str) -> None:
+        # Whoever asks again asks for hooks that have failed, too.
+        self.store.renew_hooks(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
 
@@ -391,7 +400,9 @@ def _told(event: Event) -> dict[str, Any]:
 
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    """Whether two files say the same, wherever they are."""
+    first, second = ({**document, "origin": None} for document in (one, other))
+    return json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
 
 
 def _scaled(model: StackFile, scale: Mapping[str, int]) -> StackFile:

@@ -41,6 +41,8 @@ class Settings:
     subnet_prefix: int = 26
     registries: Path = REGISTRIES
     """Mirrors, exceptions and certificates of registries."""
+    patience: float = 30.0
+    """Seconds an OCI runtime may take for one thing."""
     cdi: tuple[Path, ...] = CDI
     """Where makers of devices describe them."""
     localhost_only: bool = False
@@ -76,6 +78,7 @@ class Settings:
             cdi=tuple(Path(part) for part in (environ.get("PYORCH_CDI") or "").split(":") if part)
             or CDI,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
+            patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
         )
 
     def environ(self) -> dict[str, str]:
@@ -96,6 +99,7 @@ class Settings:
             "PYORCH_REGISTRIES": str(self.registries),
             "PYORCH_CDI": ":".join(map(str, self.cdi)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
+            "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
         }
 
     def every_pool(self) -> Pools:
@@ -111,6 +115,10 @@ class Settings:
         """The API's socket."""
         return self.run / "pyorchd.sock"
 
+    def logs_of(self, stack: str) -> Path:
+        """Where the logs of a stack's replicas are: a folder by service, then one by slot."""
+        return self.data / "logs" / stack
+
     @property
     def daemon_log(self) -> Path:
         """Where a daemon without a service manager writes its log."""
@@ -120,4 +128,19 @@ class Settings:
         """Return the same place in the runtime's words."""
         from runtime.types import Instance
 
-        return Instance(name=self.name, data=self.data, run=self.run, cdi=self.cdi)
+        return Instance(
+            name=self.name, data=self.data, run=self.run, patience=self.patience, cdi=self.cdi
+        )
+
+
+def _seconds(environ: Mapping[str, str], name: str, usual: float) -> float:
+    written = environ.get(name)
+    if not written:
+        return usual
+    try:
+        found = float(written)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise PyorchError(f"{name}: `{written}` is no time", hint="write seconds, as 30")
+    return found

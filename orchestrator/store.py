@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
 from orchestrator.errors import PyorchError
 from scheduler.actions import Addresses
@@ -107,6 +108,19 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (stack, service)
     ) STRICT;
     """,
+    """
+    CREATE TABLE hooks (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        code INTEGER NOT NULL,
+        words TEXT NOT NULL,
+        PRIMARY KEY (stack, service, slot, kind, number)
+    ) STRICT;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 
@@ -159,6 +173,18 @@ class ReplicaHistory:
 
     attempts: int = 0
     restarts: int = 0
+
+
+class HookMark(NamedTuple):
+    """A hook that has run: for which run or definition, how it ended, and the last it said."""
+
+    key: str
+    code: int
+    words: str
+
+
+Hook = tuple[str, int, str, int]
+"""Service, slot (0 for the service as a whole), kind, number from 0."""
 
 
 class Store:
@@ -504,7 +530,37 @@ class Store:
                 "DELETE FROM anonymous_volumes WHERE stack = ? AND service = ? AND slot = ?",
                 (stack, replica.service, replica.slot),
             )
+            db.execute(
+                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot IN (?, ?)",
+                # Those of the service as a whole go with its first slot.
+                (stack, replica.service, replica.slot, 0 if replica.slot == 1 else replica.slot),
+            )
             _drop_addresses(db, stack, replica)
+
+    # ── hooks ────────────────────────────────────────────────────────────────────────────
+
+    def hooks(self, stack: str) -> dict[Hook, HookMark]:
+        """Return what is known of hooks that have run."""
+        rows = self._db.execute(
+            "SELECT service, slot, kind, number, key, code, words FROM hooks WHERE stack = ?",
+            (stack,),
+        )
+        return {tuple(row[:4]): HookMark(*row[4:]) for row in rows}
+
+    def record_hook(self, stack: str, hook: Hook, mark: HookMark) -> None:
+        """Remember that a hook has run; what is known of an earlier run goes."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO hooks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (stack, *hook, *mark),
+            )
+
+    def renew_hooks(self, stack: str) -> None:
+        """Let hooks that have failed run again, and those of stopping in any case."""
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM hooks WHERE stack = ? AND (code != 0 OR kind = 'pre_stop')", (stack,)
+            )
 
     # ── events ───────────────────────────────────────────────────────────────────────────
 

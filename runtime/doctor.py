@@ -62,6 +62,13 @@ def _findings() -> Iterator[Finding]:
     for program, package in PROGRAMS:
         path = shutil.which(program)
         yield _finding(program, bool(path), path or "not installed", f"apt-get install {package}")
+    builder = shutil.which("buildah")
+    yield Finding(
+        subject="buildah",
+        verdict=Verdict.OK if builder else Verdict.WARNING,
+        detail=builder or "not installed; it builds images (`build:`) and does nothing else",
+        remedy=None if builder else "apt-get install buildah",
+    )
     overlay = has_filesystem("overlay")
     yield _finding("overlayfs", overlay, "yes" if overlay else "no", "modprobe overlay")
     profile = DEFAULT_PROFILE.exists()

@@ -5,11 +5,12 @@ error, except where a method says it refuses. Drivers raise :class:`~runtime.err
 kinds and nothing else; anything else that escapes is a bug.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from runtime.types import (
+    BuildConfig,
     ContainerConfig,
     ContainerFacts,
     ContainerId,
@@ -36,10 +37,12 @@ from runtime.types import (
 )
 
 OnExit = Callable[[ContainerId, Exited], None]
+OnLost = Callable[[ContainerId], None]
 OnOom = Callable[[ContainerId, str], None]
 """Told of the container, and in a few words of whose limit it was."""
 OnDrift = Callable[[], None]
 OnProgress = Callable[[PullProgress], None]
+OnOutput = Callable[[bytes], Awaitable[None]]
 Needed = Callable[[], Awaitable[Mapping[Digest, str]]]
 """Tells which images must stay, and in a word who needs each."""
 
@@ -118,8 +121,10 @@ class ContainerDriver(Protocol):
         """Begin a new run of a container that does not run; one that runs is left alone.
 
         What an earlier run left behind is cleared away first. The root filesystem is kept.
-        Runs are numbered from 1. Raises NotFoundError for one that does not exist,
-        ConflictError where another one, whose processes it shares, does not run.
+        Runs of one log folder are numbered upwards from 1, those of earlier containers
+        included. Raises NotFoundError for one that does not exist, ConflictError where another
+        one, whose processes it shares, does not run, and UnavailableError where it does not
+        begin, whatever the runtime says; then nothing runs.
         """
 
     async def stop(self, container: ContainerId, *, grace: float) -> None:
@@ -173,6 +178,9 @@ class ContainerDriver(Protocol):
 
         The container may run on without it.
         """
+
+    def on_lost(self, callback: OnLost) -> None:
+        """Have ``callback`` called when the monitor of a container that runs has died."""
 
     async def sweep(self) -> Sequence[str]:
         """Remove what no container accounts for (cgroups, mounts, processes); say what it was."""
@@ -229,6 +237,12 @@ class ImageDriver(Protocol):
         Raises NotFoundError when the registry has no such image.
         """
 
+    async def variants(self, reference: str) -> Mapping[str, Digest]:
+        """Ask the registry which image a reference stands for now, by platform.
+
+        Raises NotFoundError when the registry has no such image.
+        """
+
     async def tag(self, reference: str, name: str) -> ImageFacts:
         """Give an image one more name, taking it from another. Raises NotFoundError."""
 
@@ -279,6 +293,23 @@ class ImageDriver(Protocol):
 
     async def close(self) -> None:
         """Close connections."""
+
+
+class BuildDriver(Protocol):
+    """Images from Dockerfiles. The cache of steps is kept until it is pruned."""
+
+    async def build(
+        self, config: BuildConfig, context: AsyncIterator[bytes], output: OnOutput
+    ) -> ImageFacts:
+        """Make an image and take it into the store under its names.
+
+        ``context`` is a tarball, in pieces: each context below a folder named by its number.
+        ``output`` gets what the builder and the steps print. Nothing of a build that fails or
+        is cancelled is left but cached steps. Raises InvalidError when a step fails.
+        """
+
+    async def prune(self) -> int:
+        """Forget every cached step once no build runs; return how many bytes that freed."""
 
 
 class NetworkDriver(Protocol):
@@ -369,6 +400,7 @@ class VolumeDriver(Protocol):
 
 
 __all__ = [
+    "BuildDriver",
     "ContainerDriver",
     "Digest",
     "ExecSession",
@@ -376,7 +408,9 @@ __all__ = [
     "NetworkDriver",
     "OnDrift",
     "OnExit",
+    "OnLost",
     "OnOom",
+    "OnOutput",
     "OnProgress",
     "VolumeDriver",
 ]

@@ -13,6 +13,8 @@ from runtime.errors import UnavailableError, UnsupportedError
 from runtime.files import in_thread
 from runtime.syscalls import posix_spawn
 
+LONGEST = 400
+"""Characters of a complaint."""
 MOMENT = 0.002
 """Seconds until the event loop has surely noticed what the kernel tells."""
 
@@ -31,7 +33,13 @@ class Completed:
     def complaint(self) -> str:
         """The last line it printed on stderr, or its exit code where it printed none."""
         lines = self.stderr.decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else f"exit code {self.returncode}"
+        return readable(lines[-1]) if lines else f"exit code {self.returncode}"
+
+
+def readable(text: str) -> str:
+    """Return what a program printed as one line a person can read, and no terminal minds."""
+    clean = "".join(mark if mark.isprintable() else " " for mark in text).strip()
+    return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}…"
 
 
 async def run(
@@ -59,7 +67,8 @@ async def run(
         except BaseException:
             pid = await starting
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                # The session is its own: what it has begun goes with it.
+                os.killpg(pid, signal.SIGKILL)
                 await _end(pid)
             raise
         done = Completed(code, _content(told), _content(complained))

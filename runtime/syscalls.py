@@ -18,6 +18,7 @@ MS_SLAVE = 0x80000
 MNT_DETACH = 0x2
 CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -25,6 +26,7 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
+_PR_SET_PDEATHSIG = 1
 _SYS_OPENAT2 = 437  # the same number on every architecture (openat2(2))
 
 _SPAWN_SETSIGDEF, _SPAWN_SETSID = 0x04, 0x80
@@ -76,6 +78,16 @@ def setns(fd: int, nstype: int) -> None:
 def unshare(flags: int) -> None:
     """Give the calling thread namespaces of its own (unshare(2))."""
     _check(_libc.unshare(flags))
+
+
+def pivot_root(new: str | Path, old: str | Path) -> None:
+    """Make ``new`` the root of this mount namespace and ``old`` the place of the last one."""
+    _check(_libc.pivot_root(os.fsencode(new), os.fsencode(old)), new)
+
+
+def die_with_parent() -> None:
+    """Have this process killed when the thread that made it ends (prctl(2))."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
 def openat2(dirfd: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:

@@ -55,6 +55,8 @@ class Instance:
     name: str = "main"
     data: Path = Path("/var/lib/pyorch")
     run: Path = Path("/run/pyorch")
+    patience: float = 30.0
+    """Seconds an OCI runtime may take for one thing."""
 
     cdi: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
     """Where makers of devices describe them; later ones override earlier ones."""
@@ -176,12 +178,40 @@ class Limits:
     reserved_memory: int = 0
 
 
+class LogDriver(StrEnum):
+    """Where a container's output goes besides its own log; ``NONE`` has not even that."""
+
+    FILE = "file"
+    NONE = "none"
+    JOURNALD = "journald"
+    SYSLOG = "syslog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What becomes of a container's output.
+
+    Of a replica's log ``max_files`` files of ``max_size`` bytes are kept, all if ``max_size``
+    is None. ``tag`` and ``attributes`` go along with what is forwarded; ``options`` are the
+    driver's own.
+    """
+
+    driver: LogDriver = LogDriver.FILE
+    max_size: int | None = 20_000_000
+    max_files: int = 5
+    compress: bool = True
+    tag: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerConfig:
     """Everything needed to make one container; two equal configs make equal containers.
 
     ``None`` in ``command``, ``entrypoint``, ``user``, ``working_dir`` and ``stop_signal``
-    means the image decides. A ``None`` value in ``environment`` removes the image's value.
+    means the image decides. An entrypoint discards the image's command as well, unless it is
+    empty; an empty command is none. A ``None`` value in ``environment`` removes the image's value.
     ``labels`` are kept in the container's record and reported back in
     :class:`ContainerFacts`; they never become OCI annotations.
     """
@@ -192,7 +222,7 @@ class ContainerConfig:
     cgroup: str
     """Path of the container's cgroup below the instance's, e.g. ``shop/web.2``."""
     log: Path
-    """Directory of the log files; each run writes ``<run>.log`` in it."""
+    """Directory of the log files of every run; of containers before this one, too."""
     hostname: str
     """Empty: it is called as its host is."""
     domainname: str = ""
@@ -258,9 +288,10 @@ class ContainerConfig:
     """The sandbox to join; ``None`` is the host's network namespace."""
     runtime: str | None = None
     """Name or path of the OCI runtime; None is the usual one here."""
-    log_max_size: int = 20 * 1024 * 1024
-    log_max_files: int = 5
+    logging: LogConfig = field(default_factory=LogConfig)
     labels: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """Labels that are only told: other ones do not make another container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +307,12 @@ class Running:
     run: int
     started: float
     stop_by: float | None = None
+    monitored: bool = True
+    """Its output is kept. Not so once its monitor died; it runs on, and may break over that."""
+
+
+MONITOR_DIED = "monitor died"
+"""Why of an end that its monitor did not live to see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +346,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    logged: bool = True
+    """Its output is kept, so that it can be read again."""
     limits: Limits = field(default_factory=Limits)
     """Those it is to keep to, as they were asked for."""
     unmet: tuple[str, ...] = ()
@@ -411,6 +450,46 @@ class PullProgress:
     subject: str
     done: int
     total: int
+
+
+# ── builds ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildConfig:
+    """How to make one image from a Dockerfile and the contexts that come with it."""
+
+    names: tuple[str, ...]
+    """References the image gets; the first one is what it is called."""
+    dockerfile: str
+    """The text itself."""
+    contexts: tuple[str, ...] = ("",)
+    """Names of the contexts that are sent, in the order of their folders; the main one has none."""
+    image_contexts: Mapping[str, str] = field(default_factory=dict)
+    """Further contexts that are images: name and reference."""
+    platforms: tuple[str, ...] = ()
+    """``os/architecture[/variant]`` it may be built for; anything where none is named."""
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Private keys for ``RUN --mount=type=ssh``, by id."""
+    no_cache: bool = False
+    pull: bool = False
+    """Ask the registries for the base images although they are here."""
+    hosts: tuple[str, ...] = ()
+    """Further names steps can look up: ``name:address``."""
+    shm_size: int | None = None
+    memory: int | None = None
+    ulimits: tuple[str, ...] = ()
+    """``name=soft[:hard]``."""
+    netns: str = ""
+    """Path of the network namespace of its steps; nothing for the host's own."""
+    offline: bool = False
+    """Its steps reach nobody; ``netns`` counts for nothing then."""
+    nameservers: tuple[str, ...] = ()
+    """Whom its steps ask for names; none for the host's own servers."""
 
 
 # ── networks ─────────────────────────────────────────────────────────────────────────────

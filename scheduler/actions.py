@@ -7,6 +7,7 @@ to the one place that carries actions out.
 from dataclasses import dataclass
 from typing import assert_never
 
+from scheduler.desired import HookKind
 from scheduler.ids import (
     Address,
     Net,
@@ -125,6 +126,14 @@ class StartReplica:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunHooks:
+    """Begin to run the hooks of one kind, those that have not run yet; does not wait."""
+
+    replica: ReplicaId
+    kind: HookKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopReplica:
     """Send the stop signal and note when the replica may be killed; does not wait."""
 
@@ -160,6 +169,7 @@ Action = (
     | LimitReplica
     | LimitStack
     | StartReplica
+    | RunHooks
     | StopReplica
     | KillReplica
     | RemoveReplica
@@ -200,6 +210,8 @@ def describe(action: Action) -> str:
             return f"update limits of {replica}"
         case StartReplica(replica=replica):
             return f"start {replica}"
+        case RunHooks(replica=replica, kind=kind):
+            return f"run {kind} of {replica}"
         case StopReplica(replica=replica):
             return f"stop {replica}"
         case KillReplica(replica):

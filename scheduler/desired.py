@@ -30,6 +30,17 @@ class Intent(StrEnum):
     """Nothing left but volumes, and those neither if ``remove_volumes`` says so."""
 
 
+class HookKind(StrEnum):
+    """When hooks run: in a container of their own, or in the one that runs already."""
+
+    PRE_START = "pre_start"
+    """Before the first replica of a service starts; once for as long as they stay the same."""
+    POST_START = "post_start"
+    """In every run of a replica, before it counts as started."""
+    PRE_STOP = "pre_stop"
+    """Before a replica that runs is told to stop."""
+
+
 class ServiceIntent(StrEnum):
     """What the operator wants of one service while its stack is to run."""
 
@@ -163,6 +174,8 @@ class DesiredService:
     image: str
     """The reference as written; ``DesiredStack.images`` may pin it."""
     pull: str = "missing"
+    built: bool = False
+    """Its image is made from a Dockerfile, by whoever asks for that."""
     """``missing``, ``always`` or ``never``."""
     replicas: int = 1
     restart: RestartPolicy = field(default_factory=RestartPolicy)
@@ -173,6 +186,10 @@ class DesiredService:
     volumes: tuple[VolumeName, ...] = ()
     mounted_images: tuple[str, ...] = ()
     """References of the images mounted in it, besides the one it runs from."""
+    hook_images: tuple[str, ...] = ()
+    """References of the images its hooks run from, where these are others."""
+    pre_start: bool = False
+    post_start: bool = False
     ports: tuple[Port, ...] = ()
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
@@ -245,6 +262,8 @@ class DesiredStack:
     networks: tuple[DesiredNetwork, ...] = ()
     volumes: tuple[DesiredVolume, ...] = ()
     remove_volumes: bool = False
+    pre_stop_binds: bool = True
+    """A replica whose `pre_stop` fails is not stopped."""
     stop_grace: float | None = None
     """Overrides every service's own grace, as ``down -t`` does."""
     ceiling: Mapping[str, str] = field(default_factory=dict)

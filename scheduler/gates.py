@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from scheduler.desired import Condition, Dependency, DesiredService, ServiceIntent
 from scheduler.ids import ReplicaId, ServiceName
-from scheduler.observed import Created, Exited, Health, ObservedReplica, Running
+from scheduler.observed import Created, Exited, Health, Hooks, ObservedReplica, Running
 from scheduler.restart import StayDown, decide_restart
 
 
@@ -33,6 +34,9 @@ class Gatekeeper:
     touched: set[ServiceName] = field(default_factory=set)
     """Services of which this plan stops or replaces a replica."""
 
+    hooked: set[ServiceName] = field(default_factory=set)
+    """Services of which a replica of this plan has met its hooks of before the first start."""
+
     def judge(self, service: DesiredService) -> Gate:
         """Return whether a replica of ``service`` may start."""
         after: list[int] = []
@@ -57,11 +61,17 @@ class Gatekeeper:
             )
         match dependency.condition:
             case Condition.STARTED:
-                return self._started(wanted)
+                gate = self._started(wanted)
             case Condition.HEALTHY:
-                return self._healthy(wanted)
+                gate = self._healthy(wanted)
             case Condition.COMPLETED:
                 return self._completed(wanted)
+            case unknown:
+                assert_never(unknown)
+        if not gate.shut and wanted.post_start:
+            hooked = self._hooked(wanted)
+            return hooked if hooked.shut else gate
+        return gate
 
     def _is_kept_down(self, wanted: DesiredService) -> bool:
         """Whether somebody asked for a service not to run, and it neither runs nor is done."""
@@ -74,6 +84,22 @@ class Gatekeeper:
     def _slots(self, wanted: DesiredService) -> list[ObservedReplica | None]:
         by_slot = {replica.id.slot: replica for replica in self.replicas.get(wanted.name, ())}
         return [by_slot.get(slot) for slot in range(1, wanted.replicas + 1)]
+
+    def _hooked(self, wanted: DesiredService) -> Gate:
+        """Judge the hooks a replica runs before it counts as started."""
+        if self.started.get(wanted.name):
+            return Gate(shut=f"{wanted.name} is not started: post_start has not run")
+        for replica in self._slots(wanted):
+            if replica is None or not isinstance(replica.phase, Running):
+                continue
+            match replica.post_start.state:
+                case Hooks.FAILED:
+                    return Gate(shut=f"{wanted.name}: {replica.post_start.failure}", stuck=True)
+                case Hooks.WAITING | Hooks.RUNNING:
+                    return Gate(shut=f"{wanted.name} is not started: post_start runs")
+                case _:
+                    pass
+        return Gate()
 
     def _started(self, wanted: DesiredService) -> Gate:
         after = []

@@ -1,4 +1,4 @@
-"""A stack's networks: which to make, out of which addresses, and which of those each replica has."""
+"""A stack's networks: which to make, of which addresses, and which of those a replica has."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field

@@ -14,6 +14,7 @@ from scheduler.ids import (
     NetworkName,
     ReplicaId,
     Revision,
+    ServiceName,
     StackName,
     VolumeName,
 )
@@ -29,6 +30,25 @@ class Health(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+class Hooks(StrEnum):
+    """How far the hooks of one kind are."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    """One has not run yet."""
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HookProgress:
+    """How far hooks are, and in words what failed."""
+
+    state: Hooks = Hooks.NONE
+    failure: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
     """The container exists and no process was started in it."""
@@ -40,6 +60,8 @@ class Running:
 
     since: float
     health: Health = Health.NONE
+    monitored: bool = True
+    """Somebody keeps its output, and will see how it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +82,8 @@ class Exited:
     """It was told to stop, or the machine went down: it did not end by itself."""
     why: str = ""
     """What else is known of it, e.g. that memory had run out."""
+    lost: bool = False
+    """Its monitor had died: whatever it ended of, that counts against nobody."""
 
     def __str__(self) -> str:
         return f"exited with {self.code}" + (f", {self.why}" if self.why else "")
@@ -79,6 +103,9 @@ class ObservedReplica:
     phase: Phase
     mounted_images: tuple[str, ...] = ()
     """Ids of the images mounted in it, sorted."""
+    post_start: HookProgress = HookProgress()
+    """Of this run, while it lasts."""
+    pre_stop: HookProgress = HookProgress()
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     networks: tuple[NetworkName, ...] = ()
@@ -185,6 +212,8 @@ class ObservedStack:
     volumes: tuple[ObservedVolume, ...] = ()
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     """Name → container, of those other stacks have and services share something with."""
+    pre_start: Mapping[ServiceName, HookProgress] = field(default_factory=dict)
+    """Of every service that has such hooks."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference → id of the image it stands for in the store now."""
     ports: tuple[PortLease, ...] = ()

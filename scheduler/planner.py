@@ -31,7 +31,7 @@ from scheduler.ids import (
     parse_container_name,
 )
 from scheduler.networks import NetworkPlanner
-from scheduler.observed import ObservedReplica, ObservedStack, PortLease
+from scheduler.observed import HookProgress, ObservedReplica, ObservedStack, PortLease
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
 from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas
@@ -162,12 +162,10 @@ class _Planner:
             shut = shut or self.unusable.get(volume, "")
             if volume in self.volume_steps:
                 after.append(self.volume_steps[volume])
-        image, *mounted = (
-            self._image(service, one) for one in (service.image, *service.mounted_images)
-        )
-        for reference, found in zip(
-            (service.image, *service.mounted_images), (image, *mounted), strict=True
-        ):
+        references = (service.image, *service.mounted_images, *service.hook_images)
+        images = {one: self._image(service, one) for one in references}
+        mounted = [images[one] for one in service.mounted_images]
+        for reference, found in images.items():
             if found is not None:
                 continue
             if service.pull == "never":
@@ -203,13 +201,14 @@ class _Planner:
                     )
                 )
         return Ground(
-            image=image,
+            image=images[service.image],
             mounted_images=None if None in mounted else tuple(sorted(filter(None, mounted))),
             after=tuple(sorted(set(after))),
             shut=shut,
             addresses=partial(self.networks.addresses, service),
             donors=donors,
             refused=self.refused,
+            pre_start=self.observed.pre_start.get(service.name, HookProgress()),
             first=self.first,
         )
 
@@ -258,12 +257,15 @@ class _Planner:
             return None
         found = self.observed.images.get(reference)
         if found is None and service.pull == "never":
-            self.plan.hold(
-                service.name,
-                f"image `{reference}` is not in the store and may not be pulled",
-                hint=f"`pyorch image pull {reference}`, or `pyorch image load ARCHIVE`",
-                stuck=True,
+            cause, hint = (
+                ("has not been built", f"`pyorch up --build`, or `pyorch build {service.name}`")
+                if service.built and reference == service.image
+                else (
+                    "is not in the store and may not be pulled",
+                    f"`pyorch image pull {reference}`, or `pyorch image load ARCHIVE`",
+                )
             )
+            self.plan.hold(service.name, f"image `{reference}` {cause}", hint=hint, stuck=True)
         return found
 
     def _pull(self, service: DesiredService, reference: str) -> int:

@@ -16,14 +16,25 @@ from scheduler.actions import (
     MendSandbox,
     PrepareReplica,
     RemoveReplica,
+    RunHooks,
     StartReplica,
     StopReplica,
 )
 from scheduler.capacity import HINT, Refusal
-from scheduler.desired import DesiredService, ServiceIntent
+from scheduler.desired import DesiredService, HookKind, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
+from scheduler.hooks import await_hooks
 from scheduler.ids import ReplicaId
-from scheduler.observed import Created, Exited, Health, ObservedReplica, Running, Stopping
+from scheduler.observed import (
+    Created,
+    Exited,
+    Health,
+    HookProgress,
+    Hooks,
+    ObservedReplica,
+    Running,
+    Stopping,
+)
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
 
@@ -60,6 +71,7 @@ class Ground:
     addresses: Callable[[ReplicaId], Addresses]
     donors: "tuple[Donor, ...]"
     refused: Mapping[ReplicaId, Refusal]
+    pre_start: HookProgress
     first: tuple[int, ...] = ()
     """Steps that must succeed before a replica is started or gets other limits."""
 
@@ -110,6 +122,11 @@ def discard(
     keep_address: bool = False,
 ) -> int | None:
     """Empty a slot as far as this pass can; return the removing step once there is one."""
+    stops = isinstance(replica.phase, Running)
+    if stops and await_hooks(
+        plan, replica.id, HookKind.PRE_STOP, replica.pre_stop, reason=reason, after=after
+    ):
+        return None
     match replica.phase:
         case Running() if grace > 0:
             plan.add(StopReplica(replica=replica.id, grace=grace), reason, after=after)
@@ -171,7 +188,8 @@ class _Slots:
             return False
         match found.phase:
             case Running(health=health):
-                return health is Health.STARTING
+                hooked = found.post_start.state in (Hooks.NONE, Hooks.DONE)
+                return health is Health.STARTING or not hooked
             case Created() | Stopping():
                 return True
             case Exited():
@@ -216,6 +234,9 @@ class _Slots:
             self.start_again(found, reason)
             return
         self.gates.touched.add(self.service.name)
+        hooks = found.pre_stop
+        if await_hooks(self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason):
+            return
         grace = self.service.stop_grace
         if grace > 0:
             self.plan.add(StopReplica(replica=found.id, grace=grace), reason)
@@ -231,12 +252,29 @@ class _Slots:
         if gate.shut:
             self.plan.hold(str(replica), gate.shut, hint=gate.hint, stuck=gate.stuck)
             return
+        progress = self.ground.pre_start
+        if progress.state is Hooks.WAITING and self.service.name in self.gates.hooked:
+            self.plan.hold(str(replica), "pre_start has not run yet")
+            return
+        self.gates.hooked.add(self.service.name)
+        if await_hooks(
+            self.plan,
+            replica,
+            HookKind.PRE_START,
+            progress,
+            reason="before the first start",
+            after=(*after, *gate.after, *self.ground.first),
+        ):
+            return
         number = self.plan.add(
             StartReplica(replica=replica, attempt=attempt),
             reason,
             after=(*after, *gate.after, *self.ground.first),
         )
         self.gates.started.setdefault(self.service.name, {})[replica.slot] = number
+        if self.service.post_start:
+            step = RunHooks(replica=replica, kind=HookKind.POST_START)
+            self.plan.add(step, "it has started", after=(number,))
 
     def has_no_room(self, replica: ReplicaId) -> bool:
         """Hold a replica the machine has no room for, and say whether it is one."""
@@ -337,12 +375,23 @@ class _Slots:
     def keep(self, found: ObservedReplica) -> None:
         limited = self.limit(found)
         match found.phase:
+            case Running(monitored=False) if self.service.restart.mode is not RestartMode.NO:
+                self.gates.touched.add(self.service.name)
+                reason = "its monitor died: nobody keeps its output"
+                self.plan.add(StopReplica(replica=found.id, grace=self.service.stop_grace), reason)
             case Running():
                 if not found.sandbox_intact:
                     self.plan.add(
                         MendSandbox(replica=found.id, addresses=self.ground.addresses(found.id)),
                         "its network links are gone",
                     )
+                await_hooks(
+                    self.plan,
+                    found.id,
+                    HookKind.POST_START,
+                    found.post_start,
+                    reason="it has started",
+                )
             case Stopping(until=until):
                 self.gates.touched.add(self.service.name)
                 if until > self.now:

@@ -43,6 +43,8 @@ def decide_restart(
             return StayDown(str(exited))
         case _:
             pass
+    if exited.lost:
+        return RestartNow(attempts, str(exited))
     done = 0 if exited.lived >= policy.settled_after else attempts
     if policy.max_attempts is not None and attempts >= policy.max_attempts:
         return StayDown(f"{exited}, gave up after {attempts} restarts")

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scheduler.actions import KillReplica, RemoveNetwork, RemoveReplica, RemoveVolume, StopReplica
-from scheduler.desired import DesiredStack, Intent
+from scheduler.desired import DesiredStack, HookKind, Intent
 from scheduler.graph import dependents, start_order
+from scheduler.hooks import await_hooks
 from scheduler.ids import NetworkName, ReplicaId, ServiceName
-from scheduler.observed import ObservedReplica, ObservedStack, Running, Stopping
+from scheduler.observed import Hooks, ObservedReplica, ObservedStack, Running, Stopping
 from scheduler.plan import Plan, PlanBuilder
 
 
@@ -73,6 +74,9 @@ class _Shutdown:
                 after = [
                     step for other in above.get(name, ()) for step in self.ended.get(other, ())
                 ]
+                if self._awaits_hooks(replica, reason, after):
+                    self.alive.add(name)
+                    return
                 if grace > 0:
                     self.alive.add(name)
                     self.plan.add(StopReplica(replica=replica.id, grace=grace), reason, after=after)
@@ -94,6 +98,16 @@ class _Shutdown:
             self.removed[replica.id] = self.plan.add(
                 RemoveReplica(replica.id), reason, after=(killed,)
             )
+
+    def _awaits_hooks(self, replica: ObservedReplica, reason: str, after: list[int]) -> bool:
+        hooks = replica.pre_stop
+        if self.desired.stop_grace == 0:
+            return False  # whoever gives no time gives none to hooks either
+        if hooks.state is Hooks.FAILED and not self.desired.pre_stop_binds:
+            return False
+        return await_hooks(
+            self.plan, replica.id, HookKind.PRE_STOP, hooks, reason=reason, after=after
+        )
 
     def _all_removed(self) -> bool:
         return all(replica.id in self.removed for replica in self.observed.replicas)

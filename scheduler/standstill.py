@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from scheduler.actions import KillReplica, StopReplica
-from scheduler.desired import DesiredService, ServiceIntent
+from scheduler.desired import DesiredService, HookKind, ServiceIntent
+from scheduler.hooks import await_hooks
 from scheduler.ids import ServiceName
 from scheduler.observed import ObservedReplica, Running, Stopping
 from scheduler.plan import PlanBuilder
@@ -44,6 +45,9 @@ def _stop(
     plan: PlanBuilder, replica: ObservedReplica, service: DesiredService, *, reason: str, now: float
 ) -> None:
     """Add what ends a replica that runs, as far as this pass can."""
+    stops = isinstance(replica.phase, Running)
+    if stops and await_hooks(plan, replica.id, HookKind.PRE_STOP, replica.pre_stop, reason=reason):
+        return
     match replica.phase:
         case Running() if service.stop_grace > 0:
             plan.add(StopReplica(replica=replica.id, grace=service.stop_grace), reason)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 pytest.register_assert_rewrite("runtime.testing.contract")
+# Whoever runs tests in the background of a script has SIGINT ignored, and so would all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))

@@ -178,7 +178,7 @@ def make_busybox(folder: Path) -> Path:
     for applet in APPLETS:
         (root / "bin" / applet).symlink_to("busybox")
     (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\nweb:x:7:8::/:/bin/sh\n")
-    (root / "etc" / "group").write_text("root:x:0:\nweb:x:8:\n")
+    (root / "etc" / "group").write_text("root:x:0:\nweb:x:8:\naudio:x:63:\n")
     tarball = folder / "busybox.tar"
     with tarfile.open(tarball, "w") as archive:
         archive.add(root, arcname=".")

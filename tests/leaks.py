@@ -65,9 +65,10 @@ def find_cgroups(instance: Instance) -> list[str]:
     """Name our directory in any hierarchy."""
     places = [CGROUPS, *(one for one in CGROUPS.iterdir() if one.is_dir())]
     return [
-        f"cgroup {place / instance.cgroup}"
+        f"cgroup {place / name}"
         for place in places
-        if (place / instance.cgroup).is_dir()
+        for name in (instance.cgroup, f"{instance.cgroup}.builds")
+        if (place / name).is_dir()
     ]
 
 
@@ -104,6 +105,8 @@ def find_files(instance: Instance) -> list[str]:
         instance.run / "containers",
         instance.run / "exits",
         instance.run / "oci",
+        instance.run / "build",
+        instance.data / "build" / "work",
         instance.run / "network" / "networks",
         instance.run / "network" / "sandboxes",
         instance.data / "containers",

@@ -17,6 +17,7 @@ from orchestrator.publisher import Publisher
 from orchestrator.store import Store
 from orchestrator.translate import labels
 from orchestrator.translate.container import ContainerFactory
+from orchestrator.translate.hooks import HookBatch, HookBook, hook_images
 from orchestrator.translate.observed import made_of
 from runtime.errors import AlreadyExistsError, ConflictError
 from runtime.types import (
@@ -29,7 +30,8 @@ from runtime.types import (
     VolumeId,
 )
 from scheduler import actions
-from scheduler.ids import ReplicaId, StackName, container_name
+from scheduler.desired import HookKind
+from scheduler.ids import NetworkName, ReplicaId, StackName, container_name
 from scheduler.observed import PortLease
 from scheduler.plan import Step
 
@@ -49,6 +51,8 @@ class StackActions:
     events: EventBus
     publisher: Publisher
     factory: ContainerFactory
+    hooks: HookBook
+    begin_hooks: Callable[[HookBatch], None]
     sandbox: Sandbox
     network: Network
 
@@ -104,6 +108,8 @@ class StackActions:
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(self.stack, replica, attempt=attempt)
                 self.publisher.publish_soon()
+            case actions.RunHooks(replica=replica, kind=kind):
+                await self._run_hooks(replica, kind)
             case actions.StopReplica(replica=replica, grace=grace):
                 await drivers.containers.stop(self._container(replica), grace=grace)
             case actions.KillReplica(replica):
@@ -163,6 +169,31 @@ class StackActions:
             f"`{donor}` has no network of its own to share",
             hint="name the container whose network that one shares",
         )
+
+    async def _run_hooks(self, replica: ReplicaId, kind: HookKind) -> None:
+        container = self._container(replica)
+        if kind is not HookKind.PRE_START:
+            for facts in await self.drivers.containers.list():
+                if facts.id == container:
+                    self.begin_hooks(self.hooks.commands(facts, replica, kind))
+            return
+        netns: Path | None = None
+        places: actions.Addresses = ()
+        for sandbox in await self.drivers.networks.list_sandboxes():
+            if sandbox.config.id == container:
+                netns = sandbox.netns
+                places = tuple(
+                    (NetworkName(one.network), address)
+                    for one in sandbox.config.attachments
+                    for address in one.addresses
+                )
+        config = await self._configure(
+            actions.PrepareReplica(replica=replica, addresses=places), netns
+        )
+        references = hook_images(self.factory.model, replica.service)
+        images = await find_images(self.drivers.images, references)
+        ids = {name: facts.id for name, facts in images.items()}
+        self.begin_hooks(self.hooks.containers(replica, config, ids))
 
     async def _configure(self, action: actions.Filling, netns: Path | None) -> ContainerConfig:
         """Build a container's configuration from what is there now; make its nameless volumes."""

@@ -13,14 +13,16 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api import generations, images, resources, services
-from orchestrator.api.containers import exec_in, stream_logs
+from orchestrator.api import builds, generations, images, resources, services
+from orchestrator.api.containers import exec_in
+from orchestrator.api.logs import send_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
+from runtime.image.manifest import this_platform
 from scheduler import PlanError
 
 log = structlog.get_logger()
@@ -78,8 +80,9 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.delete("/v1/stacks/{name}", _remove),
             web.post("/v1/stacks/{name}/plan", _plan),
             web.get("/v1/stacks/{name}/events", _events),
-            web.get("/v1/stacks/{name}/logs", _logs),
+            web.get("/v1/stacks/{name}/logs", send_logs),
             web.post("/v1/stacks/{name}/exec", _exec),
+            *builds.routes(),
             *images.routes(),
             *resources.routes(),
             *services.routes(),
@@ -135,7 +138,14 @@ async def _health(request: web.Request) -> web.StreamResponse:
 
 async def _version(request: web.Request) -> web.StreamResponse:
     name = request.app[KEY].settings.name
-    return web.json_response({"version": __version__, "pid": os.getpid(), "instance": name})
+    return web.json_response(
+        {
+            "version": __version__,
+            "pid": os.getpid(),
+            "instance": name,
+            "platform": str(this_platform()),
+        }
+    )
 
 
 async def _shutdown(request: web.Request) -> web.StreamResponse:
@@ -197,24 +207,6 @@ async def _remove(request: web.Request) -> web.StreamResponse:
 
 async def _events(request: web.Request) -> web.StreamResponse:
     return await send_stream(request, request.app[KEY].follow(request.match_info["name"]))
-
-
-async def _logs(request: web.Request) -> web.StreamResponse:
-    name = request.match_info["name"]
-    orchestrator = request.app[KEY]
-    query = request.query
-    services = tuple(query.getall("service", []))
-    await orchestrator.need_services(name, services)
-    tail = None if query.get("tail", "all") == "all" else int(query["tail"])
-    lines = stream_logs(
-        orchestrator,
-        name,
-        services=services,
-        follow=query.get("follow") == "1",
-        tail=tail,
-        attached=query.get("attached") == "1",
-    )
-    return await send_stream(request, lines)
 
 
 async def _exec(request: web.Request) -> web.StreamResponse:

@@ -1,126 +1,22 @@
-"""What goes on inside containers: their logs, and commands run beside them."""
+"""Commands run beside what runs in a container, over an upgraded connection."""
 
 import asyncio
 import json
-import struct
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import structlog
 from aiohttp import web
 
+from orchestrator.api.frames import frames, upgraded
 from orchestrator.api.streams import read_body
 from orchestrator.errors import PyorchError
+from orchestrator.frames import ERROR, EXIT, RESIZE, SIGNAL, STDERR, STDIN, STDOUT, frame
 from orchestrator.service import Orchestrator
 from runtime.drivers import ExecSession
 from runtime.errors import DriverError
-from runtime.types import ContainerId, ExecConfig, Exited
-from scheduler.ids import parse_container_name
-
-PAUSE = 0.1
-"""Seconds between two looks at a log that is followed."""
-STDIN, RESIZE, SIGNAL = 0, 1, 2
-STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
-LONGEST_FRAME = 1024 * 1024
+from runtime.types import ContainerId, ExecConfig
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Tailed:
-    replica: str
-    folder: Path
-    run: int
-    offset: int = 0
-    begun: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """By stream, when and what of a line whose end is not written yet."""
-
-
-async def stream_logs(
-    orchestrator: Orchestrator,
-    stack: str,
-    *,
-    services: tuple[str, ...],
-    follow: bool,
-    tail: int | None,
-    attached: bool = False,
-) -> AsyncGenerator[dict[str, Any], None]:
-    """Yield log lines of a stack, oldest first; with ``follow`` go on until the stack is gone.
-
-    Restarts and new replicas are followed. With ``attached`` the stream ends when the stack has
-    been stopped or has nothing left that runs, and everything was read. A line longer than what
-    conmon writes at once is put together again.
-    """
-    tailed: dict[str, _Tailed] = {}
-    first = True
-    while True:
-        found: list[dict[str, Any]] = []
-        # Asked before reading, so that what was said until then is read.
-        ended = attached and await _has_ended(orchestrator, stack)
-        for facts in await orchestrator.drivers.containers.list():
-            name, replica = parse_container_name(facts.id)
-            if name != stack or (services and replica.service not in services):
-                continue
-            place = tailed.setdefault(str(replica), _Tailed(str(replica), facts.log, 0))
-            over = not follow or ended or isinstance(facts.phase, Exited)
-            lines = _read(place, ended=over)
-            found += lines[-tail:] if first and tail is not None and tail else lines
-            if first and tail == 0:
-                found = []
-        found.sort(key=lambda line: line["at"])
-        for line in found:
-            yield line
-        first = False
-        if not follow or (ended and not found):
-            return
-        if not found:
-            await asyncio.sleep(PAUSE)
-            if orchestrator.store.stack(stack) is None:
-                return
-
-
-async def _has_ended(orchestrator: Orchestrator, stack: str) -> bool:
-    view = await orchestrator.view(stack)
-    return view.reported and view.settled and all(one.phase == "exited" for one in view.replicas)
-
-
-def _read(place: _Tailed, *, ended: bool) -> list[dict[str, Any]]:
-    """Return the lines that have come since; of a run that has ended, the unfinished one too."""
-    found: list[dict[str, Any]] = []
-    runs = sorted(int(path.stem) for path in place.folder.glob("*.log") if path.stem.isdigit())
-    for run in runs:
-        if run < place.run:
-            continue
-        if run > place.run:
-            found += _unfinished(place)
-            place.run, place.offset = run, 0
-        with (place.folder / f"{run}.log").open("rb") as file:
-            file.seek(place.offset)
-            data = file.read()
-        whole, newline, _ = data.rpartition(b"\n")
-        place.offset += len(whole) + len(newline)
-        for raw in whole.decode(errors="replace").split("\n") if newline else ():
-            parts = raw.split(" ", 3)
-            if len(parts) < 4:
-                continue
-            at, stream, kind, text = parts
-            text = place.begun.pop(stream, ("", ""))[1] + text
-            if kind == "P":
-                place.begun[stream] = at, text
-            else:
-                found.append(_line(place, stream, at, text))
-    return found + _unfinished(place) if ended else found
-
-
-def _unfinished(place: _Tailed) -> list[dict[str, Any]]:
-    begun, place.begun = place.begun, {}
-    return [_line(place, stream, at, text) for stream, (at, text) in begun.items()]
-
-
-def _line(place: _Tailed, stream: str, at: str, text: str) -> dict[str, Any]:
-    return {"replica": place.replica, "stream": stream, "at": at, "line": text}
 
 
 async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.StreamResponse:
@@ -163,20 +59,20 @@ async def exec_in(request: web.Request, orchestrator: Orchestrator) -> web.Strea
         transport = request.transport
         if transport is None:
             return response
-        reader = _upgrade(request)
+        reader = upgraded(request)
         feeding = asyncio.create_task(_feed(reader, session), name="exec input")
         try:
             while True:
                 stream, data = await session.read()
                 if stream == 0:
                     break
-                transport.write(_frame(STDOUT if stream == 1 else STDERR, data))
+                transport.write(frame(STDOUT if stream == 1 else STDERR, data))
                 await request.writer.drain()
             code = await session.wait()
-            transport.write(_frame(EXIT, json.dumps({"code": code}).encode()))
+            transport.write(frame(EXIT, json.dumps({"code": code}).encode()))
         except DriverError as error:
             detail = {"detail": str(error), "hint": error.hint}
-            transport.write(_frame(ERROR, json.dumps(detail).encode()))
+            transport.write(frame(ERROR, json.dumps(detail).encode()))
         finally:
             feeding.cancel()
         transport.close()
@@ -204,42 +100,10 @@ def _exec_config(body: dict[str, Any]) -> ExecConfig:
     )
 
 
-def _upgrade(request: web.Request) -> asyncio.StreamReader:
-    """Take the connection's incoming bytes away from the HTTP parser."""
-    reader = asyncio.StreamReader()
-    if request.transport is not None:
-        # What the command does not read is not read here either, but waits with the client.
-        reader.set_transport(request.transport)
-    protocol = request.protocol
-    # Only the three methods of _Sink are ever called on a parser (aiohttp, web_protocol).
-    protocol.set_parser(_Sink(reader))  # type: ignore[arg-type]
-    return reader
-
-
-class _Sink:
-    """What aiohttp hands raw bytes to once a connection speaks something else."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self._reader.feed_data(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        self._reader.feed_eof()
-
-    def set_exception(self, error: Exception) -> None:
-        self._reader.set_exception(error)
-
-
 async def _feed(reader: asyncio.StreamReader, session: ExecSession) -> None:
     try:
-        while True:
-            kind, length = struct.unpack(">BI", await reader.readexactly(5))
-            if length > LONGEST_FRAME:
-                raise ValueError(f"a frame of {length} bytes")
-            await _obey(session, kind, await reader.readexactly(length))
+        async for kind, data in frames(reader):
+            await _obey(session, kind, data)
     except asyncio.IncompleteReadError:
         # The client is gone: so is whoever the command was for.
         await session.close()
@@ -256,7 +120,3 @@ async def _obey(session: ExecSession, kind: int, data: bytes) -> None:
         await session.resize(int(size["columns"]), int(size["rows"]))
     elif kind == SIGNAL:
         await session.signal(int(json.loads(data)["number"]))
-
-
-def _frame(kind: int, data: bytes) -> bytes:
-    return struct.pack(">BI", kind, len(data)) + data

@@ -24,6 +24,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/images/pull", _pull),
         web.post("/v1/images/push", _push),
         web.post("/v1/images/resolve", _resolve),
+        web.post("/v1/images/variants", _variants),
         web.post("/v1/images/save", _save),
         web.post("/v1/images/tag", _tag),
         web.post("/v1/images/prune", _prune),
@@ -130,6 +131,11 @@ async def _save(request: web.Request) -> web.StreamResponse:
 async def _resolve(request: web.Request) -> web.StreamResponse:
     reference = (await read_body(request))["reference"]
     return web.json_response({"digest": await _images(request).resolve(reference)})
+
+
+async def _variants(request: web.Request) -> web.StreamResponse:
+    reference = (await read_body(request))["reference"]
+    return web.json_response({"digests": dict(await _images(request).variants(reference))})
 
 
 async def _tag(request: web.Request) -> web.StreamResponse:

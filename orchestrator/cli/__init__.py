@@ -27,6 +27,7 @@ COMMANDS = {
     "rollback": "go back to a generation, with the images it stood on",
     "ps": "list replicas",
     "logs": "show what containers print",
+    "build": "build the images of services that have a `build`",
     "exec": "run a command in a container",
     "config": "check the stack file and print it settled",
     "graph": "draw who waits for whom, and how they are",
@@ -35,11 +36,15 @@ COMMANDS = {
     "port": "print where a port of a service is published",
     "images": "list the images a stack's containers are made from",
     "volumes": "list a stack's volumes",
+    "builder": "forget what builds keep to be faster the next time",
+    "pull": "fetch the images of services from their registries",
+    "push": "upload the images of services that are built",
     "image": "list, pull, push, load, save, import, tag and remove images",
     "volume": "list, inspect, create and remove volumes",
     "network": "list, inspect and remove networks",
     "export": "write a container's files to a tarball",
     "commit": "make an image of what a container is now",
+    "lock": "write down which image every name of a stack stands for",
     "login": "log in to a registry",
     "logout": "forget the login of a registry",
     "doctor": "say what this machine can and cannot do",
@@ -56,6 +61,8 @@ EVERYWHERE = (
     (("--profile",), "NAME", "services to include"),
 )
 """Options that are understood before the command and after it."""
+VALUED = ("-p", "--project-name", "--project-directory", "-f", "--file", "--env-file", "--profile")
+"""Options before the command whose value is the next word."""
 OWN_F = ("logs", "rm")
 """Commands after which `-f` is not the stack file: it follows, and it forces, as people know it."""
 INTERRUPTED = 130
@@ -100,6 +107,18 @@ class _Parser(argparse.ArgumentParser):
         raise PyorchError(message, hint=f"`{self.prog} --help` lists what there is")
 
 
+def _chosen(given: Sequence[str]) -> str | None:
+    """Return the command of a line: the first word that is neither an option nor its value."""
+    words = iter(given)
+    for word in words:
+        if word in VALUED:
+            next(words, None)
+        elif not word.startswith("-") or word == "-":
+            name = ALIASES.get(word, word)
+            return name if name in COMMANDS else None
+    return None
+
+
 def _run(given: list[str]) -> int:
     parser = _Parser(prog="pyorch", description="One Compose file, kept running.")
     parser.add_argument("-p", "--project-name", help="name of the stack")
@@ -111,8 +130,7 @@ def _run(given: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         completing = importlib.import_module("orchestrator.cli.completing")
         given = completing.typed()
-    words = (ALIASES.get(word, word) for word in given)
-    chosen = next((word for word in words if word in COMMANDS), None)
+    chosen = _chosen(given)
     for name, text in COMMANDS.items():
         command = commands.add_parser(
             name,

@@ -90,7 +90,7 @@ def _settled(args: argparse.Namespace, listed: list[str]) -> str:
     if args.lock_image_digests or args.resolve_image_digests:
         from orchestrator.cli.pinning import pin_images
 
-        stack = pin_images(stack)
+        stack = pin_images(stack, loaded.found.directory)
     if args.lock_image_digests:
         services = {name: {"image": one.image} for name, one in stack.services.items()}
         return _ended(write({"services": services}, as_json=as_json))

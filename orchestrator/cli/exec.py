@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.cli.loading import stack_name
-from orchestrator.client import ERROR, EXIT, RESIZE, STDERR, STDIN, STDOUT, frame, read_frame
+from orchestrator.client import read_frame
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
+from orchestrator.frames import ERROR, EXIT, RESIZE, STDERR, STDIN, STDOUT, frame
 from orchestrator.settings import Settings
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from orchestrator.cli.logs import is_line, text_of
 from orchestrator.cli.render import say
 from orchestrator.client import Client, DaemonUnreachableError
 from orchestrator.client.launch import connect
@@ -19,6 +20,7 @@ TOLD = {
     "volume.created": "Volume {subject} Created",
     "replica.created": "Container {subject} Created",
     "replica.started": "Container {subject} Started",
+    "hook.done": "Container {subject} {reason}",
     "replica.stopping": "Container {subject} Stopping",
     "replica.killed": "Container {subject} Killed",
     "replica.removed": "Container {subject} Removed",
@@ -149,7 +151,7 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                 told = TOLD.get(entry["name"])
                 if told:
                     subject = entry["subject"]
-                    if entry["name"].startswith("replica."):
+                    if entry["name"].startswith(("replica.", "hook.")):
                         subject = f"{stack}-{subject.replace('.', '-')}"
                     say(" " + told.format(subject=subject, reason=entry["reason"]))
             case _:
@@ -175,9 +177,9 @@ def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
         if failed or replica["health"] == "unhealthy":
             query = {"service": replica["service"], "tail": "10"}
             lines += [
-                f"  {line['replica']} | {line['line']}"
+                f"  {line['replica']} | {text_of(line)}"
                 for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query)
-                if line["replica"] == replica["id"]
+                if line["replica"] == replica["id"] and is_line(line)
             ]
     hints = [one["hint"] for one in state["errors"] if one.get("hint")]
     if ended and not hints:

@@ -4,12 +4,12 @@ import argparse
 import json
 import shlex
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli.render import ago, safe, say, size, table
+from orchestrator.cli.render import say, size, table
+from orchestrator.cli.transfer import transfer
 from orchestrator.client import Client
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
@@ -81,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
         case "pull":
             for reference in args.references:
                 body = {"reference": reference, "platform": args.platform}
-                last = _follow(client, "pull", reference, body, quiet=args.quiet)
+                last = transfer(client, "pull", reference, body, quiet=args.quiet)
                 say(f"pulled {_names(last['image'])}")
         case "push":
             body = {"reference": args.reference, "target": args.target}
             name = args.target or args.reference
-            _follow(client, "push", name, body, quiet=args.quiet)
+            transfer(client, "push", name, body, quiet=args.quiet)
             say(f"pushed {name}")
         case "save":
             path = Path(args.output).absolute()
@@ -169,39 +169,6 @@ def _prune(client: Client, args: argparse.Namespace) -> None:
     for image in freed["images"]:
         sys.stdout.write(f"{image}\n")
     say(f"freed {size(freed['size'])}")
-
-
-def _follow(
-    client: Client, verb: str, reference: str, body: dict[str, Any], *, quiet: bool
-) -> dict[str, Any]:
-    """Follow a pull or push to its end; on a terminal one line tells how far it is."""
-    shown = sys.stderr.isatty() and not quiet
-    layers: dict[str, tuple[int, int]] = {}
-    since = time.monotonic()
-    for entry in client.stream("POST", f"/v1/images/{verb}", body=body):
-        if "layer" in entry:
-            layers[entry["layer"]] = entry["done"], entry["total"]
-            if shown:
-                sys.stderr.write(f"\r\033[K{_progress(verb, reference, layers, since)}")
-                sys.stderr.flush()
-            continue
-        if shown and layers:
-            sys.stderr.write("\r\033[K")
-        if "error" in entry:
-            error = entry["error"]
-            raise PyorchError(error["detail"], hint=error.get("hint"), code=error.get("code"))
-        return entry
-    raise PyorchError(f"the daemon said nothing about the {verb}")
-
-
-def _progress(verb: str, reference: str, layers: dict[str, tuple[int, int]], since: float) -> str:
-    done, total = (sum(column) for column in zip(*layers.values(), strict=True))
-    full = sum(one == whole for one, whole in layers.values())
-    took = ago(time.monotonic() - since)
-    return (
-        f"{verb}ing {safe(reference)}: {size(done)} of {size(total)},"
-        f" {full} of {len(layers)} layers, {took}"
-    )
 
 
 def _format(parser: argparse.ArgumentParser) -> None:

@@ -76,11 +76,11 @@ def request_of(
         resolve_env=not plain and not getattr(args, "no_env_resolution", False),
         to_run=to_run,
         trace=trace,
-        fetch=_fetch,
+        fetch=fetch_remote,
     )
 
 
-def _fetch(reference: "Reference") -> "Fetched":
+def fetch_remote(reference: "Reference") -> "Fetched":
     """Bring a remote file here; what that takes is imported when there is one."""
     from orchestrator.remote.fetcher import Fetcher
 

@@ -1,5 +1,8 @@
 """Images by digest: what a tag stands for, written down."""
 
+from pathlib import Path
+
+from orchestrator.cli.locking import digest_for, read_lock
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
@@ -7,13 +10,15 @@ from orchestrator.spec.models import StackFile
 from runtime.image.reference import parse_reference
 
 
-def pin_images(stack: StackFile) -> StackFile:
+def pin_images(stack: StackFile, folder: Path) -> StackFile:
     """Return the stack with the digest of every image in its reference.
 
-    An image that is here is pinned to itself, one that is not to what its registry has now.
-    Raises PyorchError for one that is neither here nor there.
+    An image that is locked in ``folder`` is pinned to that, one that is here to itself, and one
+    that is neither to what its registry has now. Raises PyorchError for one that is nowhere.
     """
     client = connect(Settings.from_environ())
+    lock = read_lock(folder)
+    platform = str(client.get("/v1/version")["platform"])
     digests = {
         reference: image["id"]
         for image in client.get("/v1/images")
@@ -24,7 +29,9 @@ def pin_images(stack: StackFile) -> StackFile:
         if service.provider is not None or "@" in service.image:
             continue
         image = stack.image_of(name)
-        digest = digests.get(str(parse_reference(image)))
+        settled = str(parse_reference(image))
+        locked = lock.images.get(settled) if lock and service.build is None else None
+        digest = (digest_for(locked, platform) if locked else None) or digests.get(settled)
         if digest is None:
             try:
                 digest = client.post("/v1/images/resolve", {"reference": image})["digest"]

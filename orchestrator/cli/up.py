@@ -10,6 +10,7 @@ from types import FrameType
 from orchestrator.cli.following import follow_until_settled, follow_until_stopped
 from orchestrator.cli.loading import settle
 from orchestrator.cli.logs import print_logs
+from orchestrator.cli.obtaining import hold_to_lock, obtain, with_pull_policy
 from orchestrator.cli.render import say
 from orchestrator.cli.selecting import scale_of
 from orchestrator.client import Client
@@ -35,15 +36,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scale", action="append", default=[], metavar="SERVICE=N", help="so many replicas"
     )
     parser.add_argument("--force-recreate", action="store_true", help="new containers in any case")
-    parser.add_argument("--pull", choices=["always", "missing"], help="overrides the file")
+    parser.add_argument(
+        "--pull",
+        choices=["always", "missing", "never", "build", "policy"],
+        help="overrides the file's pull policies",
+    )
+    parser.add_argument("--quiet-pull", action="store_true", help="do not show how pulls go")
+    parser.add_argument(
+        "--locked", action="store_true", help="with exactly the images of stack.lock"
+    )
+    parser.add_argument("--build", action="store_true", help="build images that are there, too")
+    parser.add_argument("--no-build", action="store_true", help="build no image")
+    parser.add_argument("--quiet-build", action="store_true", help="do not show what builds print")
     parser.add_argument("--no-color", action="store_true", help="no colours in logs")
     parser.add_argument("--no-log-prefix", action="store_true", help="lines as they were written")
 
 
 def run(args: argparse.Namespace) -> int:
     """Load, send, and follow until it is so."""
+    if args.build and args.no_build:
+        raise PyorchError("--build and --no-build exclude each other")
     settled = settle(args, tuple(args.services))
     client = connect(Settings.from_environ())
+    document = settled.document
+    if args.locked:
+        document = hold_to_lock(args, document, client)
+    obtain(args, settled, client)
+    document = with_pull_policy(args, document)
     name = settled.name
     options = {
         "force_recreate": args.force_recreate,
@@ -52,9 +71,7 @@ def run(args: argparse.Namespace) -> int:
         "no_deps": args.no_deps,
         "no_start": args.no_start,
     }
-    if args.pull == "always":
-        options["pull"] = "always"
-    applied = client.put(f"/v1/stacks/{name}", {"model": settled.document, "options": options})
+    applied = client.put(f"/v1/stacks/{name}", {"model": document, "options": options})
     if args.detach or args.wait or args.no_start:
         follow_until_settled(
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout

@@ -1,20 +1,19 @@
 """A client of the API with the standard library alone: how fast it starts is how fast it feels."""
 
+import contextlib
 import json
 import os
 import socket
-import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from orchestrator.client.http import Answer, connect, request
 from orchestrator.errors import PyorchError
+from orchestrator.frames import ERROR, EXIT, HEAD, STDIN, frame
 
-STDIN, RESIZE, SIGNAL = 0, 1, 2
-STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
 END = {"end": True}
 """The last line of every stream: without it the daemon went away in the middle."""
 
@@ -83,14 +82,21 @@ class Client:
 
     def exec(self, stack: str, query: Mapping[str, Any], body: Any) -> socket.socket:
         """Begin a command in a replica; return the socket frames are spoken over."""
+        path = f"/v1/stacks/{quote(stack)}/exec?{urlencode(query)}"
+        return self._upgraded(path, json.dumps(body).encode(), "pyorch-exec")
+
+    def build(self, request: bytes) -> "Building":
+        """Begin a build; ``request`` is a JSON document, its context is still to be sent."""
+        return Building(self._upgraded("/v1/builds", request, "pyorch-build"))
+
+    def _upgraded(self, path: str, data: bytes, protocol: str) -> socket.socket:
+        """Send a request that ends HTTP on its connection; return the socket behind the answer."""
         channel = self._connect()
-        data = json.dumps(body).encode()
         headers = {
             "Content-Type": "application/json",
             "Connection": "Upgrade",
-            "Upgrade": "pyorch-exec",
+            "Upgrade": protocol,
         }
-        path = f"/v1/stacks/{quote(stack)}/exec?{urlencode(query)}"
         request(channel, "POST", path, data, headers, version="HTTP/1.1")
         head = b""
         # Read byte by byte up to the empty line: what follows is frames already.
@@ -178,17 +184,60 @@ def _refusal(data: bytes) -> PyorchError:
         return PyorchError(f"the daemon answered: {data[:200].decode(errors='replace')}")
 
 
-def frame(kind: int, data: bytes) -> bytes:
-    """Return one frame of an exec connection."""
-    return struct.pack(">BI", kind, len(data)) + data
+class Building:
+    """A build that is under way. Its client may leave at any moment, from any thread."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    def frames(self, context: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Send the tarball of the context and yield what comes back, EXIT or ERROR at last."""
+        # Only builds need it, and it takes long to import.
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as sending:
+            sent = sending.submit(self._send, context)
+            try:
+                while (found := read_frame(self._channel)) is not None:
+                    yield found
+                    if found[0] in (EXIT, ERROR):
+                        return
+            except ConnectionError:
+                pass
+            finally:
+                self.leave()
+            # What went wrong with the context is why the daemon has seen no end of it.
+            sent.result()
+        raise DaemonUnreachableError("the daemon went away during the build")
+
+    def leave(self) -> None:
+        """Take no more part in it: a build whose client has left is ended."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._channel.close()
+
+    def _send(self, pieces: Iterable[bytes]) -> None:
+        try:
+            for piece in pieces:
+                self._channel.sendall(frame(STDIN, piece))
+            self._channel.sendall(frame(STDIN, b""))
+        except ConnectionError:
+            pass  # whoever reads the other way learns why
+        except BaseException:
+            # What cannot be read ends the connection without the context's end.
+            self.leave()
+            raise
 
 
 def read_frame(channel: socket.socket) -> tuple[int, bytes] | None:
     """Return the next frame's kind and content; None at the end."""
-    head = _exactly(channel, 5)
+    head = _exactly(channel, HEAD.size)
     if head is None:
         return None
-    kind, length = struct.unpack(">BI", head)
+    kind, length = HEAD.unpack(head)
     data = _exactly(channel, length)
     return None if data is None else (kind, data)
 

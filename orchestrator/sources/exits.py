@@ -29,5 +29,10 @@ def watch_exits(
         tell(container, "replica.exited", f"exited with {phase.code}{why}")
         queue.add(parse_container_name(container)[0])
 
+    def lost(container: ContainerId) -> None:
+        tell(container, "replica.unmonitored", "its monitor died: nobody keeps its output")
+        queue.add(parse_container_name(container)[0])
+
     containers.on_exit(ended)
+    containers.on_lost(lost)
     containers.on_oom(lambda container, why: tell(container, "replica.oom", why))

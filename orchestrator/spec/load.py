@@ -19,7 +19,7 @@ from orchestrator.spec.composing.place import Notes, Place
 from orchestrator.spec.judging.consistency import Consistency
 from orchestrator.spec.judging.runnable import refusals
 from orchestrator.spec.judging.support import REFUSED, lost_words, unsupported
-from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
+from orchestrator.spec.models import Origin, ServiceExtension, StackExtension, StackFile
 from orchestrator.spec.problems import Mark, Problem, SpecError, refuse, suggest
 from orchestrator.spec.reading.discover import (
     STDIN,
@@ -33,7 +33,12 @@ from orchestrator.spec.reading.remote import shown
 from orchestrator.spec.reading.remotes import Remotes
 from orchestrator.spec.settling.contents import Contents
 from orchestrator.spec.settling.normalize import normalize
-from orchestrator.spec.settling.select import by_profiles, restrict, with_dependencies
+from orchestrator.spec.settling.select import (
+    by_profiles,
+    restrict,
+    with_dependencies,
+    without_build_secrets,
+)
 from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
 from orchestrator.spec.values.interpolate import InterpolationError, interpolate
 
@@ -55,6 +60,8 @@ class Loaded:
     """A settled stack, and what is worth saying about how it came to be."""
 
     stack: StackFile
+    whole: StackFile
+    """The stack with every service of an active profile, and what only builds use."""
     warnings: tuple[str, ...]
     files_read: tuple[Path, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -116,18 +123,33 @@ def _load(request: LoadRequest) -> Loaded:
     if stack is not None and request.check_consistency:
         Consistency(stack, selection.disabled, tree, troubles).check()
         stack = _scaled(stack)
+    whole = stack
     if stack is not None:
         stack = restrict(stack, names)
     if stack is not None and request.to_run:
+        stack = without_build_secrets(stack)
         for path, cause, hint in refusals(stack):
             if not troubles.within(path):
                 troubles.add(tree, path, cause, hint=hint)
     stop(troubles)
-    assert stack is not None  # without one there is a problem, and `stop` has raised it
+    # Without one there is a problem, and `stop` has raised it.
+    assert stack is not None
+    assert whole is not None
+    if request.to_run:
+        origin = Origin(
+            directory=str(found.directory),
+            files=tuple(
+                file if file == STDIN else os.path.normpath(request.cwd / file)
+                for file in found.files
+            ),
+            env_files=tuple(os.path.normpath(request.cwd / one) for one in request.env_files),
+        )
+        stack = stack.model_copy(update={"origin": origin})
     for text in (*lost_words(tree, names), *unsupported(stack)):
         notes.warn(None, (), text)
     return Loaded(
         stack=stack,
+        whole=whole,
         warnings=tuple(dict.fromkeys(notes.warnings)),
         files_read=tuple(dict.fromkeys(notes.read)),
         variables={**document.found.variables, "COMPOSE_PROJECT_NAME": document.name},

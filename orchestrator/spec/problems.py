@@ -130,7 +130,10 @@ def visible(text: str) -> str:
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
     """Return a question about what was probably meant."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    # Two letters that changed places are most of a short word.
+    close = close or [name for name in names if sorted(name) == sorted(word)]
     return f"did you mean `{close[0]}`?" if close else None
 
 

@@ -12,6 +12,7 @@ from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
 from orchestrator.translate.limits import ceiling_of, limits_of
+from orchestrator.translate.logging import log_config
 from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
 from orchestrator.translate.shares import network_of
 from runtime.types import (
@@ -76,6 +77,11 @@ class ContainerFactory:
         """Return what all replicas keep to together."""
         return ceiling_of(self.model)
 
+    @property
+    def log_cap(self) -> int | None:
+        """How much the logs of all replicas may take together."""
+        return self.model.x_pyorch.logs or None
+
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""
         return limits_of(self.model.services[replica.service])
@@ -101,11 +107,8 @@ class ContainerFactory:
             id=ContainerId(name),
             image=Digest(image),
             cgroup=f"{self.desired.name}/{replica}",
-            log=self.settings.data
-            / "logs"
-            / self.desired.name
-            / replica.service
-            / str(replica.slot),
+            log=self.settings.logs_of(self.desired.name) / replica.service / str(replica.slot),
+            logging=log_config(service, container=name, image=str(image or reference)),
             hostname=self._hostname(service, replica),
             domainname=service.domainname,
             command=service.command,
@@ -152,6 +155,7 @@ class ContainerFactory:
             netns=netns,
             runtime=service.runtime or None,
             labels=self._labels(service, wanted, replica, image=str(image), made=made),
+            remarks=self._remarks(service),
         )
 
     def _hostname(self, service: models.Service, replica: ReplicaId) -> str:
@@ -188,10 +192,6 @@ class ContainerFactory:
         image: str,
         made: Mapping[str, str],
     ) -> dict[str, str]:
-        after = (
-            f"{name}:{entry.condition}:{str(entry.restart).lower()}"
-            for name, entry in sorted(service.depends_on.items())
-        )
         return {
             **service.labels,
             labels.STACK: self.desired.name,
@@ -207,9 +207,22 @@ class ContainerFactory:
             labels.COMPOSE_ONEOFF: "False",
             labels.COMPOSE_HASH: wanted.revision,
             labels.COMPOSE_IMAGE: image,
+        }
+
+    def _remarks(self, service: models.Service) -> dict[str, str]:
+        after = (
+            f"{name}:{entry.condition}:{str(entry.restart).lower()}"
+            for name, entry in sorted(service.depends_on.items())
+        )
+        origin = self.model.origin
+        found = {
             labels.COMPOSE_VERSION: __version__,
             labels.COMPOSE_DEPENDS: ",".join(after),
+            labels.COMPOSE_DIRECTORY: origin.directory,
+            labels.COMPOSE_FILES: ",".join(origin.files),
+            labels.COMPOSE_ENV_FILES: ",".join(origin.env_files),
         }
+        return {name: text for name, text in found.items() if text or name in labels.ALWAYS}
 
 
 def _alone(value: str) -> str:

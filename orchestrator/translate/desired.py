@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.store import StoredStack, Wish
+from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.network import (
@@ -215,7 +216,8 @@ def _service(
         name=ServiceName(name),
         revision=revision(model, service),
         image=model.image_of(name),
-        pull=service.pull_policy if service.pull_policy in ("always", "never") else "missing",
+        pull=_pull(service),
+        built=service.build is not None,
         replicas=service.replicas,
         restart=_restart(service),
         healthcheck=_healthcheck(service, image),
@@ -233,6 +235,9 @@ def _service(
         shares=shares_of(model, service),
         networks=_memberships(model, service),
         mounted_images=mounted_images(model, service),
+        hook_images=hook_images(model, name),
+        pre_start=bool(service.pre_start),
+        post_start=bool(service.post_start),
         volumes=tuple(
             sorted(
                 {
@@ -253,6 +258,13 @@ def _service(
         dns_servers=service.dns,
         links=_links(service),
     )
+
+
+def _pull(service: Service) -> str:
+    if service.build is not None:
+        # Whoever asks for it builds it; only where it has a name can a registry have it, too.
+        return "missing" if service.image and service.pull_policy != "never" else "never"
+    return service.pull_policy if service.pull_policy in ("always", "never") else "missing"
 
 
 def _wished(service: DesiredService, wish: Wish | None) -> DesiredService:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from orchestrator.store import ReplicaHistory
 from orchestrator.translate import labels
+from orchestrator.translate.hooks import HookBook
 from orchestrator.translate.limits import NO_CEILING, limits_in_words
 from runtime import types as host
 from scheduler import Reservation
+from scheduler.desired import HookKind
 from scheduler.ids import (
     NetworkName,
     ReplicaId,
@@ -22,6 +24,7 @@ from scheduler.observed import (
     Created,
     Exited,
     Health,
+    HookProgress,
     HostListener,
     Neighbour,
     ObservedNetwork,
@@ -33,6 +36,9 @@ from scheduler.observed import (
     Running,
     Stopping,
 )
+
+GUESTS = StackName("-builds")
+"""Whom sandboxes of builds belong to: no stack can have this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +69,7 @@ def build_observed(
     claims: tuple[Claim, ...],
     volumes_of_others: Mapping[str, tuple[StackName, ...]],
     named: Collection[str] = (),
+    hooks: HookBook,
 ) -> ObservedStack:
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
@@ -71,7 +78,8 @@ def build_observed(
     probe has said something else. ``size`` is how large the machine is, as far as that is
     known, ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
     ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
-    containers the stack's services share something with, by whatever name.
+    containers the stack's services share something with, by whatever name. ``hooks`` is what
+    is known of the stack's hooks.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -81,6 +89,9 @@ def build_observed(
         if owner != stack:
             continue
         filled.add(facts.id)
+        if labels.HOOK in facts.labels and hooks.is_kept(facts):
+            continue
+        runs = isinstance(facts.phase, host.Running)
         sandbox = sandboxes.get(facts.id)
         own = facts.labels.get(labels.SANDBOX) == "own"
         unknown = Health.STARTING if replica.service in checked else Health.NONE
@@ -93,6 +104,12 @@ def build_observed(
                 mounted_images=tuple(
                     sorted({o.source for o in facts.mounts if o.kind is host.MountKind.IMAGE})
                 ),
+                post_start=hooks.of_replica(facts, replica, HookKind.POST_START)
+                if runs
+                else HookProgress(),
+                pre_stop=hooks.of_replica(facts, replica, HookKind.PRE_STOP)
+                if runs
+                else HookProgress(),
                 phase=_phase(facts, health.get(facts.id, unknown)),
                 attempts=histories.get(replica, ReplicaHistory()).attempts,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
@@ -144,9 +161,10 @@ def build_observed(
             for found in view.volumes
         ),
         neighbours=dict(_neighbours(view.containers, named)),
+        pre_start=hooks.before_start(),
         images=dict(references),
         ports=ports,
-        addresses=addresses,
+        addresses=(*addresses, *_guests(view)),
         routes=machine.routes if machine else (),
         **({"protocols": machine.protocols} if machine else {}),
         listeners=tuple(
@@ -166,6 +184,21 @@ def build_observed(
         reserved_memory=reserved.memory,
         claims=claims,
     )
+
+
+def _guests(view: HostView) -> Iterator[AddressLease]:
+    """Yield the addresses of sandboxes that are of no stack, which the store knows nothing of."""
+    for facts in view.sandboxes:
+        owner, replica = parse_container_name(facts.config.id)
+        if owner == GUESTS:
+            for place in facts.config.attachments:
+                for address in place.addresses:
+                    yield AddressLease(
+                        stack=owner,
+                        replica=replica,
+                        network=NetworkName(place.network),
+                        address=address,
+                    )
 
 
 def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, Reservation]:
@@ -211,7 +244,7 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
         case host.Created():
             return Created()
         case host.Running(stop_by=None) as running:
-            return Running(since=running.started, health=health)
+            return Running(since=running.started, health=health, monitored=running.monitored)
         case host.Running() as stopping:
             return Stopping(until=stopping.stop_by or 0.0)
         case host.Exited() as exited:
@@ -221,4 +254,5 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
                 lived=exited.lived,
                 stopped=exited.stopped,
                 why=exited.why,
+                lost=exited.why == host.MONITOR_DIED,
             )

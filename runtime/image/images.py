@@ -28,11 +28,12 @@ from runtime.image.credentials import Credentials, Login
 from runtime.image.flights import Flights
 from runtime.image.manifest import Platform, parse_platform
 from runtime.image.patience import Limits
-from runtime.image.pulling import Puller, find_remote
+from runtime.image.pulling import Puller, find_remote, find_variants
 from runtime.image.reference import Reference, parse_reference
 from runtime.image.registries import SETTINGS, Endpoint, Registries
 from runtime.image.registry import Registry
 from runtime.image.repair import Mender, trouble
+from runtime.image.signatures import check_signature, need_verifier
 from runtime.image.store import Store
 from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
 
@@ -128,6 +129,21 @@ class Images(ImageDriver):
             await self._collect()
         return await self._facts(made)
 
+    async def known_layers(self) -> frozenset[str]:
+        """Return the diff ids of layers that :meth:`adopt` need not be given."""
+        return frozenset(await in_thread(intake.known_layers, self.store))
+
+    async def adopt(self, layout: Path, config: bytes, *, names: Sequence[str]) -> ImageFacts:
+        """Take in an image that was built here: its configuration, a layout of its layers.
+
+        Of layers that are known the layout may hold anything. Refuses as :meth:`load` does.
+        """
+        references = [_tagged(parse_reference(name), "build image") for name in names]
+        async with self._changing("take in image", names[0]):
+            made = await in_thread(intake.adopt, self.store, layout, config, references)
+            await self._collect()
+        return await self._facts(made)
+
     @override
     async def pull(
         self,
@@ -147,6 +163,13 @@ class Images(ImageDriver):
         settled = parse_reference(reference)
         return await self._at_registry(
             "resolve image", settled, lambda endpoint: self._digest_at(endpoint, settled)
+        )
+
+    @override
+    async def variants(self, reference: str) -> Mapping[str, Digest]:
+        settled = parse_reference(reference)
+        return await self._at_registry(
+            "resolve image", settled, lambda endpoint: self._variants_at(endpoint, settled)
         )
 
     @override
@@ -249,6 +272,10 @@ class Images(ImageDriver):
         return {
             "Id": image,
             "References": list(facts.references),
+            "Named": {
+                name: self.store.catalog().named.get(name, facts.created_wall)
+                for name in facts.references
+            },
             "Origin": asdict(self.store.catalog().images[image]),
             "Manifest": json.loads(self.store.document(image)),
             "Config": json.loads(self.store.document(manifest.config.digest)),
@@ -328,6 +355,7 @@ class Images(ImageDriver):
     async def _pull(
         self, reference: Reference, platform: Platform | None, progress: OnProgress
     ) -> ImageFacts:
+        need_verifier(Registries.read(self._settings).keys(reference), reference)
         return await self._at_registry(
             "pull image",
             reference,
@@ -338,6 +366,10 @@ class Images(ImageDriver):
         async with Registry.open(endpoint, self._credentials, self._limits) as registry:
             data = await registry.manifest(reference.digest or reference.tag)
         return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+    async def _variants_at(self, endpoint: Endpoint, reference: Reference) -> Mapping[str, Digest]:
+        async with Registry.open(endpoint, self._credentials, self._limits) as registry:
+            return await find_variants(registry, reference)
 
     async def _at_registry(
         self, verb: str, reference: Reference, ask: Callable[[Endpoint], Awaitable[T]]
@@ -370,6 +402,9 @@ class Images(ImageDriver):
     ) -> ImageFacts:
         async with Registry.open(endpoint, self._credentials, self._limits) as registry:
             found = await find_remote(registry, reference, platform)
+            digest = Digest(f"sha256:{hashlib.sha256(found.manifest_data).hexdigest()}")
+            keys = Registries.read(self._settings).keys(reference)
+            await check_signature(keys, reference, digest)
             held = [*found.config.rootfs.diff_ids, *(one.digest for one in found.manifest.layers)]
             async with self._lock:
                 # A collection under way may be removing the very layers that are there yet.

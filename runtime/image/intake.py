@@ -25,6 +25,7 @@ from runtime.image.manifest import (
     OCI_LAYER,
     OCI_MANIFEST,
     Config,
+    Descriptor,
     Index,
     Manifest,
     check_layers,
@@ -41,6 +42,23 @@ from runtime.image.streams import Tee, compression
 from runtime.types import Digest
 
 PACKING_LEVEL = 1
+OWN_KEYS = ("architecture", "author", "config", "created", "history", "os", "variant")
+RUN_KEYS = (
+    "ArgsEscaped",
+    "Cmd",
+    "Entrypoint",
+    "Env",
+    "ExposedPorts",
+    "Healthcheck",
+    "Labels",
+    "OnBuild",
+    "Shell",
+    "StopSignal",
+    "User",
+    "Volumes",
+    "WorkingDir",
+)
+"""What is kept of a builder's configuration: not the names of what it was made in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +153,61 @@ def add_layer(
     step = {"created_by": "pyorch commit", **({"comment": comment} if comment else {})}
     document["history"] = [*(document.get("history") or []), step]
     return commit_layers(store, reference, document, layers)
+
+
+def known_layers(store: Store) -> dict[str, Layer]:
+    """Return the layers of every image that are unpacked and kept as blobs, by their diff id."""
+    found: dict[str, Layer] = {}
+    for image in store.catalog().images:
+        try:
+            manifest, config = store.read(image)
+        except (NotFoundError, InvalidError):
+            continue  # damage is for repair
+        for one, diff in zip(manifest.layers, config.rootfs.diff_ids, strict=False):
+            if diff not in found and store.has_layer(diff) and store.has_blob(one.digest):
+                suffix = _suffix(one.mediaType)
+                found[diff] = Layer(diff=diff, digest=one.digest, size=one.size, suffix=suffix)
+    return found
+
+
+def adopt(store: Store, layout: Path, config: bytes, references: Sequence[Reference]) -> Digest:
+    """Name an image that was built here; layers that are known are not read from ``layout``."""
+    known = known_layers(store)
+    document = json.loads(config)
+    wanted = parse_config(config, str(references[0])).rootfs.diff_ids
+    with store.stage() as scratch, open_bag(layout, scratch) as bag:
+        listed = _listed(bag, str(layout))
+        if len(listed) != len(wanted):
+            raise InvalidError("take in", str(references[0]), "its layers are not those it names")
+        layers = []
+        for one, diff in zip(listed, wanted, strict=True):
+            if diff not in known:
+                with bag.open(_blob_name(one.digest)) as stream:
+                    known[diff] = take_layer(
+                        store, stream, size=one.size, diff=diff, digest=one.digest
+                    )
+            layers.append(known[diff])
+    kept = {key: value for key, value in document.items() if key in OWN_KEYS}
+    kept["config"] = {
+        key: value for key, value in (document.get("config") or {}).items() if key in RUN_KEYS
+    }
+    image = commit_layers(store, references[0], kept, layers)
+    for reference in references[1:]:
+        store.name(str(reference), image)
+    return image
+
+
+def _listed(bag: Bag, subject: str) -> Sequence[Descriptor]:
+    """Return the layers of the one image of a layout."""
+    with bag.open("index.json") as stream:
+        top = parse_document(stream.read(MAX_MANIFEST + 1), subject)
+    if not isinstance(top, Index) or len(top.manifests) != 1:
+        raise InvalidError("take in", subject, "it does not hold one image", code="archive")
+    entry = top.manifests[0]
+    document = parse_document(_document(bag, entry.digest, entry.size), subject)
+    if not isinstance(document, Manifest):
+        raise InvalidError("take in", subject, "an index within an index", code="manifest")
+    return document.layers
 
 
 def _suffix(kind: str) -> str:

@@ -13,6 +13,8 @@ import tarfile
 from pathlib import Path
 from typing import IO, Any, cast
 
+from typing_extensions import override
+
 from runtime.errors import InvalidError
 from runtime.image.streams import CHUNK, CODEC_ERRORS, ForwardReader, Tee, decompress
 from runtime.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
@@ -48,12 +50,26 @@ def unpack_layer(
     the host itself is in trouble; ``target`` is then the caller's to throw away.
     """
     raw = source if isinstance(source, Tee) else Tee(source)
+    return _unpack(raw, target, _Unpacker, limit, entries)
+
+
+def unpack_plain(
+    source: IO[bytes], target: Path, *, limit: int = MAX_BYTES, entries: int = MAX_ENTRIES
+) -> None:
+    """Unpack a tarball that is no layer: whiteouts are files like others, and root owns all.
+
+    Raises as :func:`unpack_layer` does.
+    """
+    _unpack(Tee(source), target, _PlainUnpacker, limit, entries)
+
+
+def _unpack(raw: Tee, target: Path, unpacker: "type[_Unpacker]", limit: int, entries: int) -> str:
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         reader = ForwardReader(decompress(raw), limit)
         try:
             with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r:") as archive:
-                _Unpacker(root, entries, limit).unpack(archive)
+                unpacker(root, entries, limit).unpack(archive)
             if len(reader.last) % tarfile.BLOCKSIZE or reader.last.strip(b"\0"):
                 raise InvalidError(
                     "unpack", "layer", "it ends in the middle of something", code="layer_tar"
@@ -126,15 +142,7 @@ class _Unpacker:
         self, archive: tarfile.TarFile, member: tarfile.TarInfo, folder: int, parts: list[str]
     ) -> None:
         name = parts[-1]
-        if name == _OPAQUE:
-            os.setxattr(folder, "trusted.overlay.opaque", b"y")
-            return
-        if name.startswith(_WHITEOUT):
-            hidden = name.removeprefix(_WHITEOUT)
-            if hidden in ("", ".", "..") or hidden.startswith(_WHITEOUT):
-                raise _refused(member, "a whiteout of nothing", "layer_whiteout")
-            _clear(folder, hidden)
-            os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=folder)
+        if self._hidden(member, folder, name):
             return
         if member.isdir():
             self._directory(folder, name, member, "/".join(parts))
@@ -160,6 +168,20 @@ class _Unpacker:
         if member.isfifo():
             # Made a moment ago, and nobody else is here: it is no link.
             os.chmod(name, member.mode & 0o7777, dir_fd=folder)
+
+    def _hidden(self, member: tarfile.TarInfo, folder: int, name: str) -> bool:
+        """Hide what a whiteout names; say whether ``member`` was one."""
+        if name == _OPAQUE:
+            os.setxattr(folder, "trusted.overlay.opaque", b"y")
+            return True
+        if not name.startswith(_WHITEOUT):
+            return False
+        hidden = name.removeprefix(_WHITEOUT)
+        if hidden in ("", ".", "..") or hidden.startswith(_WHITEOUT):
+            raise _refused(member, "a whiteout of nothing", "layer_whiteout")
+        _clear(folder, hidden)
+        os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=folder)
+        return True
 
     def _directory(self, folder: int, name: str, member: tarfile.TarInfo, path: str) -> None:
         try:
@@ -250,6 +272,17 @@ class _Unpacker:
     def _open(self, path: str) -> int:
         flags = os.O_RDONLY | os.O_DIRECTORY
         return openat2(self._root, path or ".", flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+class _PlainUnpacker(_Unpacker):
+    @override
+    def _hidden(self, member: tarfile.TarInfo, folder: int, name: str) -> bool:
+        return False
+
+    @override
+    def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        member.uid = member.gid = 0
+        super()._member(archive, member)
 
 
 def _mkdir(folder: int, name: str, mode: int) -> None:

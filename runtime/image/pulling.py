@@ -5,10 +5,11 @@ known to be right: until then it stands aside, and goes when anything fails.
 """
 
 import asyncio
+import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from runtime.image.manifest import (
 from runtime.image.reference import Reference
 from runtime.image.registry import Registry
 from runtime.image.store import Origin, Store
+from runtime.types import Digest
 
 AT_ONCE = 3
 WORTH_FINISHING = 64 * 1024**2
@@ -60,8 +62,6 @@ async def find_remote(
     document = parse_document(data, str(reference))
     origin = Origin(source=f"{reference.registry}/{reference.repository}")
     if isinstance(document, Index):
-        import hashlib
-
         chosen = choose_platform(document, str(reference), platform)
         origin = Origin(
             source=origin.source,
@@ -88,6 +88,24 @@ async def find_remote(
         config=config,
         origin=origin,
     )
+
+
+async def find_variants(registry: Registry, reference: Reference) -> Mapping[str, Digest]:
+    """Return the images a reference stands for at a registry, by platform."""
+    document = parse_document(
+        await registry.manifest(reference.digest or reference.tag), str(reference)
+    )
+    if isinstance(document, Index):
+        return {
+            str(entry.platform): Digest(entry.digest)
+            for entry in document.manifests
+            # Attestations stand in an index as images for a platform that is none.
+            if entry.platform is not None and entry.platform.os != "unknown"
+        }
+    found = await find_remote(registry, reference)
+    digest = Digest(f"sha256:{hashlib.sha256(found.manifest_data).hexdigest()}")
+    platform = Platform.model_validate_json(found.config_data)
+    return {str(platform): digest}
 
 
 class Puller:

@@ -11,6 +11,7 @@ One small TOML file, read anew for every pull::
     plain_http = true          # no TLS at all
     skip_verify = true         # TLS with a certificate that nobody checks
     token_hosts = ["auth.lan"] # other hosts that may see this registry's login
+    signed_by = ["/etc/pyorch/team.pub"] # keys one of which must have signed an image
 
 Nothing is insecure that is not named here; only this machine itself may be spoken to without
 TLS all the same.
@@ -48,6 +49,7 @@ class _Registry(BaseModel):
     plain_http: bool = False
     skip_verify: bool = False
     token_hosts: list[str] = []
+    signed_by: list[Annotated[str, StringConstraints(pattern=r"^[^-].*")]] = []
 
 
 class _Settings(BaseModel):
@@ -136,6 +138,14 @@ class Registries:
             repository = "/".join(filter(None, (prefix.strip("/"), reference.repository)))
             mirrors.append(self._endpoint(host, repository, mirror=True))
         return (*mirrors, self.endpoint(reference))
+
+    def keys(self, reference: Reference) -> tuple[str, ...]:
+        """Return the keys one of which must have signed an image; none where it may be anybody's.
+
+        They are the registry's, wherever the image then comes from.
+        """
+        named = self.settings.registry.get(reference.registry, _Registry())
+        return tuple(named.signed_by)
 
     def endpoint(self, reference: Reference) -> Endpoint:
         """Return the registry itself."""

@@ -59,6 +59,8 @@ class Catalog:
 
     names: dict[str, Digest] = field(default_factory=dict)
     images: dict[Digest, Origin] = field(default_factory=dict)
+    named: dict[str, float] = field(default_factory=dict)
+    """When each name was last given, pulled again included: seconds since the epoch."""
 
 
 class Store:
@@ -120,27 +122,44 @@ class Store:
             }
             for digest in names.values():
                 images.setdefault(digest, Origin())
-            self._catalog = Catalog(names, images)
+            named = {
+                str(name): float(moment)
+                for name, moment in dict(document.get("named") or {}).items()
+                if name in names
+            }
+            self._catalog = Catalog(names, images, named)
         return self._catalog
 
-    def write_catalog(self, names: Mapping[str, Digest], images: Mapping[Digest, Origin]) -> None:
-        """Replace names and images in one step that survives a power cut."""
+    def write_catalog(
+        self, names: Mapping[str, Digest], images: Mapping[Digest, Origin], *, fresh: str = ""
+    ) -> None:
+        """Replace names and images in one step that survives a power cut.
+
+        ``fresh`` is a name that was given just now.
+        """
+        before = self.catalog().named
+        named = {name: before[name] for name in names if name in before}
+        if fresh:
+            named[fresh] = time.time()
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self._blobs, self._layers):
             _sync_folder(folder)
         document = {
             "references": dict(names),
             "images": {image: asdict(origin) for image, origin in images.items()},
+            "named": named,
         }
         write_atomic(self._index, json.dumps(document).encode(), sync=True)
-        self._catalog = Catalog(dict(names), dict(images))
+        self._catalog = Catalog(dict(names), dict(images), named)
 
     def name(self, reference: str, image: Digest, origin: Origin | None = None) -> None:
         """Have a name lead to a complete image."""
         catalog = self.catalog()
         known = catalog.images.get(image, Origin())
         origin = known if origin is None or not origin.source else origin
-        self.write_catalog({**catalog.names, reference: image}, {**catalog.images, image: origin})
+        self.write_catalog(
+            {**catalog.names, reference: image}, {**catalog.images, image: origin}, fresh=reference
+        )
 
     # ── documents and blobs ──────────────────────────────────────────────────────────────
 

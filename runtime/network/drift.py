@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from runtime.network.links import Link
+from runtime.network.tables import Link
 from runtime.types import Address, ContainerId, NetworkId
 
 Places = tuple[tuple[str, str], ...]

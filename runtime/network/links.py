@@ -1,12 +1,9 @@
-"""Links, addresses and routes as typed coroutines; the only user of pyroute2.
-
-What is there is read through the library; changes are single requests made in threads.
+"""Links, addresses and routes as typed coroutines: the kernel is asked and told in threads.
 
 Every link of ours carries an alias that says whose it is, from its very first moment: a
 link without an owner is what an interrupted set-up leaves for ever.
 """
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -16,34 +13,21 @@ import struct
 import threading
 import time
 from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
     Iterator,
     Sequence,
 )
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Network, ip_interface
 from pathlib import Path
-from typing import Any
-
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from runtime.errors import UnavailableError, UnsupportedError
 from runtime.files import in_thread
 from runtime.network import netlink, netns
 from runtime.network.ends import End, Interface
 from runtime.network.netlink import Route
+from runtime.network.tables import Link, read_addresses, read_links, read_routes
 from runtime.types import Address, Net, NetworkKind
 
 MAIN_TABLES = (254,)
-NLM_F_DUMP_INTR = 0x10
-DUMP_ATTEMPTS = 5
-"""How often a table that changes while it is read is read again; then it is taken as it is."""
 SIOCGIFFLAGS = 0x8913
 IPV6 = Path("/proc/sys/net/ipv6")
 IFF_UP = 1
@@ -54,60 +38,18 @@ _one_at_a_time = threading.Lock()
 """The kernel changes links one at a time, and lets whoever else wants to spin meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link of this host."""
-
-    name: str
-    index: int
-    alias: str
-    up: bool
-    master: int
-    """Index of the bridge it is a port of; 0 for none."""
-
-
 class Links:
-    """A netlink socket, and what is done through it."""
-
-    def __init__(self, route: AsyncIPRoute) -> None:
-        """Use an open socket."""
-        self._route = route
-        self._dumping = asyncio.Lock()
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls) -> AsyncIterator["Links"]:
-        """Open a socket for as long as the context lasts."""
-        async with AsyncIPRoute() as route:
-            yield cls(route)
+    """What is known of this host's links and done with them; it keeps nothing."""
 
     async def list(self) -> tuple[Link, ...]:
         """Return every link that has an alias."""
-        found = []
         with _refusal("list links of", "this host"):
-            for message in await self._dump(self._route.get_links):
-                alias = message.get_attr("IFLA_IFALIAS")
-                if alias:
-                    found.append(
-                        Link(
-                            name=message.get_attr("IFLA_IFNAME"),
-                            index=message["index"],
-                            alias=alias,
-                            up=bool(message["flags"] & IFF_UP),
-                            master=message.get_attr("IFLA_MASTER") or 0,
-                        )
-                    )
-        return tuple(found)
+            return tuple(link for link in await in_thread(read_links) if link.alias)
 
     async def addresses(self) -> frozenset[tuple[int, Address]]:
         """Return every address of this host with the index of its link."""
-        found = set()
         with _refusal("list addresses of", "this host"):
-            for message in await self._dump(self._route.get_addr):
-                # IPv6 has the address itself where IPv4 has the other end's.
-                text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-                found.add((message["index"], ip_address(text)))
-        return frozenset(found)
+            return await in_thread(read_addresses)
 
     async def add_bridge(
         self,
@@ -153,27 +95,12 @@ class Links:
         found: set[Net] = set()
         with _refusal("list routes of", "this host"):
             for family in (socket.AF_INET, socket.AF_INET6):
-                for message in await self._dump(partial(self._route.get_routes, family=family)):
-                    target = message.get_attr("RTA_DST")
-                    if (
-                        target
-                        and message.get_attr("RTA_TABLE") in MAIN_TABLES
-                        and message.get_attr("RTA_OIF") not in ours
-                    ):
-                        found.add(ip_network(f"{target}/{message['dst_len']}", strict=False))
+                found.update(
+                    way.target
+                    for way in await in_thread(read_routes, family)
+                    if way.table in MAIN_TABLES and way.out not in ours
+                )
         return tuple(sorted(found, key=lambda net: (net.version, net)))
-
-    async def _dump(self, ask: Callable[[], Awaitable[AsyncIterable[Any]]]) -> Sequence[Any]:
-        """Read a whole table of the kernel's."""
-        # A socket carries one dump at a time: the kernel calls it busy else. A dump that says
-        # it was interrupted may lack what was there throughout.
-        found: list[Any] = []
-        async with self._dumping:
-            for _ in range(DUMP_ATTEMPTS):
-                found = [message async for message in await ask()]
-                if not any(one["header"]["flags"] & NLM_F_DUMP_INTR for one in found):
-                    break
-            return found
 
 
 def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str, mtu: int) -> None:
@@ -351,8 +278,8 @@ def _refusal(verb: str, subject: str) -> Iterator[None]:
     """Say a kernel's refusal the way drivers do."""
     try:
         yield
-    except (NetlinkError, OSError) as error:
-        code = error.code if isinstance(error, NetlinkError) else error.errno
+    except OSError as error:
+        code = error.errno
         cause = os.strerror(code) if code else str(error)
         if code == errno.EXFULL:
             cause = "its bridge has no port left (1023 at most)"

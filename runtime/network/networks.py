@@ -22,7 +22,6 @@ from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError, UnavailableError
 from runtime.files import drop_staging, in_thread, read_json, write_atomic
 from runtime.network import links, netns
-from runtime.network.conntrack import forget_stale
 from runtime.network.dns import Resolvers, candidate_nets
 from runtime.network.drift import Places, lost_bridges, lost_sandboxes
 from runtime.network.ends import End, bridge_of, ends_of, host_addresses, mac_of
@@ -90,7 +89,7 @@ class Networks(NetworkDriver):
         self._opened = self._records / "opened"
         """Exists while this host is not as it was before any network of ours."""
         self._stack = AsyncExitStack()
-        self._links: Links | None = None
+        self._net = Links()
 
     async def open(self) -> None:
         """Read the records; those of an earlier boot are void."""
@@ -119,7 +118,6 @@ class Networks(NetworkDriver):
         self._names.add(resolver_link(self._instance))
         self._resolvers.open()
         self._stack.push_async_callback(self._resolvers.close)
-        self._links = await self._stack.enter_async_context(Links.open())
         watch = Watch(
             links=self._names, marks=(self._instance.table, *PASSAGES), hint=self._suspect
         )
@@ -392,6 +390,9 @@ class Networks(NetworkDriver):
         ]
         if changed:
             nets = [one.net for network in self._bridged() for one in network.subnets]
+            # Its library takes as much memory as two containers do, and most hosts have no flows.
+            from runtime.network.conntrack import forget_stale
+
             await forget_stale(changed, nets)
         self._flows = ports
 
@@ -505,12 +506,6 @@ class Networks(NetworkDriver):
     @override
     async def close(self) -> None:
         await self._stack.aclose()
-
-    @property
-    def _net(self) -> Links:
-        if self._links is None:
-            raise RuntimeError("the network driver is not open")
-        return self._links
 
     def _bridge(self, network: NetworkId) -> str:
         return bridge_of(self._instance, self._networks[network])

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 
+from runtime.network.wire import attributes, messages, text
+
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 RTMGRP_LINK = 0x1
@@ -28,8 +30,6 @@ IFLA_IFNAME, IFA_LABEL = 3, 3
 IFF_UP = 1
 LINK_HEADER = struct.Struct("=BxHiII")
 ADDRESS_HEADER = struct.Struct("=4xI")
-HEADER = struct.Struct("=IHHII")
-ATTRIBUTE = struct.Struct("=HH")
 NEW_LINK = 0xFFFFFFFF
 """What ``ifi_change`` says of a link that was just made."""
 
@@ -108,23 +108,12 @@ class Watch:
 
     def _of_links(self, data: bytes) -> set[Lost]:
         lost = set()
-        for kind, message in messages(data):
+        for kind, _, message in messages(data):
             if kind == RTM_NEWNETCONF:
                 lost.add(Lost.RULES)  # ip_forward, for one, which goes with them
             elif any(name in self._links for name in lost_links(kind, message)):
                 lost.add(Lost.LINKS)
         return lost
-
-
-def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the type and the content of each whole netlink(7) message."""
-    place = 0
-    while place + HEADER.size <= len(data):
-        length, kind, *_ = HEADER.unpack_from(data, place)
-        if length < HEADER.size or place + length > len(data):
-            return
-        yield kind, data[place + HEADER.size : place + length]
-        place += (length + 3) & ~3
 
 
 def lost_links(kind: int, message: bytes) -> Iterator[str]:
@@ -142,13 +131,5 @@ def lost_links(kind: int, message: bytes) -> Iterator[str]:
         yield from _names(message[ADDRESS_HEADER.size :], IFA_LABEL)
 
 
-def _names(attributes: bytes, wanted: int) -> Iterator[str]:
-    place = 0
-    while place + ATTRIBUTE.size <= len(attributes):
-        length, kind = ATTRIBUTE.unpack_from(attributes, place)
-        if length < ATTRIBUTE.size:
-            return
-        if kind == wanted:
-            text = attributes[place + ATTRIBUTE.size : place + length]
-            yield text.rstrip(b"\0").decode(errors="replace")
-        place += (length + 3) & ~3
+def _names(data: bytes, wanted: int) -> Iterator[str]:
+    return (text(value) for kind, value in attributes(data) if kind == wanted)

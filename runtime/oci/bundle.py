@@ -132,12 +132,14 @@ def build_process(
 
 
 def command_line(config: ContainerConfig, image: ImageConfig) -> list[str]:
-    """Return what is run: an entrypoint that is set discards the image's command, too."""
-    if config.entrypoint is not None:
-        argv = [*config.entrypoint, *(config.command or ())]
-    else:
-        given = image.command if config.command is None else config.command
-        argv = [*image.entrypoint, *given]
+    """Return what is run: an entrypoint that says something discards the image's command, too.
+
+    An empty one takes the image's entrypoint away and keeps its command, as Docker does; an
+    empty command says nothing.
+    """
+    entrypoint = image.entrypoint if config.entrypoint is None else config.entrypoint
+    given = config.command or (() if config.entrypoint else image.command)
+    argv = [*entrypoint, *given]
     if not argv:
         raise InvalidError(
             "create container",

@@ -106,13 +106,16 @@ def _read_all(folders: Sequence[Path]) -> dict[str, "_Described | ConflictError"
 
 def _read(path: Path) -> Iterator[tuple[str, _Described]]:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > CAP:
             raise _bad(path, "it is no file of a few megabytes at most")
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
             raise _bad(path, "others than root may write it")
-        data = file.read(CAP)
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(CAP)
+    finally:
+        os.close(fd)
     try:
         text = data.decode()
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -8,15 +8,13 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.errors import UnavailableError
-from runtime.process import run
-
-PATIENCE = 30.0
-"""Seconds to wait for a container to be created."""
+from runtime.process import readable, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +25,16 @@ class Monitor:
     bundle: Path
     run: Path
     exits: Path
-    log: Path
+    log: Path | None
+    """Where output goes; None: nowhere."""
     runtime: str
     runtime_args: Sequence[str]
     tty: bool = False
     stdin: bool = False
+    patience: float = 30.0
+    """Seconds to wait for a container to be created."""
     log_size: int = -1
+    """Bytes after which the log begins anew and what it held is lost: the last resort."""
 
     @property
     def pid_file(self) -> Path:
@@ -45,6 +47,19 @@ class Monitor:
         return self.run / "conmon.pid"
 
     @property
+    def control(self) -> Path:
+        """The fifo it takes orders from."""
+        return self.bundle / "ctl"
+
+    def pid(self) -> int | None:
+        """Return conmon's own process, if it still runs or nobody has collected it."""
+        try:
+            pid = int(self.conmon_pid_file.read_text())
+            return pid if "conmon" in Path(f"/proc/{pid}/comm").read_text() else None
+        except (OSError, ValueError):
+            return None
+
+    @property
     def exit_file(self) -> Path:
         """Where conmon leaves the exit code."""
         return self.exits / self.container
@@ -54,8 +69,11 @@ class Monitor:
         line = ["conmon", "--api-version", "1", "-c", self.container, "-u", self.container]
         line += ["-r", self.runtime, "-b", str(self.bundle), "--persist-dir", str(self.run)]
         line += ["-p", str(self.pid_file), "-P", str(self.conmon_pid_file)]
-        line += ["-l", f"k8s-file:{self.log}", "--exit-dir", str(self.exits)]
-        line += ["--socket-dir-path", str(self.run), "--log-level", "warning"]
+        line += ["-l", "none" if self.log is None else f"k8s-file:{self.log}"]
+        line += ["--log-size-max", str(self.log_size), "--no-sync-log"]
+        line += ["--exit-dir", str(self.exits), "--socket-dir-path", str(self.run)]
+        # A warning for every line that cannot be written would cost more than the lines.
+        line += ["--log-level", "error"]
         if self.tty:
             line.append("-t")
         if self.stdin:
@@ -77,7 +95,7 @@ class Monitor:
                 # It leaves a child behind and ends at once; the child answers over the pipe.
                 await run(
                     self.argv(),
-                    env={**os.environ, "_OCI_SYNCPIPE": "3"},
+                    env={**os.environ, "_OCI_SYNCPIPE": "3", "TZ": "UTC0"},
                     pass_fds=(writing,),
                     check=False,
                 )
@@ -101,11 +119,34 @@ class Monitor:
 
     def is_alive(self) -> bool:
         """Whether conmon itself still runs."""
+        return self._pid() is not None
+
+    def open(self) -> int | None:
+        """Return a pidfd of conmon itself; None where it has ended."""
+        pid = self._pid()
+        try:
+            return None if pid is None else os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+
+    def abandon(self) -> None:
+        """End conmon and a runtime it still waits for."""
+        pid = self._pid()
+        if pid is None:
+            return
+        for one in (*_descendants(pid), pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+
+    def _pid(self) -> int | None:
         try:
             pid = int(self.conmon_pid_file.read_text())
-            return b"conmon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
-            return False
+            return None
+        # The number may be another process's by now, and even that of another monitor.
+        mine = b"conmon" in words[0] and self.container.encode() in words
+        return pid if mine else None
 
     async def _answer(self, reading: int) -> bytes:
         loop = asyncio.get_running_loop()
@@ -123,15 +164,23 @@ class Monitor:
 
         loop.add_reader(reading, ready)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 await arrived
         except TimeoutError:
-            raise UnavailableError(
-                "start container", self.container, f"no answer in {PATIENCE:.0f} s"
-            ) from None
+            cause = f"the runtime did not answer in {self.patience:g} s"
+            raise UnavailableError("start container", self.container, cause) from None
         finally:
             loop.remove_reader(reading)
         return found
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [*_descendants(child), child]
+    return found
 
 
 def _parse(answer: bytes) -> tuple[int, str] | None:
@@ -151,4 +200,4 @@ def _tidy(message: str) -> str:
         _, found, rest = last.partition(mark)
         if found:
             last = rest.rstrip('"')
-    return last
+    return readable(last)

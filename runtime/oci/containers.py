@@ -17,20 +17,21 @@ from weakref import WeakValueDictionary
 from typing_extensions import override
 
 from runtime import limiting
-from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnOom
+from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnLost, OnOom
 from runtime.errors import (
     AlreadyExistsError,
     ConflictError,
     DriverError,
     NotFoundError,
-    UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
+from runtime.logs.folder import newest_run
+from runtime.logs.keeping import LogKeeper
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
-from runtime.oci.exec import RuntimeExec
+from runtime.oci.exec import RuntimeExec, end_leftovers
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
 from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
@@ -40,9 +41,9 @@ from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
 from runtime.oci.signals import signal_number
+from runtime.oci.starting import check_group, start_process
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
-from runtime.process import run
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
@@ -51,6 +52,7 @@ from runtime.types import (
     ImageFacts,
     Instance,
     Limits,
+    LogDriver,
     MountKind,
     ProbeOutput,
 )
@@ -67,6 +69,7 @@ class Containers(ContainerDriver):
         instance: Instance,
         images: ImageDriver,
         volumes: Volumes,
+        logs: LogKeeper,
         *,
         clock: Callable[[], float] = records.boottime,
     ) -> None:
@@ -79,7 +82,7 @@ class Containers(ContainerDriver):
         self._ceilings: dict[str, Limits] = {}
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
-        self._runs = Runs(self._layout, self._records, clock)
+        self._runs = Runs(self._layout, self._records, logs, clock)
         self.orphans = Orphans(self._runs.main_processes)
         """To be told whenever a child of this process has ended."""
 
@@ -93,6 +96,8 @@ class Containers(ContainerDriver):
                 self._records[record.config.id] = record
                 self._folders.claim(record)
                 self._runs.load(record.config.id)
+                scratch = self._layout.scratch / record.config.id
+                end_leftovers(scratch, self._cgroup(record.config.id))
         await in_thread(self._folders.let_go)
 
     @override
@@ -101,10 +106,11 @@ class Containers(ContainerDriver):
             ContainerFacts(
                 id=container,
                 image=record.config.image,
-                labels=record.config.labels,
+                labels={**record.config.remarks, **record.config.labels},
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                logged=record.config.logging.driver is not LogDriver.NONE,
                 mounts=record.config.mounts,
                 limits=record.config.limits,
                 unmet=(*limiting.fit(record.config.limits)[1], *shortfalls(record.config)),
@@ -181,24 +187,29 @@ class Containers(ContainerDriver):
             above = str(Path(self._layout.cgroup(record.config)).parent)
             if above in self._ceilings:
                 await in_thread(limiting.bound, above, self._ceilings[above])
-            number = self._runs.last(container) + 1
+            # Logs outlast containers: another one in its place has filled the folder before.
+            number = max(self._runs.last(container), newest_run(record.config.log)) + 1
             image = await self._image(record, "start container")
             mounted = await self._mounted(record)
             joined = self._joined(record.config)
             compiles = await in_thread(
                 self._folders.prepare, record, image, mounted, number, joined=joined
             )
-            pid = await self._layout.monitor(record.config, number).create()
+            monitor = self._layout.monitor(record.config, number)
             try:
+                pid = await monitor.create()
+                check_group(container, pid, self._layout.cgroup(record.config))
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)
-                done = await run(
-                    [*self._layout.command(record.config), "start", container], check=False
+                await start_process(
+                    container,
+                    pid,
+                    [*self._layout.command(record.config), "start", container],
+                    patience=self._layout.instance.patience,
                 )
-                if done.returncode != 0:
-                    raise UnavailableError("start container", container, done.complaint)
             except BaseException:
+                monitor.abandon()
                 await self._clear(container)
                 raise
             self._runs.begin(container, number, pid)
@@ -300,6 +311,10 @@ class Containers(ContainerDriver):
     @override
     def on_exit(self, callback: OnExit) -> None:
         self._runs.on_exit(callback)
+
+    @override
+    def on_lost(self, callback: OnLost) -> None:
+        self._runs.on_lost(callback)
 
     @override
     def on_oom(self, callback: OnOom) -> None:

@@ -233,6 +233,21 @@ def _settle(ready: "asyncio.Future[None]") -> None:
         ready.set_result(None)
 
 
+def end_leftovers(folder: Path, cgroup: str) -> None:
+    """End the commands an earlier daemon left in a container: nobody hears them any more.
+
+    ``folder`` holds their process ids. A number is only believed of a process in ``cgroup``.
+    """
+    for pid_file in folder.glob("exec-*.pid"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            pid = int(pid_file.read_text())
+            groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+            if any(f"{line}/".partition(f"/{cgroup}/")[1] for line in groups):
+                _kill(pid)
+        pid_file.unlink(missing_ok=True)
+        pid_file.with_suffix(".json").unlink(missing_ok=True)
+
+
 def _kill(leader: int) -> None:
     """End a process that leads a session, and its children with it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

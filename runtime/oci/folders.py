@@ -13,6 +13,7 @@ from runtime.errors import ConflictError, UnsupportedError
 from runtime.files import write_atomic
 from runtime.limiting import apply, check_processors, fit, numbers_of
 from runtime.limits import oci_resources
+from runtime.logs.folder import begin_run
 from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
@@ -33,6 +34,7 @@ from runtime.types import (
     ContainerId,
     ImageFacts,
     Limits,
+    LogDriver,
     MountKind,
     VolumeId,
 )
@@ -181,8 +183,8 @@ class Folders:
         mount_root(self._layout.data / config.id, image.layers)
         (self._layout.scratch / config.id).mkdir(exist_ok=True, mode=0o700)
         self._own(config, mounted).hold()
-        config.log.mkdir(parents=True, exist_ok=True, mode=0o750)
-        _drop_old_logs(config.log, keep=number - config.log_max_files)
+        if config.logging.driver is not LogDriver.NONE:
+            begin_run(config.log, number)
         if config.ipc == SHAREABLE:
             pin_ipc(self._layout.scratch / config.id, config)
         elif (donor := ipc_donor(config)) and not is_pinned(self._layout.scratch / donor / "ipc"):
@@ -285,9 +287,3 @@ def _find_init(container: ContainerId) -> Path:
         "`init: true` needs a reaper and none is installed",
         hint="apt-get install tini",
     )
-
-
-def _drop_old_logs(folder: Path, *, keep: int) -> None:
-    for path in folder.glob("*.log"):
-        if path.stem.isdigit() and int(path.stem) <= keep:
-            path.unlink(missing_ok=True)

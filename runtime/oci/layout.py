@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from runtime.logs.folder import current
+from runtime.logs.turning import last_resort
 from runtime.oci.choice import choose_runtime
 from runtime.oci.conmon import Monitor
-from runtime.types import ContainerConfig, ContainerId, Instance
+from runtime.types import ContainerConfig, ContainerId, Instance, LogDriver
 
 
 class Layout:
@@ -54,14 +56,17 @@ class Layout:
 
     def monitor(self, config: ContainerConfig, number: int) -> Monitor:
         """Return the monitor of a container's run."""
+        unlogged = config.logging.driver is LogDriver.NONE
         return Monitor(
             container=config.id,
             bundle=self.data / config.id,
             run=self.scratch / config.id,
             exits=self.exits,
-            log=config.log / f"{number}.log",
+            log=None if unlogged else current(config.log, number),
+            log_size=-1 if unlogged else last_resort(config.logging),
             runtime=self.program(config),
             runtime_args=self.command(config)[1:],
             tty=config.tty,
             stdin=config.stdin_open,
+            patience=self.instance.patience,
         )

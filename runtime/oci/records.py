@@ -25,6 +25,8 @@ from runtime.types import (
     IoKind,
     IoRate,
     Limits,
+    LogConfig,
+    LogDriver,
     Mount,
     MountKind,
 )
@@ -44,6 +46,8 @@ class RunState:
     ended: float | None = None
     oom: bool = False
     why: str = ""
+    lost: bool = False
+    """Its monitor died under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,7 @@ def fingerprint_of(config: ContainerConfig) -> str:
     import hashlib
 
     document = asdict(config)
-    del document["addresses"], document["nameservers"], document["limits"]
+    del document["remarks"], document["addresses"], document["nameservers"], document["limits"]
     for given in document["mounts"]:
         given["content"] = base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)
@@ -152,6 +156,8 @@ def _config(raw: Mapping[str, Any]) -> ContainerConfig:
     values["log"] = Path(values["log"])
     values["netns"] = Path(values["netns"]) if values["netns"] else None
     values["limits"] = _limits(values["limits"])
+    logging = {**values["logging"], "driver": LogDriver(values["logging"]["driver"])}
+    values["logging"] = LogConfig(**logging)
     values["mounts"] = tuple(
         Mount(
             **{

@@ -13,14 +13,24 @@ from dataclasses import replace
 from functools import partial
 
 from runtime import cgroups
-from runtime.drivers import OnExit, OnOom
+from runtime.drivers import OnExit, OnLost, OnOom
 from runtime.errors import NotFoundError, UnavailableError
 from runtime.files import in_thread
+from runtime.logs.keeping import KeptLog, LogKeeper
 from runtime.oci import records
 from runtime.oci.layout import Layout
 from runtime.oci.records import Record, RunState
 from runtime.oom import OomWatch, explain_oom, watch_oom
-from runtime.types import ContainerConfig, ContainerId, ContainerPhase, Created, Exited, Running
+from runtime.types import (
+    MONITOR_DIED,
+    ContainerConfig,
+    ContainerId,
+    ContainerPhase,
+    Created,
+    Exited,
+    LogDriver,
+    Running,
+)
 
 UNKNOWN = 255
 REBOOT = "host reboot"
@@ -32,11 +42,16 @@ class Runs:
     """The current or last run of every container of an instance."""
 
     def __init__(
-        self, layout: Layout, known: dict[ContainerId, Record], clock: Callable[[], float]
+        self,
+        layout: Layout,
+        known: dict[ContainerId, Record],
+        logs: LogKeeper,
+        clock: Callable[[], float],
     ) -> None:
         """Watch the containers of ``known``, which others keep; nothing is touched yet."""
         self._layout = layout
         self._records = known
+        self._logs = logs
         self._clock = clock
         self._states: dict[ContainerId, RunState] = {}
         self._watches: dict[ContainerId, int] = {}
@@ -46,6 +61,8 @@ class Runs:
         """How many processes of a container are known to have been killed for want of memory."""
         self._callbacks: list[OnExit] = []
         self._oom_callbacks: list[OnOom] = []
+        self._monitors: dict[ContainerId, int] = {}
+        self._lost_callbacks: list[OnLost] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_exit(self, callback: OnExit) -> None:
@@ -55,6 +72,10 @@ class Runs:
     def on_oom(self, callback: OnOom) -> None:
         """Have ``callback`` told when memory has run out in a container."""
         self._oom_callbacks.append(callback)
+
+    def on_lost(self, callback: OnLost) -> None:
+        """Have ``callback`` told when the monitor of a container that runs has died."""
+        self._lost_callbacks.append(callback)
 
     def load(self, container: ContainerId) -> None:
         """Read what is remembered of a container's run, and watch it where it lasts."""
@@ -93,7 +114,11 @@ class Runs:
             self._save(container, state)
         if state.code is None:
             return Running(
-                pid=state.pid, run=state.run, started=state.started, stop_by=state.stop_by
+                pid=state.pid,
+                run=state.run,
+                started=state.started,
+                stop_by=state.stop_by,
+                monitored=not state.lost,
             )
         ended = state.ended if state.ended is not None else state.started
         same_boot = state.boot == records.boot_id()
@@ -166,6 +191,7 @@ class Runs:
             os.close(fd)
         if watch := self._ooms.pop(container, None):
             watch.close()
+        self._unwatch_monitor(container)
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
@@ -181,6 +207,7 @@ class Runs:
     def _watch(self, container: ContainerId, state: RunState) -> None:
         self.unwatch(container)
         self._ended[container] = asyncio.Event()
+        self._keep_log(container, state)
         try:
             if not records.is_alive(state):
                 raise ProcessLookupError
@@ -190,11 +217,51 @@ class Runs:
             return
         self._watches[container] = fd
         asyncio.get_running_loop().add_reader(fd, self._begin_end, container, fd)
+        self._watch_monitor(container, state)
         group = self._layout.cgroup(self._records[container].config)
         self._killed[container] = cgroups.oom_kills(group)
         watch = watch_oom(group, lambda: self._look_for_oom(container, group))
         if watch is not None:
             self._ooms[container] = watch
+
+    def _keep_log(self, container: ContainerId, state: RunState) -> None:
+        config = self._records[container].config
+        monitor = self._layout.monitor(config, state.run)
+        if config.logging.driver is LogDriver.NONE:
+            return
+        log = KeptLog(
+            folder=config.log,
+            run=state.run,
+            config=config.logging,
+            control=monitor.control,
+            monitor=monitor.pid(),
+            notes=self._layout.scratch / container / "log.json",
+        )
+        self._logs.begin(container, log)
+
+    def _watch_monitor(self, container: ContainerId, state: RunState) -> None:
+        monitor = self._layout.monitor(self._records[container].config, state.run)
+        fd = None if state.lost else monitor.open()
+        if fd is None:
+            self._lose(container)
+            return
+        self._monitors[container] = fd
+        asyncio.get_running_loop().add_reader(fd, self._lose, container)
+
+    def _unwatch_monitor(self, container: ContainerId) -> None:
+        fd = self._monitors.pop(container, None)
+        if fd is not None:
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+
+    def _lose(self, container: ContainerId) -> None:
+        """A monitor has ended: with its container, as it should, or under it."""
+        self._unwatch_monitor(container)
+        state = self.lasting(container)
+        if state is not None and not state.lost and records.is_alive(state):
+            self._save(container, replace(state, lost=True))
+            for callback in self._lost_callbacks:
+                callback(container)
 
     def _begin_end(self, container: ContainerId, fd: int | None) -> None:
         if fd is not None:
@@ -220,6 +287,8 @@ class Runs:
             # Where it is not the first process of all it sees, those it began do not end with it.
             await in_thread(cgroups.kill, group)
         self.unwatch(container)
+        # Before its monitor is collected: what it has counted goes with it.
+        await self._logs.end(container)
         await self._reap_monitor(container)
         state = self._states[container]
         if state.code is None:
@@ -256,12 +325,12 @@ class Runs:
             if code is not None:
                 return code, ""
             if collected is not None:
-                return collected, "monitor died"
+                return collected, MONITOR_DIED
             if not monitor.is_alive():
                 break
             await asyncio.sleep(0.002)
         code = monitor.exit_code()
-        return (UNKNOWN, "monitor died") if code is None else (code, "")
+        return (UNKNOWN, MONITOR_DIED) if code is None else (code, "")
 
     async def _reap_monitor(self, container: ContainerId) -> None:
         """Collect conmon itself: it detached from its parent, and so came to a subreaper."""

@@ -24,7 +24,7 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
     name = own_name(config)
     texts = {
         "/etc/hosts": _hosts(config, name),
-        "/etc/hostname": (f"{name}.{config.domainname}" if config.domainname else name) + "\n",
+        "/etc/hostname": f"{name}\n",
         "/etc/resolv.conf": _resolv_conf(config),
     }
     own = {given.target for given in config.mounts}

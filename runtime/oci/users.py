@@ -51,6 +51,9 @@ def resolve_user(root: Path, user: str, group_add: Sequence[str] = ()) -> Resolv
     else:
         extra = {_number(line[2], user) for line in groups if login in line[3].split(",")}
     extra.update(_group(groups, one, one) for one in group_add)
+    # Of a file whose group it is in, a process that gives its own group away would else become
+    # one of the others, who may be allowed more (CVE-2022-36109).
+    extra.add(gid)
     return ResolvedUser(
         uid=uid, gid=gid, groups=tuple(sorted(extra)), home=(entry[5] if entry else "") or "/"
     )
@@ -85,12 +88,16 @@ def _lines(root: Path, path: str, fields: int) -> Iterator[list[str]]:
         raise InvalidError("read", f"/{path}", cause, code="image_passwd") from error
     finally:
         os.close(top)
-    with os.fdopen(fd, "rb") as file:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > CAP:
             cause = "it is no small regular file"
             raise InvalidError("read", f"/{path}", cause, code="image_passwd")
-        for line in file.read(CAP).decode(errors="replace").splitlines():
-            parts = line.split(":")
-            if len(parts) >= fields:
-                yield parts
+        with open(fd, "rb", closefd=False) as file:
+            text = file.read(CAP).decode(errors="replace")
+    finally:
+        os.close(fd)
+    for line in text.splitlines():
+        parts = line.split(":")
+        if len(parts) >= fields:
+            yield parts

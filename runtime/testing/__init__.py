@@ -4,6 +4,7 @@ The promises themselves are in :mod:`runtime.testing.contract`, which needs pyte
 imported by tests alone.
 """
 
+from runtime.testing.builds import FakeBuilds
 from runtime.testing.containers import FakeContainers, Program
 from runtime.testing.faults import Gate
 from runtime.testing.host import FakeHost
@@ -12,6 +13,7 @@ from runtime.testing.networks import FakeNetworks
 from runtime.testing.volumes import FakeVolumes
 
 __all__ = [
+    "FakeBuilds",
     "FakeContainers",
     "FakeHost",
     "FakeImages",

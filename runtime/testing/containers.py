@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from runtime.drivers import ContainerDriver, ExecSession, OnExit, OnOom
+from runtime.drivers import ContainerDriver, ExecSession, OnExit, OnLost, OnOom
 from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
 from runtime.testing.faults import Faults
 from runtime.testing.images import FakeImages
@@ -24,6 +24,7 @@ from runtime.types import (
     ExecConfig,
     Exited,
     Limits,
+    LogDriver,
     MountKind,
     ProbeOutput,
     Running,
@@ -91,6 +92,7 @@ class FakeContainers(Faults, ContainerDriver):
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
     _callbacks: list[OnExit] = field(default_factory=list)
     _oom_callbacks: list[OnOom] = field(default_factory=list)
+    _lost_callbacks: list[OnLost] = field(default_factory=list)
     _pids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
@@ -102,10 +104,11 @@ class FakeContainers(Faults, ContainerDriver):
             ContainerFacts(
                 id=container,
                 image=box.config.image,
-                labels=box.config.labels,
+                labels={**box.config.remarks, **box.config.labels},
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                logged=box.config.logging.driver is not LogDriver.NONE,
                 mounts=box.config.mounts,
                 limits=box.config.limits,
             )
@@ -117,7 +120,7 @@ class FakeContainers(Faults, ContainerDriver):
         await self.change("create", config.id)
         found = self._boxes.get(config.id)
         if found is not None:
-            if replace(found.config, limits=config.limits) == config:
+            if replace(found.config, limits=config.limits, remarks=config.remarks) == config:
                 raise AlreadyExistsError("create container", config.id, "it exists")
             raise ConflictError("create container", config.id, "it exists with other settings")
         if self.images.find_now(config.image) is None:
@@ -183,11 +186,10 @@ class FakeContainers(Faults, ContainerDriver):
             cause = f"`{box.config.pid}`, whose processes it shares, does not run"
             raise ConflictError("start container", container, cause)
         run = box.phase.run + 1 if isinstance(box.phase, Exited) else 1
-        entrypoint, command = box.config.entrypoint, box.config.command
-        if entrypoint is None:
-            entrypoint = image.config.entrypoint
-            command = image.config.command if command is None else command
-        box.program = self.programs.get((*entrypoint, *(command or ())), Program())
+        own = box.config.entrypoint
+        entrypoint = image.config.entrypoint if own is None else own
+        command = box.config.command or (() if own else image.config.command)
+        box.program = self.programs.get((*entrypoint, *command), Program())
         box.phase = Running(pid=next(self._pids), run=run, started=self.clock())
         code = _begin(box.program, box.files)
         if code is not None:
@@ -264,6 +266,10 @@ class FakeContainers(Faults, ContainerDriver):
         self._callbacks.append(callback)
 
     @override
+    def on_lost(self, callback: OnLost) -> None:
+        self._lost_callbacks.append(callback)
+
+    @override
     def on_oom(self, callback: OnOom) -> None:
         self._oom_callbacks.append(callback)
 
@@ -283,6 +289,14 @@ class FakeContainers(Faults, ContainerDriver):
     def end(self, container: ContainerId, code: int, *, oom: bool = False) -> None:
         """Have a running container end by itself, now."""
         self._end(self._running(container, "end"), code, oom=oom)
+
+    def lose_monitor(self, container: ContainerId) -> None:
+        """Have the monitor of a running container die."""
+        box = self._running(container, "lose monitor")
+        if isinstance(box.phase, Running):
+            box.phase = replace(box.phase, monitored=False)
+        for callback in self._lost_callbacks:
+            callback(container)
 
     def run_out_of_memory(self, container: ContainerId) -> None:
         """Have a process of a running container killed that is not its main one."""

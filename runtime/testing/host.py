@@ -1,8 +1,9 @@
-"""The four fakes, tied together as a host ties the real ones."""
+"""The five fakes, tied together as a host ties the real ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from runtime.testing.builds import FakeBuilds
 from runtime.testing.containers import FakeContainers
 from runtime.testing.images import FakeImages
 from runtime.testing.networks import FakeNetworks
@@ -18,6 +19,7 @@ class FakeHost:
     volumes: FakeVolumes = field(init=False)
     networks: FakeNetworks = field(init=False)
     containers: FakeContainers = field(init=False)
+    builds: FakeBuilds = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the drivers; containers see the images and volumes."""
@@ -25,3 +27,4 @@ class FakeHost:
         self.volumes = FakeVolumes(clock=self.clock)
         self.networks = FakeNetworks()
         self.containers = FakeContainers(images=self.images, volumes=self.volumes, clock=self.clock)
+        self.builds = FakeBuilds(images=self.images)

@@ -111,6 +111,10 @@ class FakeImages(Faults, ImageDriver):
         return _digest(settled, config)
 
     @override
+    async def variants(self, reference: str) -> Mapping[str, Digest]:
+        return {"linux/amd64": await self.resolve(reference)}
+
+    @override
     async def tag(self, reference: str, name: str) -> ImageFacts:
         await self.change("tag", name)
         image = self._find(reference)

@@ -169,6 +169,22 @@ def test_attached_up_prints_logs_and_ctrl_c_stops_in_reverse_order(pyorch):
     assert out == ""
 
 
+def test_attach_false_leaves_a_service_out_of_an_attached_up_and_not_out_of_logs(pyorch):
+    pyorch.write(
+        """
+        name: half
+        services:
+          shown: {image: busybox, command: [echo, loud]}
+          hidden: {image: busybox, command: [echo, quiet], attach: false}
+        """
+    )
+    done = pyorch.try_("up")
+
+    assert done.code == 0, done.err
+    assert [line.partition("| ")[2] for line in done.out.splitlines()] == ["loud"]
+    assert "quiet" in pyorch.run("logs")
+
+
 def test_attached_up_ends_when_everything_has_ended(pyorch):
     pyorch.write(
         "name: once\nservices:\n  a: {image: busybox, command: \"sh -c 'echo first; echo last'\"}\n"

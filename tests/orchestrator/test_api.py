@@ -11,8 +11,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.api.app import create_app
-from orchestrator.api.containers import _read, _Tailed
-from orchestrator.client import STDIN, frame
+from orchestrator.frames import STDIN, frame
 from runtime.oci.exec import RuntimeExec
 from runtime.testing import FakeContainers
 from tests.orchestrator.world import World
@@ -116,6 +115,10 @@ async def begin_command(path, *argv):
         ("POST", "/v1/stacks/shop/stop?grace=nan", b"{}"),
         ("POST", "/v1/stacks/shop/stop?grace=inf", b"{}"),
         ("GET", "/v1/stacks/shop/logs?tail=x", b""),
+        ("GET", "/v1/stacks/shop/logs?tail=-1", b""),
+        ("GET", "/v1/stacks/shop/logs?since=nan", b""),
+        ("GET", "/v1/stacks/shop/logs?until=1e999999", b""),
+        ("GET", "/v1/stacks/shop/logs?index=one", b""),
         ("GET", "/v1/stacks/..%2f..%2fetc/logs", b""),
         ("DELETE", "/v1/images", b""),
     ],
@@ -184,16 +187,3 @@ def test_a_client_that_goes_away_leaves_no_request_behind(tmp_path):
             return [task.get_name() for task in left if not task.done()]
 
     assert run(leave()) == []
-
-
-def test_a_line_that_is_read_while_it_is_written_comes_whole(tmp_path):
-    file = tmp_path / "1.log"
-    place = _Tailed("web.1", tmp_path, 0)
-
-    file.write_text("2026-01-01T00:00:00Z stdout P one \n")
-    first = _read(place, ended=False)
-    with file.open("a") as log:
-        log.write("2026-01-01T00:00:00Z stderr F other\n2026-01-01T00:00:00Z stdout F line\n")
-
-    assert first == []
-    assert [line["line"] for line in _read(place, ended=False)] == ["other", "one line"]

@@ -37,6 +37,7 @@ class World:
             images=self.host.images,
             networks=self.host.networks,
             volumes=self.host.volumes,
+            builds=self.host.builds,
         )
         self.orchestrator = None
         self.applied = None

@@ -165,8 +165,9 @@ def test_a_description_others_may_write_is_refused(folders):
         resolve([f"{KIND}=one"], folders)
 
 
-def test_a_pipe_is_not_waited_for(folders):
-    os.mkfifo(folders[0] / "x.json", 0o600)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_told_without_waiting(folders, make):
+    make(folders[0] / "x.json", 0o600)
 
     with pytest.raises(InvalidError, match="it is no file"):
         resolve([f"{KIND}=one"], folders)

@@ -12,6 +12,7 @@ import pytest
 from orchestrator.settings import Settings
 from runtime.errors import InvalidError
 from runtime.image import Images
+from runtime.logs import LogKeeper
 from runtime.network import Networks
 from runtime.network.names import bridge_name, veth_name
 from runtime.oci import Containers
@@ -90,7 +91,7 @@ class TestRealContainers(ContainerContract):
         return close_and_open
 
     async def open(self, instance, images):
-        driver = Containers(instance, images, Volumes(instance))
+        driver = Containers(instance, images, Volumes(instance), LogKeeper())
         await driver.open()
         return driver
 
@@ -102,7 +103,7 @@ class TestRealContainers(ContainerContract):
 
         await driver.remove(contract.WEB)
 
-        log = (config.log / "1.log").read_text()
+        log = (config.log / "1.1.log").read_text()
         assert "out" in log
         assert "err" in log
 

@@ -8,9 +8,10 @@ import pytest
 
 from runtime.network.conntrack import Flow, is_stale
 from runtime.network.drift import lost_bridges, lost_sandboxes
-from runtime.network.links import Link
 from runtime.network.obstacles import find_obstacles
-from runtime.network.watch import lost_links, messages
+from runtime.network.tables import Link
+from runtime.network.watch import lost_links
+from runtime.network.wire import messages
 from runtime.types import PublishedPort
 
 SUBNETS = (IPv4Network("10.89.0.0/26"),)
@@ -107,7 +108,7 @@ def link_message(kind, *, flags, changed, name=b"povx"):
 
 
 def heard(data):
-    return [name for kind, content in messages(data) for name in lost_links(kind, content)]
+    return [name for kind, _, content in messages(data) for name in lost_links(kind, content)]
 
 
 def test_links_that_go_or_fall_are_heard_of_and_new_ones_are_not():

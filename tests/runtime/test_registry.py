@@ -778,3 +778,47 @@ async def test_settings_that_cannot_be_used_are_named(make, text, match):
     images = make(settings=text)
 
     await refused(images, "127.0.0.1:1/tiny:1", InvalidError, match)
+
+
+# ── signatures ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_must_be_signed_is_not_pulled_where_nobody_can_check(
+    registry, make, monkeypatch, tmp_path
+):
+    registry.put_image("app", tarball(a=b"x"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    images = make(settings=f'[registry."{registry.address}"]\nsigned_by = ["/k.pub"]\n')
+    with pytest.raises(DriverError, match="cosign") as refused:
+        await images.pull(f"{registry.address}/app:1")
+    assert refused.value.code == "unsupported"
+    assert registry.log == []
+
+
+@pytest.mark.parametrize("signed", [True, False])
+async def test_what_must_be_signed_is_pulled_where_a_key_has_signed_its_digest(
+    registry, make, monkeypatch, tmp_path, signed
+):
+    """The program in cosign's place says what it was asked; the last key is the right one."""
+    registry.put_image("app", tarball(a=b"x"))
+    program = tmp_path / "cosign"
+    asked = tmp_path / "asked"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\n[ $3 = {"/two" if signed else "/x"} ] || exit 1\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    images = make(settings=f'[registry."{registry.address}"]\nsigned_by = ["/one", "/two"]\n')
+    name = f"{registry.address}/app"
+    if signed:
+        facts = await images.pull(f"{name}:1")
+        assert asked.read_text() == "".join(
+            f"verify --key {key} {name}@{facts.id}\n" for key in ("/one", "/two")
+        )
+        return
+    with pytest.raises(InvalidError) as refused:
+        await images.pull(f"{name}:1")
+    assert refused.value.code == "signature"
+    assert await images.list() == ()
+    # The manifest and the configuration were asked for, and no layer.
+    assert len([seen for seen in registry.log if "/blobs/" in seen.path]) == 1

@@ -105,6 +105,24 @@ def test_a_ceiling_that_is_gone_is_lifted():
     )
 
 
+def test_a_replica_whose_monitor_died_is_stopped_and_started_again_by_its_policy():
+    lost = Running(since=NOW - 60, monitored=False)
+
+    assert plan(stack(service(restart=ALWAYS)), host(replica(1, lost))) == (
+        "#1 stop web.1: its monitor died: nobody keeps its output"
+    )
+    assert plan(stack(service()), host(replica(1, lost))) == "", "a job is let go on"
+
+
+def test_an_end_without_a_monitor_counts_for_no_limit_of_restarts():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS, max_attempts=1)
+    lost = Exited(code=141, at=NOW, lived=1.0, why="monitor died", lost=True)
+
+    assert plan(stack(service(restart=policy)), host(replica(1, lost, attempts=1))) == (
+        "#1 start web.1: exited with 141, monitor died"
+    )
+
+
 def test_more_processors_than_there_are_are_refused():
     found = plan_stack(stack(service(cpus=2.5)), host(), now=NOW)
 

@@ -21,6 +21,7 @@ from scheduler.actions import (
     RemoveNetwork,
     RemoveReplica,
     RemoveVolume,
+    RunHooks,
     StartReplica,
     StopReplica,
 )
@@ -32,6 +33,7 @@ from scheduler.desired import (
     DesiredStack,
     DesiredVolume,
     Healthcheck,
+    HookKind,
     Membership,
     RestartMode,
     RestartPolicy,
@@ -51,6 +53,8 @@ from scheduler.observed import (
     Created,
     Exited,
     Health,
+    HookProgress,
+    Hooks,
     ObservedNetwork,
     ObservedReplica,
     ObservedStack,
@@ -65,6 +69,7 @@ NET = NetworkName("shop_default")
 DATA = VolumeName("shop_data")
 NAMES = ("a", "b", "c")
 MANY_PASSES = 60
+WAITING, DONE = HookProgress(Hooks.WAITING), HookProgress(Hooks.DONE)
 
 
 GIB = 2**30
@@ -111,6 +116,8 @@ def services(draw, name, earlier, *, reserves):
         networks=(Membership(network=NET),),
         volumes=(DATA,) if draw(st.booleans()) else (),
         stop_grace=draw(st.sampled_from([0.0, 10.0])),
+        pre_start=draw(st.booleans()),
+        post_start=draw(st.booleans()),
     )
     return reserving(wanted, draw(some_cpus), draw(some_memory)) if reserves else wanted
 
@@ -170,6 +177,7 @@ class World:
         self.others = host
         self.services = {one.name: one for one in desired.services}
         self.checked = {one.name for one in desired.services if one.healthcheck}
+        self.pre_start = {one.name: WAITING for one in desired.services if one.pre_start}
         self.replicas = {one.id: self._probed(one) for one in host.replicas}
         self.networks = {one.name: one for one in host.networks}
         self.volumes = {one.name: one for one in host.volumes}
@@ -194,6 +202,7 @@ class World:
             replicas=tuple(self.replicas.values()),
             networks=tuple(self.networks.values()),
             volumes=tuple(self.volumes.values()),
+            pre_start=dict(self.pre_start),
             images=dict(self.images),
             ports=tuple(self.ports),
             addresses=tuple(self.addresses),
@@ -289,12 +298,24 @@ class World:
                     cpu_reservation=service.cpu_reservation,
                     memory_reservation=service.memory_reservation,
                 )
+            case RunHooks(replica=key, kind=HookKind.PRE_START):
+                assert self.pre_start[key.service] is not DONE, "hooks that have run run again"
+                self.pre_start[key.service] = DONE
+            case RunHooks(replica=key, kind=kind):
+                found = self.replicas[key]
+                assert isinstance(found.phase, Running)
+                assert getattr(found, kind) == WAITING, "hooks that have run run again"
+                self.replicas[key] = replace(found, **{str(kind): DONE})
             case StartReplica(replica=key):
                 assert not isinstance(self.replicas[key].phase, Running | Stopping)
+                assert self.pre_start.get(key.service, DONE) is DONE
+                hooked = WAITING if self.services[key.service].post_start else HookProgress()
+                self.replicas[key] = replace(self.replicas[key], post_start=hooked, pre_stop=hooked)
                 health = Health.STARTING if key.service in self.checked else Health.NONE
                 self._phase(key, Running(since=self.now, health=health))
             case StopReplica(replica=key, grace=grace):
                 assert isinstance(self.replicas[key].phase, Running)
+                assert self.replicas[key].pre_stop != WAITING
                 self._phase(key, Stopping(until=self.now + grace))
             case KillReplica(key):
                 self._phase(key, Exited(code=137, at=self.now, stopped=True))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
+from orchestrator.spec.judging.logging import mistakes
 from orchestrator.spec.judging.mounts import carried_refusals, mount_refusals, volume_refusals
 from orchestrator.spec.judging.networking import networking_refusals
 from orchestrator.spec.judging.process import process_refusals
@@ -15,6 +16,7 @@ from orchestrator.spec.judging.support import REFUSED
 from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.tree import Path, Refusal
+from orchestrator.spec.values.pulling import POLICY
 
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -26,7 +28,6 @@ LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
 CONDITIONS = ("", "none", "on-failure", "any")
-PULLED = re.compile(r"(always|never|missing|if_not_present|build|daily|weekly|every_.+|refresh)?")
 
 WORDS = (
     ("restart", RESTART, "restart policy", "one of no, always, unless-stopped, on-failure[:N]"),
@@ -34,7 +35,7 @@ WORDS = (
     ("hostname", HOSTNAME, "host name", "use at most 63 letters, digits, `.` and `-`"),
     ("user", USER, "user", "write USER or USER:GROUP"),
     ("stop_signal", SIGNAL, "signal", "write one like SIGTERM, or a number"),
-    ("pull_policy", PULLED, "pull policy", "one of always, missing, never"),
+    ("pull_policy", POLICY, "pull policy", "one of always, missing, never, daily, every_12h"),
 )
 """Keys of a service with the pattern of their value, what that is, and what to write."""
 
@@ -50,13 +51,28 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         path = ("services", name)
         yield from _words(service, path)
         yield from process_refusals(stack, service, path)
+        for option, cause, hint in mistakes(service.logging) if service.logging else ():
+            yield (*path, "logging", "options", option), cause, hint
         yield from _amounts(service, path)
         yield from limit_refusals(service, path)
         yield from mount_refusals(service, path)
+        yield from _hooks(service, path)
     yield from networking_refusals(stack)
     yield from ceiling_refusals(stack)
     yield from volume_refusals(stack)
     yield from carried_refusals(stack)
+
+
+def _hooks(service: Service, path: Path) -> Iterator[Refusal]:
+    for kind in ("pre_start", "post_start", "pre_stop"):
+        for number, hook in enumerate(getattr(service, kind)):
+            where = (*path, kind, str(number))
+            if not hook.command and not getattr(hook, "image", ""):
+                yield (*where, "command"), "there is nothing to run", "write a command"
+    for number, first in enumerate(service.pre_start):
+        if first.per_replica:
+            where = (*path, "pre_start", str(number), "per_replica")
+            yield where, REFUSED["services.*.pre_start.*.per_replica"], "leave it out"
 
 
 def _names(stack: StackFile) -> Iterator[Refusal]:

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from orchestrator.spec.judging.logging import shortfalls
 from orchestrator.spec.judging.networking import networking_warnings
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.tree import Map, Path
@@ -17,8 +18,10 @@ from orchestrator.spec.values.confinement import option
 from orchestrator.spec.values.shellwords import split
 
 ACCEPTED = {
-    "services.*.attach": "an attached `up` shows every service's output",
-    "services.*.build": "images are not built yet; they must be there",
+    "services.*.build.cache_from": "steps are cached on this machine alone",
+    "services.*.build.cache_to": "steps are cached on this machine alone",
+    "services.*.build.provenance": "images carry no attestations",
+    "services.*.build.sbom": "images carry no attestations",
     "services.*.cgroup_parent": "containers' cgroups are pyorch's own",
     "services.*.cpu_count": "it is of Windows only",
     "services.*.cpu_percent": "it is of Windows only",
@@ -33,12 +36,8 @@ ACCEPTED = {
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
     "services.*.isolation": "it is of Windows only",
-    "services.*.logging": "output always goes to pyorch's own log",
     "services.*.models": "AI models are not run yet",
     "services.*.platform": "images are taken for this machine's platform",
-    "services.*.post_start": "hooks are not run yet",
-    "services.*.pre_start": "hooks are not run yet",
-    "services.*.pre_stop": "hooks are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
@@ -47,10 +46,11 @@ ACCEPTED = {
 }
 """What becomes of a key that is accepted and not carried out."""
 
-PULLED = ("", "always", "never", "missing", "if_not_present")
-"""Pull policies that are carried out."""
-
 REFUSED = {
+    "services.*.pre_start.*.per_replica": "a hook before the start runs once for all replicas",
+    "services.*.build.entitlements": "builds are granted no more than a container",
+    "services.*.build.isolation": "it is of Windows only",
+    "services.*.build.privileged": "builds are granted no more than a container",
     "services.*.provider": "a service without a container cannot be run yet",
     "services.*.pull_refresh_after": "images are pulled when they are missing, always, or never",
 }
@@ -66,15 +66,15 @@ CARRIED_OUT = {
     "": "configs include name networks secrets services volumes x-pyorch",
     "include.*": "env_file path project_directory",
     "services.*": """
-        annotations blkio_config cap_add cap_drop cgroup command configs container_name cpu_period
-        cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt
-        dns_search domainname entrypoint env_file environment expose extends external_links
-        extra_hosts gpus group_add healthcheck hostname image init ipc label_file labels links
-        mac_address mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks
-        oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles pull_policy
-        read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
-        stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
-        x-pyorch
+        annotations attach blkio_config build cap_add cap_drop cgroup command configs container_name
+        cpu_period cpu_quota cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices
+        dns dns_opt dns_search domainname entrypoint env_file environment expose extends
+        external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file
+        labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
+        network_mode networks oom_kill_disable oom_score_adj pid pids_limit ports post_start
+        pre_start pre_stop privileged profiles pull_policy read_only restart runtime scale secrets
+        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
+        user userns_mode uts volumes volumes_from working_dir x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -84,6 +84,12 @@ CARRIED_OUT = {
     "services.*.blkio_config.device_write_bps.*": "path rate",
     "services.*.blkio_config.device_write_iops.*": "path rate",
     "services.*.blkio_config.weight_device.*": "path weight",
+    "services.*.build": """
+        additional_contexts args context dockerfile dockerfile_inline extra_hosts labels network
+        no_cache no_cache_filter platforms pull secrets shm_size ssh tags target ulimits
+    """,
+    "services.*.build.secrets.*": "gid mode source target uid",
+    "services.*.build.ulimits.*": "hard soft",
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
     "services.*.deploy": "replicas resources restart_policy",
@@ -106,6 +112,9 @@ CARRIED_OUT = {
         mac_address priority
     """,
     "services.*.ports.*": "app_protocol host_ip mode name protocol published target",
+    "services.*.post_start.*": "command environment privileged user working_dir",
+    "services.*.pre_start.*": "command environment image privileged user working_dir",
+    "services.*.pre_stop.*": "command environment privileged user working_dir",
     "services.*.secrets.*": "gid mode source target uid",
     "services.*.ulimits.*": "hard soft",
     "services.*.volumes.*": "bind consistency image read_only source target tmpfs type volume",
@@ -113,8 +122,9 @@ CARRIED_OUT = {
     "services.*.volumes.*.tmpfs": "mode size",
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
+    "services.*.logging": "driver options",
     "services.*.x-pyorch": "dns priority",
-    "x-pyorch": "resources",
+    "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """
         attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name
@@ -134,6 +144,12 @@ CARRIED_OUT = {
 """Keys that do what they say, by the mapping they are in."""
 
 REMARKS = {
+    "services.*.logging.driver": "`json-file`, `local`, `none`; others: files, and a warning",
+    "services.*.logging.options": "those of the driver; others are warned about",
+    "services.*.build.no_cache_filter": "no step of the build comes from the cache then",
+    "services.*.build.platforms": "this machine's must be among them, and is what is built",
+    "services.*.build.secrets": "`target` is the id; the rest is said where a step mounts it",
+    "services.*.build.ssh": "files of keys without a passphrase; agents are refused",
     "services.*.blkio_config.weight": "where the kernel has weights (BFQ, or io.cost on cgroup v2)",
     "services.*.blkio_config.weight_device": "as `weight`",
     "services.*.mem_swappiness": "on cgroup v1; on v2 `up` says that it is left out",
@@ -142,6 +158,8 @@ REMARKS = {
     "services.*.ports.*.app_protocol": "it is for people and programs that read `config`",
     "services.*.ports.*.mode": "on one machine `ingress` and `host` are the same",
     "services.*.ports.*.name": "it is for people and programs that read `config`",
+    "services.*.command": "an empty one is that of the image",
+    "services.*.entrypoint": "an empty one takes the image's away, and keeps its command",
     "services.*.annotations": "those that would steer the runtime are refused",
     "services.*.cgroup": "`private` where none is given",
     "services.*.devices": "devices, directories and patterns of them, names of CDI",
@@ -156,7 +174,7 @@ REMARKS = {
     "services.*.sysctls": "those of a container's own; others are refused",
     "services.*.userns_mode": "`host` is what always holds",
     "services.*.network_mode": "`service:` and `container:` outlive restarts of whose it is",
-    "services.*.pull_policy": "`always`, `missing` and `never`; others are warned about",
+    "services.*.pull_policy": "how old an image may be is looked at by `up`",
     "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
     "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
     "services.*.volumes.*.consistency": "mounts are always consistent: there is nothing to do",
@@ -246,11 +264,6 @@ def unsupported(stack: StackFile) -> Iterator[str]:
         if path is not None:
             yield f"{'.'.join(path)}: accepted, but {why}"
     for name, service in stack.services.items():
-        if service.pull_policy not in PULLED:
-            why = "images are pulled when they are missing, always, or never"
-            yield f"services.{name}.pull_policy: accepted, but {why}"
-            break
-    for name, service in stack.services.items():
         for text in service.security_opt:
             if option(text)[0] == "label" and option(text)[1] != "disable":
                 yield f"services.{name}.security_opt: accepted, but `{text}` labels nothing yet"
@@ -259,6 +272,9 @@ def unsupported(stack: StackFile) -> Iterator[str]:
         if service.ports and service.network_mode in ("host", "none"):
             why = f"`network_mode: {service.network_mode}` leaves nothing to publish"
             yield f"services.{name}.ports: accepted, but {why}"
+    for name, service in stack.services.items():
+        for key, why in shortfalls(service.logging) if service.logging else ():
+            yield f"services.{name}.logging.{key}: accepted, but {why}"
     yield from networking_warnings(stack)
 
 

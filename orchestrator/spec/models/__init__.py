@@ -26,7 +26,7 @@ from orchestrator.spec.models.service import (
     Service,
     ServiceNetwork,
 )
-from orchestrator.spec.models.stack import StackFile
+from orchestrator.spec.models.stack import Origin, StackFile
 
 __all__ = [
     "AiModel",
@@ -47,6 +47,7 @@ __all__ = [
     "Logging",
     "Mount",
     "Network",
+    "Origin",
     "Placement",
     "Port",
     "Resource",

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.spec.models.base import Size, Whole
 
+MOST_LOGS = 4 * 1024**3
+"""Bytes of logs a stack keeps where its file does not say."""
+
 
 class Extension(BaseModel):
     """Closed to the last key: a spelling mistake here is noticed by nobody else."""
@@ -38,6 +41,11 @@ class ServiceExtension(Extension):
 class StackExtension(Extension):
     """Top-level ``x-pyorch``."""
 
+    logs: Size = Field(
+        default=MOST_LOGS,
+        ge=0,
+        description="What the logs of all replicas may take on the disk together; 0: no cap.",
+    )
     resources: Ceiling = Field(
         default=Ceiling(), description="What all containers of the stack may use together."
     )

@@ -19,6 +19,14 @@ def _declared(value: Any) -> Any:
     return value
 
 
+class Origin(SpecModel):
+    """Where a stack was loaded from; the client tells the daemon, for programs that ask."""
+
+    directory: str = Field(default="", description="Where relative paths begin.")
+    files: tuple[str, ...] = Field(default=(), description="Its files.")
+    env_files: tuple[str, ...] = Field(default=(), description="Files of its variables.")
+
+
 class StackFile(SpecModel):
     """A stack file with everything put in its place; long forms only."""
 
@@ -37,6 +45,9 @@ class StackFile(SpecModel):
     models: dict[str, AiModel] = Field(default={}, description="AI models services use.")
     x_pyorch: StackExtension = Field(
         default=StackExtension(), alias="x-pyorch", description="What only pyorch understands."
+    )
+    origin: Origin = Field(
+        default=Origin(), description="Where it was loaded from; part of no revision."
     )
     recreate: int = Field(
         default=0, description="Part of every revision: another number means new containers."

@@ -86,6 +86,22 @@ def restrict(stack: StackFile, names: set[str]) -> StackFile:
     return stack.model_copy(update={"services": services, **kept})
 
 
+def without_build_secrets(stack: StackFile) -> StackFile:
+    """Return a stack whose builds name no secrets, without the secrets only they use.
+
+    Whoever runs a stack needs to know what can be built, and nothing of what builds may read.
+    """
+    services = {
+        name: service.model_copy(update={"build": service.build.model_copy(update={"secrets": ()})})
+        if service.build and service.build.secrets
+        else service
+        for name, service in stack.services.items()
+    }
+    used = _used(services)["secrets"]
+    secrets = {name: one for name, one in stack.secrets.items() if name in used}
+    return stack.model_copy(update={"services": services, "secrets": secrets})
+
+
 def _without(service: Service, names: set[str]) -> Service:
     if all(one in names for one in service.depends_on):
         return service

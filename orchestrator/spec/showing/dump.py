@@ -26,6 +26,7 @@ def document_of(stack: StackFile, *, as_json: bool) -> dict[str, Any]:
     """
     document = stack.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     document.pop("recreate", None)
+    document.pop("origin", None)
     for kind in ("configs", "secrets"):
         for resource in document.get(kind, {}).values():
             resource.pop("payload", None)

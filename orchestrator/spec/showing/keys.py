@@ -13,7 +13,7 @@ from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
 from orchestrator.spec.tree import Path
 
 OWN = "x-pyorch"
-INTERNAL = ("recreate", "payload", "seccomp")
+INTERNAL = ("recreate", "origin", "payload", "seccomp")
 """Fields of the models that no file may hold: the client and the daemon tell each other."""
 
 EXTENSIONS: dict[Path, type[BaseModel]] = {

@@ -83,6 +83,17 @@ class ContainerContract:
         with pytest.raises(AlreadyExistsError):
             await driver.create(config)
 
+    async def test_what_is_only_remarked_makes_no_other_container(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        config = container(WEB, image, tmp_path, *STUBBORN)
+        await driver.create(replace(config, remarks={"version": "1"}))
+
+        with pytest.raises(AlreadyExistsError):
+            await driver.create(replace(config, remarks={"version": "2"}))
+
+        assert (await driver.list())[0].labels["version"] == "1"
+
     async def test_its_name_with_another_config_is_a_conflict(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
     ) -> None:

@@ -61,7 +61,7 @@ def test_what_says_nothing_has_everything_of_its_own(shown):
 def test_hostname_and_domainname_are_what_the_process_is_called(shown):
     assert shown.run("named", "hostname") == "box"
     assert shown.run("named", "cat", "/proc/sys/kernel/domainname") == "example.com"
-    assert shown.run("named", "cat", "/etc/hostname") == "box.example.com"
+    assert shown.run("named", "cat", "/etc/hostname") == "box"
     assert "\tbox.example.com box" in shown.run("named", "cat", "/etc/hosts")
     assert shown.run("named", "hostname", "-f") == "box.example.com"
     assert shown.sh("named", "echo $HOSTNAME") == "box"

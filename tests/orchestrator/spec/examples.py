@@ -74,7 +74,7 @@ services:
     isolation: x
     labels: {l: ''}
     links: [db]
-    logging: {driver: json-file, options: {max-size: 1m}}
+    logging: {driver: local, options: {max-size: 1m}}
     mac_address: '02:00:00:00:00:01'
     mem_limit: 64m
     mem_reservation: 32m
@@ -129,4 +129,5 @@ volumes: {data: {driver: local, driver_opts: {o: bind, type: none, device: ./d}}
 configs: {conf: {content: 'x$$y'}}
 secrets: {key: {file: ./key}}
 models: {llm: {model: ai, context_size: 10, runtime_flags: [-x]}}
+x-pyorch: {logs: 2gb, resources: {cpus: 4}}
 """

@@ -22,7 +22,7 @@ def test_every_key_of_a_service_has_a_place_in_the_model():
 def test_every_key_at_the_top_has_a_place_in_the_model():
     fields = {field.alias or name for name, field in StackFile.model_fields.items()}
 
-    assert set(STACK.fields) - {"version", "include"} == fields - {"x-pyorch", "recreate"}
+    assert set(STACK.fields) - {"version", "include"} == fields - {"x-pyorch", "recreate", "origin"}
 
 
 @pytest.mark.parametrize(

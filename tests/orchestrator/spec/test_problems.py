@@ -6,7 +6,15 @@ import pytest
 
 from orchestrator.errors import Paint, PyorchError
 from orchestrator.spec.load import LoadRequest, load_stack
-from orchestrator.spec.problems import LONGEST, WINDOW, Mark, Problem, Source, SpecError
+from orchestrator.spec.problems import (
+    LONGEST,
+    WINDOW,
+    Mark,
+    Problem,
+    Source,
+    SpecError,
+    suggest,
+)
 from orchestrator.spec.reading.yaml import parse
 
 
@@ -169,3 +177,8 @@ def test_every_file_that_is_wrong_is_told(tmp_path):
 
     files = [Path(one.mark.file).name for one in refused.value.problems]
     assert files == ["gone.yml", "bad.yml", "lost.yml"]
+
+
+def test_two_letters_that_changed_places_are_recognized_in_the_shortest_words():
+    assert suggest("bd", ["web", "db"]) == "did you mean `db`?"
+    assert suggest("xy", ["web", "db"]) is None

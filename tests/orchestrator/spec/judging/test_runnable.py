@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.spec.judging.support import ACCEPTED
+from orchestrator.spec.values.pulling import refresh_after
 
 HEAD = "name: s\nservices:\n  a:\n    image: i\n"
 REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
@@ -113,7 +114,11 @@ def test_a_stack_without_services_is_printed_and_not_run(load, complain):
 
 
 EXAMPLES = {
-    "attach": "false", "blkio_config": "{weight: 10}", "build": ".",
+    "attach": "false", "blkio_config": "{weight: 10}",
+    "build.cache_from": "{context: ., cache_from: [x]}",
+    "build.cache_to": "{context: ., cache_to: [x]}",
+    "build.provenance": "{context: ., provenance: true}",
+    "build.sbom": "{context: ., sbom: true}",
     "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
     "cpu_period": "1", "cpu_quota": "1", "cpu_rt_period": "1", "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}", "deploy.endpoint_mode": "{endpoint_mode: vip}",
@@ -171,11 +176,21 @@ def test_a_key_that_is_not_carried_out_yet_loads_and_is_named_once(load, key):
     assert about[0].split(": ")[0].split(".")[-1] == key.split(".")[-1]
 
 
-@pytest.mark.parametrize("policy", ["build", "daily", "every_12h"])
-def test_a_pull_policy_that_is_not_carried_out_yet_is_named(load, policy):
-    warnings = load(f"{HEAD}    pull_policy: {policy}\n").warnings
+@pytest.mark.parametrize("policy", ["build", "daily", "weekly", "refresh", "every_1w2d3h4m5s"])
+def test_every_pull_policy_is_run_without_a_warning(load, policy):
+    assert load(f"{HEAD}    pull_policy: {policy}\n", to_run=True).warnings == ()
 
-    assert [one.split(":")[0] for one in warnings] == ["services.a.pull_policy"]
+
+@pytest.mark.parametrize(
+    ("policy", "seconds"),
+    [
+        ("always", 0), ("refresh", 0), ("daily", 86400), ("weekly", 604800),
+        ("every_12h", 43200), ("every_1d1h1m1s", 90061), ("every_2w", 1209600),
+        ("missing", None), ("never", None), ("build", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_pull_policy_says_how_old_an_image_may_be(policy, seconds):
+    assert refresh_after(policy) == seconds
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.building.prepare import Wishes, buildable, prepare, refused
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.support import ACCEPTED, FATES, REFUSED, REMARKS, Kind, fate
 from orchestrator.spec.load import LoadRequest, load_stack
@@ -15,15 +16,18 @@ from orchestrator.spec.reading.plant import plant
 from orchestrator.spec.reading.yaml import parse
 from orchestrator.spec.showing.keys import INTERNAL, keys, model_in
 from orchestrator.spec.showing.reference import LEFT_OUT, examples, flow, reference
-from orchestrator.spec.tree import take_out
+from orchestrator.spec.tree import Map, take_out
 from orchestrator.spec.values.units import parse_duration, parse_size
 from orchestrator.store import StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
+from orchestrator.translate.hooks import HookBook, hook_images
+from orchestrator.translate.logging import unattached
 from orchestrator.translate.network import build_network
 from orchestrator.translate.sandbox import build_sandbox
+from runtime.types import ContainerFacts, Created
 from scheduler.actions import CreateNetwork, CreateReplica
-from scheduler.desired import Intent
+from scheduler.desired import HookKind, Intent
 from scheduler.ids import ReplicaId
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
@@ -110,6 +114,12 @@ def test_every_example_is_read_as_what_it_is():
 # ── what becomes of keys ─────────────────────────────────────────────────────────────────────
 
 FILES = {
+    "web/Dockerfile.web": "FROM one",
+    "web/Dockerfile": "FROM another",
+    "Dockerfile.web": "FROM elsewhere",
+    "Dockerfile": "FROM here",
+    "docs/README": "",
+    "key": "-----BEGIN OPENSSH PRIVATE KEY-----",
     "included.yaml": "services: {inc: {image: 'i:${V}', volumes: ['./b:/b']}}\n",
     "included.env": "V=2\n",
     "common.yaml": "services: {base: {user: u}}\n",
@@ -159,7 +169,25 @@ def test_what_is_told_elsewhere_is_told_once(every):
     assert len([one for one in every().warnings if "`version` is obsolete" in one]) == 1
 
 
-@pytest.mark.parametrize("key", [key for key in REFUSED if key.count("refresh") == 0])
+BUILD = "services.*.build."
+
+
+@pytest.mark.parametrize("key", [key for key in REFUSED if key.startswith(BUILD)])
+def test_a_key_of_a_build_that_is_refused_is_run_and_not_built(every, key):
+    tree = runnable()
+    example = {"privileged": "true", "isolation": "hyperv", "entitlements": ["network.host"]}
+    name = key.removeprefix(BUILD)
+    tree["services"]["web"]["build"] = Map({"context": ".", name: example[name]})
+
+    loaded = every(tree, to_run=True)
+    with pytest.raises(SpecError) as told:
+        refused(loaded, ["web"])
+    assert f"services.web.build.{name}: {REFUSED[key]}" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in REFUSED if not key.startswith(BUILD) and key.count("refresh") == 0]
+)
 def test_a_key_that_is_refused_is_printed_and_not_run(every, key):
     tree = plant(parse(EVERY, "f")[0])
     kind, _, rest = key.split(".", 2)
@@ -172,9 +200,9 @@ def test_a_key_that_is_refused_is_printed_and_not_run(every, key):
         take_out(tree, (kind, other))
 
     assert every(tree).stack
-    with pytest.raises(SpecError) as refused:
+    with pytest.raises(SpecError) as told:
         every(used(tree), to_run=True)
-    assert REFUSED[key] in str(refused.value) or rest.split(".")[-1] == "image"
+    assert REFUSED[key] in str(told.value) or rest.split(".")[-1] == "image"
 
 
 def test_a_key_no_loader_takes_is_refused_with_the_reason(complain):
@@ -210,15 +238,23 @@ def carried_out():
 SAME = {
     "networks.*.attachable": "there is nothing to do",
     "networks.*.driver": "there is one",
+    "services.*.logging.driver": "it is as good as the usual one",
     "networks.*.enable_ipv4": "it has them anyway",
     "networks.*.ipam.driver": "there is one",
     "volumes.*.driver": "there is one",
+    "services.*.build.no_cache": "`no_cache_filter` says so, too",
+    "services.*.build.no_cache_filter": "`no_cache` says so, too",
+    "services.*.build.secrets.*.gid": "whoever mounts it says so",
+    "services.*.build.secrets.*.mode": "whoever mounts it says so",
+    "services.*.build.secrets.*.uid": "whoever mounts it says so",
+    "services.*.pull_policy": "it is built, whatever the policy",
     "services.*.mac_address": "that of its first network is the same",
     "services.*.networks.*.mac_address": "that of the service is the same",
     "services.*.env_file.*.required": "its file is there",
     "services.*.depends_on.*.required": "what is needed is there",
     "services.*.profiles": "its profile is active",
     "services.*.expose": "there is nothing to do",
+    "services.*.attach": "whoever shows the output does it",
     "services.*.userns_mode": "there is nothing to do",
     "services.*.gpus.*.options": "there is nothing to do",
     "services.*.gpus.*.capabilities": "its driver says enough",
@@ -243,6 +279,9 @@ SAME = {
 NEEDED = {
     "include.*.path",
     "networks.*.ipam.config.*.subnet",
+    "services.*.build.secrets.*.source",
+    "services.*.build.ulimits.*.hard",
+    "services.*.build.ulimits.*.soft",
     "services.*.blkio_config.device_read_bps.*.path",
     "services.*.blkio_config.device_read_bps.*.rate",
     "services.*.blkio_config.device_read_iops.*.path",
@@ -261,6 +300,8 @@ NEEDED = {
     "services.*.extends.service",
     "services.*.mem_limit",
     "services.*.ports.*.target",
+    "services.*.post_start.*.command",
+    "services.*.pre_stop.*.command",
     "services.*.secrets.*.source",
     "services.*.ulimits.*.hard",
     "services.*.ulimits.*.soft",
@@ -325,13 +366,42 @@ def meaning(stack):
     ]
     volumes = [factory.mounting.volume(one.name) for one in desired.volumes]
     volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
-    return desired, containers, volumes, networks, sandboxes
+    hooks = hooks_of(stack, containers)
+    logs = factory.log_cap, unattached(stack)
+    return desired, containers, (volumes, hooks), networks, sandboxes, logs
+
+
+def hooks_of(stack, containers):
+    """Return all that is run before, after and at the end of the replicas of `web`."""
+    if "web" not in stack.services:
+        return []
+    web = ReplicaId("web", 1)
+    book = HookBook(stack=stack.name, model=stack, services=stack.services, marks={}, running=())
+    facts = ContainerFacts(
+        id="x.web.1", image="", labels={}, phase=Created(), created_wall=0.0, log=Path("/l")
+    )
+    config = next(one for one in containers if ".web." in one.id)
+    config = dataclasses.replace(config, privileged=False)
+    images = dict.fromkeys(hook_images(stack, "web"), "other")
+    found = [book.commands(facts, web, kind) for kind in (HookKind.POST_START, HookKind.PRE_STOP)]
+    # Their own definition is a label of them: without it, what it says must still differ.
+    own = book.containers(web, config, images).containers
+    return found + [dataclasses.replace(one, labels={}) for one in own]
+
+
+def builds(loaded):
+    """Return what the daemon is asked to build of a stack, and which folders go along."""
+    found = []
+    for name in buildable(loaded.whole):
+        one = prepare(loaded, name, Wishes(), fetch=None)
+        found.append((one.request, [folder.path for folder in one.folders]))
+    return found
 
 
 @pytest.mark.parametrize("key", [key for key in carried_out() if key not in SAME])
 def test_a_key_that_is_carried_out_changes_what_is_done(every, key):
     """Without it, something else is asked of planner or runtime, or nothing can be loaded."""
-    with_it = every(runnable(), to_run=True).stack
+    with_it = every(runnable(), to_run=True)
     tree = runnable()
     where = next(places(key.split("."), tree))
     assert where, "there is no example that can be run"
@@ -341,8 +411,11 @@ def test_a_key_that_is_carried_out_changes_what_is_done(every, key):
         with pytest.raises(SpecError):
             every(tree, to_run=True)
         return
-    without = every(tree, to_run=True).stack
-    assert meaning(without) != meaning(with_it)
+    without = every(tree, to_run=True)
+    if key.startswith(BUILD):
+        assert builds(without) != builds(with_it)
+    else:
+        assert meaning(without.stack) != meaning(with_it.stack)
 
 
 def test_what_leaving_a_key_out_means_is_what_it_comes_to(load):

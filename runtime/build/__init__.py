@@ -1,0 +1,4 @@
+"""Images from Dockerfiles: buildah, in a room of its own.
+
+``room`` and ``gate`` are programs of their own: what they import is kept small.
+"""

@@ -1,0 +1,62 @@
+"""Begin a run, and believe what the kernel says of it rather than what the runtime does.
+
+A runtime may hang, and it may say that it has done what it has not.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from runtime.errors import UnavailableError
+from runtime.process import run
+
+PAUSE = 0.001
+"""Seconds between two looks at a process that is about to run its program."""
+VERB = "start container"
+
+
+def check_group(container: str, pid: int, cgroup: str) -> None:
+    """Raise UnavailableError for a process that is not in the container's own cgroup.
+
+    Else whatever a runtime names would be taken for the container, and be killed with it.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    paths = [line.split(":", 2)[2] for line in lines]
+    if not any(path == f"/{cgroup}" or path.startswith(f"/{cgroup}/") for path in paths):
+        cause = f"the runtime says it made process {pid}, which is none of the container's"
+        raise UnavailableError(VERB, container, cause)
+
+
+async def start_process(
+    container: str, pid: int, command: Sequence[str], *, patience: float
+) -> None:
+    """Have the runtime's ``command`` start process ``pid``; return once that runs its program.
+
+    Raises UnavailableError where it does not, or not within ``patience`` seconds.
+    """
+    waiting = _program(pid)
+    try:
+        async with asyncio.timeout(patience):
+            done = await run(command, check=False)
+            if done.returncode != 0:
+                raise UnavailableError(VERB, container, done.complaint)
+            # The runtime returns when it has let the process go on, which may be a moment before
+            # that runs anything; one that is gone already did run.
+            while waiting is not None and _program(pid) == waiting:  # noqa: ASYNC110 - exec is told to nobody
+                await asyncio.sleep(PAUSE)
+    except TimeoutError:
+        cause = f"the runtime did not start it in {patience:g} s"
+        raise UnavailableError(VERB, container, cause) from None
+
+
+def _program(pid: int) -> tuple[int, int] | None:
+    """Return what tells the program a process runs from every other; None once it has ended."""
+    try:
+        status = os.stat(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
