@@ -38,7 +38,21 @@ def document_of(stack: StackFile, *, as_json: bool) -> dict[str, Any]:
         for key in ("networks", "models"):
             if key in service:
                 service[key] = {name: one or None for name, one in service[key].items()}
-    return _for_programs(document) if as_json else document
+    return _for_programs(document) if as_json else _for_readers(document)
+
+
+def _for_readers(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what could not be read again: dependencies that may be missing, and are."""
+    services = document["services"]
+    for service in services.values():
+        service["depends_on"] = {
+            name: entry
+            for name, entry in service.get("depends_on", {}).items()
+            if name in services or entry.get("required", True)
+        }
+        if not service["depends_on"]:
+            del service["depends_on"]
+    return document
 
 
 def _for_programs(document: dict[str, Any]) -> dict[str, Any]:

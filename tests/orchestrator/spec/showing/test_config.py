@@ -217,3 +217,15 @@ def test_config_answers_to_the_name_it_has_elsewhere(tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
 
     assert [run_command(["convert", "--services"]), capsys.readouterr().out] == [0, "a\n"]
+
+
+def test_a_dependency_that_may_be_missing_and_is_does_not_stand_in_the_way_of_reading_again(load):
+    stack = load("""
+services:
+  a: {image: i, depends_on: {b: {condition: service_started, required: false}}}
+  b: {image: i, profiles: [more]}
+""").stack
+
+    assert "depends_on" not in dump(stack)
+    assert load(dump(stack)).stack.services.keys() == {"a"}
+    assert json.loads(dump(stack, as_json=True))["services"]["a"]["depends_on"].keys() == {"b"}
