@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.spec.problems import Mark, Problem, SpecError
 
-MAX_BYTES = 12 * 1024 * 1024
+MAX_BYTES = 10_000_000
 
 _KINDS = (
     (stat.S_ISDIR, "it is a directory"),
@@ -83,7 +83,7 @@ def _why(path: Path, error: OSError) -> str:
 
 
 def _too_large(file: str) -> SpecError:
-    return _refuse(file, f"it is larger than {MAX_BYTES // 2**20} MiB")
+    return _refuse(file, f"it is larger than {MAX_BYTES // 10**6} MB")
 
 
 def _refuse(file: str, cause: str, hint: str | None = None) -> SpecError:

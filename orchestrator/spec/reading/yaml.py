@@ -65,7 +65,7 @@ def parse(text: str, file: str) -> list[Document]:
     """Return every document of ``text``. Raises SpecError with line and column."""
     source = Source(file, text.removeprefix("\ufeff"))
     if len(text) > MAX_BYTES:
-        cause = f"it is larger than {MAX_BYTES // 2**20} MiB"
+        cause = f"it is larger than {MAX_BYTES // 10**6} MB"
         raise SpecError([Problem(mark=Mark(file=file), path="", cause=cause)])
     composer = _Composer(source)
     if strange := _FORBIDDEN.search(source.text):
@@ -85,7 +85,22 @@ def parse(text: str, file: str) -> list[Document]:
 def _events(text: str) -> Iterator[Any]:
     if CParser is None:  # pragma: no cover
         return iter(pyyaml.parse(text, Loader=pyyaml.SafeLoader))
-    return iter(CParser(text).get_event, None)
+    return iter(CParser(_Pieces(text)).get_event, None)
+
+
+class _Pieces:
+    """A text as a file that is read: given whole, the parser would encode it whole as well."""
+
+    __slots__ = ("_at", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def read(self, size: int = 16_384, /) -> bytes:
+        """Return the next piece, encoded; never more than ``size`` bytes of it."""
+        begin, self._at = self._at, self._at + size // 4
+        return self._text[begin : self._at].encode()
 
 
 class _Merge(str):
