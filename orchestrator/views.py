@@ -29,6 +29,8 @@ class ReplicaView:
     oom: bool
     """It ended because memory had run out."""
     why: str
+    began: bool
+    """False for one whose program could not be run at all."""
     """What is known of its end besides the code."""
     restarts: int
     image: str
@@ -157,6 +159,7 @@ class Views:
             exit_code=phase.code if isinstance(phase, host.Exited) else None,
             oom=isinstance(phase, host.Exited) and phase.oom,
             why=phase.why if isinstance(phase, host.Exited) else "",
+            began=not isinstance(phase, host.Exited) or phase.began,
             restarts=histories.get(replica, ReplicaHistory()).restarts,
             image=service.image if service else str(facts.image),
             image_id=str(facts.image),

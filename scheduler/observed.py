@@ -84,6 +84,8 @@ class Exited:
     """What else is known of it, e.g. that memory had run out."""
     lost: bool = False
     """Its monitor had died: whatever it ended of, that counts against nobody."""
+    began: bool = True
+    """Its program ran; one that was not found, or is none, does not begin to by itself."""
 
     def __str__(self) -> str:
         return f"exited with {self.code}" + (f", {self.why}" if self.why else "")

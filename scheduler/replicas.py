@@ -411,6 +411,6 @@ class _Slots:
                         self.start_again(found, reason, attempt=attempt, after=limited)
                     case RestartAt(moment, reason):
                         self.plan.wake(moment)
-                        self.plan.hold(str(found.id), reason)
+                        self.plan.hold(str(found.id), reason, stuck=not exited.began)
                     case StayDown():
                         pass

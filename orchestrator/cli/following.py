@@ -164,7 +164,10 @@ def _started(state: dict[str, Any]) -> bool:
         reported
         and not state["held"]
         and not state["errors"]
-        and all(one["phase"] in ("running", "exited") for one in state["replicas"])
+        and all(
+            one["phase"] == "running" or (one["phase"] == "exited" and one["began"])
+            for one in state["replicas"]
+        )
     )
 
 

@@ -149,7 +149,7 @@ class HookRunner:
                 await ended.wait()
             if facts.phase.stopped:
                 return None
-            output = await asyncio.to_thread(_last_words, facts)
+            output = await asyncio.to_thread(_last_words, facts) or facts.phase.why.encode()
             if facts.phase.code == 0:
                 await self.containers.remove(config.id)
             return facts.phase.code, output

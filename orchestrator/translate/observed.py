@@ -255,4 +255,5 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
                 stopped=exited.stopped,
                 why=exited.why,
                 lost=exited.why == host.MONITOR_DIED,
+                began=exited.began,
             )

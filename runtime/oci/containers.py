@@ -41,7 +41,7 @@ from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
 from runtime.oci.signals import signal_number
-from runtime.oci.starting import check_group, start_process
+from runtime.oci.starting import check_group, start_process, unrunnable
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
 from runtime.types import (
@@ -208,11 +208,15 @@ class Containers(ContainerDriver):
                     [*self._layout.command(record.config), "start", container],
                     patience=self._layout.instance.patience,
                 )
-            except BaseException:
+            except BaseException as error:
                 monitor.abandon()
                 await self._clear(container)
-                raise
-            self._runs.begin(container, number, pid)
+                found = unrunnable(error.cause) if isinstance(error, DriverError) else None
+                if found is None:
+                    raise
+                self._runs.fail(container, number, *found)
+            else:
+                self._runs.begin(container, number, pid)
 
     @override
     async def stop(self, container: ContainerId, *, grace: float) -> None:

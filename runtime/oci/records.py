@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,15 @@ def load_state(path: Path) -> RunState | None:
     """Read ``state.json``; None where there is none."""
     found = read_json(path)
     try:
-        return None if found is None else RunState(**found)  # type: ignore[arg-type]
+        return None if found is None else RunState(**_known(found, RunState))
     except TypeError:
         return None
+
+
+def _known(found: Mapping[str, Any], kind: type[RunState]) -> dict[str, Any]:
+    """Leave out what another version of this program knows more."""
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in found.items() if name in names}
 
 
 def save_record(path: Path, record: Record) -> None:

@@ -98,6 +98,22 @@ class Runs:
         self._save(container, state)
         self._watch(container, state)
 
+    def fail(self, container: ContainerId, number: int, code: int, why: str) -> None:
+        """Remember a run that ended before its program began, and tell of it."""
+        now = self._clock()
+        state = RunState(
+            run=number,
+            pid=0,
+            start_ticks=0,
+            boot=records.boot_id(),
+            started=now,
+            code=code,
+            ended=now,
+            why=why,
+        )
+        self._save(container, state)
+        self._tell(container)
+
     def last(self, container: ContainerId) -> int:
         """Return the number of a container's last run; 0 before the first."""
         state = self._states.get(container)
@@ -131,6 +147,7 @@ class Runs:
             # It did not end by itself: the machine did.
             stopped=state.stop_by is not None or state.why == REBOOT,
             why=state.why,
+            began=state.pid != 0,
         )
 
     def is_running(self, container: ContainerId) -> bool:
@@ -294,6 +311,9 @@ class Runs:
         if state.code is None:
             self._save(container, replace(state, code=code, ended=ended, why=why, oom=oom))
         self._ended[container].set()
+        self._tell(container)
+
+    def _tell(self, container: ContainerId) -> None:
         phase = self.phase(container)
         if isinstance(phase, Exited):
             for callback in self._callbacks:

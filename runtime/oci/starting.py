@@ -5,6 +5,7 @@ A runtime may hang, and it may say that it has done what it has not.
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,29 @@ from runtime.process import run
 PAUSE = 0.001
 """Seconds between two looks at a process that is about to run its program."""
 VERB = "start container"
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+"""Exit codes of programs that never ran, as shells tell them."""
+_LOOKED_UP = re.compile(
+    r"""exec: \\?"(?P<one>.*?)\\?": (?P<why>.+)"""  # runc
+    r"""|executable file `(?P<other>.*?)` (?P<missing>not found.*)"""  # crun
+    r"""|open executable: (?P<cause>.+)"""
+)
+
+
+def unrunnable(complaint: str) -> tuple[int, str] | None:
+    """Tell from a runtime's words that it found no program to run: an exit code, and why.
+
+    Which program that is depends on mounts and on PATH inside: the runtime alone knows.
+    """
+    found = _LOOKED_UP.search(complaint)
+    if found is None:
+        return None
+    cause = found["why"] or found["missing"] or found["cause"]
+    program = found["one"] if found["one"] is not None else found["other"]
+    what = "its program" if program is None else f"its program `{program}`"
+    if re.search("not found|no such file", cause, re.IGNORECASE):
+        return NOT_FOUND, f"{what} was not found"
+    return NOT_RUNNABLE, f"{what} cannot be run: {cause.rpartition(': ')[2].lower()}"
 
 
 def check_group(container: str, pid: int, cgroup: str) -> None:

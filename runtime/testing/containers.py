@@ -52,6 +52,8 @@ class Program:
     """A file it makes in the container's root before anything else."""
     needs: str = ""
     """A file without which it ends with 1."""
+    missing: bool = False
+    """It is not there: its run ends with 127 before it begins."""
     signals: Mapping[int, int] = field(default_factory=lambda: {signal.SIGTERM: 143})
     """Signals it ends at, and with which code; it ignores others."""
 
@@ -190,6 +192,9 @@ class FakeContainers(Faults, ContainerDriver):
         entrypoint = image.config.entrypoint if own is None else own
         command = box.config.command or (() if own else image.config.command)
         box.program = self.programs.get((*entrypoint, *command), Program())
+        if box.program.missing:
+            self._fail(box, run)
+            return
         box.phase = Running(pid=next(self._pids), run=run, started=self.clock())
         code = _begin(box.program, box.files)
         if code is not None:
@@ -341,7 +346,7 @@ class FakeContainers(Faults, ContainerDriver):
 
     def _exec(self, box: _Box, config: ExecConfig) -> "FakeSession":
         program = self.programs.get(config.argv)
-        if program is None:
+        if program is None or program.missing:
             program = Program(
                 code=NO_SUCH_PROGRAM, errors=f"{config.argv[0]}: not found\n".encode()
             )
@@ -372,8 +377,18 @@ class FakeContainers(Faults, ContainerDriver):
             stopped=box.phase.stop_by is not None,
         )
         _cut(box)
+        self._tell(box.config.id, box.phase)
+
+    def _fail(self, box: _Box, run: int) -> None:
+        why = "its program was not found"
+        box.phase = Exited(
+            code=NO_SUCH_PROGRAM, run=run, at=self.clock(), lived=0.0, why=why, began=False
+        )
+        self._tell(box.config.id, box.phase)
+
+    def _tell(self, container: ContainerId, exited: Exited) -> None:
         for callback in self._callbacks:
-            callback(box.config.id, box.phase)
+            callback(container, exited)
 
 
 class FakeSession(ExecSession):

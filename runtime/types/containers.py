@@ -259,6 +259,8 @@ class Exited:
     """It had been told to stop before it ended, or ended with the machine."""
     why: str = ""
     """What else is known: ``host reboot``, ``monitor died``, ``out of memory, limit 24 MiB``."""
+    began: bool = True
+    """Its program ran; else ``code`` is 126 or 127, as shells tell it, and ``why`` says more."""
 
 
 ContainerPhase = Created | Running | Exited

@@ -20,6 +20,7 @@ PROGRAMS = {
     containers.OBEDIENT: Program(makes="/ready", signals={15: 7}),
     containers.PARTICULAR: Program(makes="/ready", signals={10: 8}),
     containers.FAILING: Program(code=3),
+    containers.MISSING: Program(missing=True),
     containers.IS_READY: Program(needs="/ready", code=0),
     containers.TOUCH: Program(makes="/note", code=0),
     containers.HAS_NOTE: Program(needs="/note", code=0),

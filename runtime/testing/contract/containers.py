@@ -246,6 +246,20 @@ class ContainerContract:
         with pytest.raises(NotFoundError):
             await driver.start(ContainerId("shop.nobody.1"))
 
+    async def test_a_program_that_is_not_there_is_a_run_that_ended_before_it_began(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        ends = Ends(driver)
+
+        await run(driver, container(WEB, image, tmp_path, *MISSING))
+        found = await ends.wait(WEB)
+        await driver.start(WEB)
+        again = await ends.wait(WEB)
+
+        assert (found.code, found.run, found.began, found.lived) == (127, 1, False, 0.0)
+        assert "not found" in found.why
+        assert (again.code, again.run) == (127, 2)
+
     async def test_an_exit_is_told_once_when_its_code_is_known(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
     ) -> None:

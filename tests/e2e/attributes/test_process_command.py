@@ -242,3 +242,34 @@ def test_user_and_working_dir_of_a_hostile_image_are_refused(bare, busybox, name
     assert done.code == 1
     assert cause in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_command_that_cannot_be_run_ends_with_the_code_of_a_shell_and_is_told_at_once(pyorch):
+    text = """
+name: cmd
+services:
+  a:
+    image: busybox
+    command: [no-such-program]
+    configs: [{source: text, target: /text, mode: 0444}]
+    restart: 'no'
+configs: {text: {content: hello}}
+"""
+    pyorch.write(text)
+
+    done = pyorch.try_("up", "-d")
+
+    assert done.code == 1
+    assert "exited with 127, its program `no-such-program` was not found" in done.err
+    found = pyorch.ps("cmd")["cmd-a-1"]
+    assert (found["State"], found["ExitCode"]) == ("exited", 127)
+    # Whoever wants it to run always does not wait for it always.
+    pyorch.write(text.replace("no-such-program", "/text").replace("'no'", "always"))
+    done = pyorch.try_("up", "-d")
+    assert done.code == 1
+    assert "exited with 126, its program `/text` cannot be run: permission denied" in done.err
+    pyorch.write(text.replace("no-such-program", "sleep, '1000'"))
+    pyorch.run("up", "-d", "--wait")
+    codes = {one: pyorch.try_("exec", "-T", "a", one).code for one in ("/text", "/none", "none")}
+    assert codes == {"/text": 126, "/none": 127, "none": 127}
+    pyorch.run("down", "-t", "0")
