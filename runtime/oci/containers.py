@@ -40,10 +40,10 @@ from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
-from runtime.oci.signals import signal_number
 from runtime.oci.starting import check_group, start_process, unrunnable
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
+from runtime.signals import signal_number
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,

@@ -90,7 +90,7 @@ def test_a_directory_that_holds_something_is_not_written_into(tiny):
     assert [path.name for path in (tiny.work / "saved").iterdir()] == ["mine"]
 
 
-def test_what_a_stack_needs_is_neither_removed_nor_pruned(tiny):
+def test_f37_what_a_stack_needs_is_neither_removed_nor_pruned(tiny):
     tiny.write(STACK.format("tiny"))
     tiny.run("up", "-d", "--wait")
 
@@ -103,7 +103,7 @@ def test_what_a_stack_needs_is_neither_removed_nor_pruned(tiny):
     assert list(listed(tiny)) == ["docker.io/library/tiny:latest"]
 
 
-def test_an_image_whose_name_was_taken_away_by_force_still_starts(tiny):
+def test_f37_an_image_whose_name_was_taken_away_by_force_still_starts(tiny):
     tiny.write(STACK.format("tiny', restart: 'always"))
     tiny.run("up", "-d", "--wait")
     tiny.run("image", "rm", "--force", "tiny")
@@ -213,7 +213,7 @@ def test_a_sound_store_is_said_to_be_sound(tiny):
     assert "every byte" in tiny.try_("doctor", "--deep").out
 
 
-def test_a_flipped_byte_of_a_layer_is_found_named_and_mended(tiny):
+def test_f20_a_flipped_byte_of_a_layer_is_found_named_and_mended(tiny):
     path = layer_file(tiny)
     whole = path.read_bytes()
     flip(path)
@@ -228,13 +228,13 @@ def test_a_flipped_byte_of_a_layer_is_found_named_and_mended(tiny):
     assert "every byte" in tiny.try_("doctor", "--deep").out
 
 
-def test_a_file_more_in_a_layer_is_found(tiny):
+def test_f20_a_file_more_in_a_layer_is_found(tiny):
     layer_file(tiny, "etc/more").write_text("evil")
 
     assert "damaged  image" in tiny.try_("doctor", "--deep").out
 
 
-def test_a_missing_layer_is_unpacked_again_when_it_is_needed(tiny):
+def test_f20_a_missing_layer_is_unpacked_again_when_it_is_needed(tiny):
     path = layer_file(tiny)
     path.parent.parent.rename(path.parent.parent.parent.parent / "gone")
     tiny.run("daemon", "stop")
@@ -247,7 +247,7 @@ def test_a_missing_layer_is_unpacked_again_when_it_is_needed(tiny):
 
 
 @pytest.mark.parametrize("what", ["blob", "layer and blob", "config", "manifest", "missing blob"])
-def test_what_was_pulled_is_mended_from_its_registry(tiny, registry, what):
+def test_f20_what_was_pulled_is_mended_from_its_registry(tiny, registry, what):
     name = f"{registry}/tiny:1"
     tiny.run("image", "push", "tiny", name)
     tiny.run("image", "rm", "tiny")
@@ -280,7 +280,7 @@ def test_what_was_pulled_is_mended_from_its_registry(tiny, registry, what):
     assert "every byte" in tiny.try_("doctor", "--deep").out
 
 
-def test_an_archive_with_traps_is_refused_and_leaves_nothing(bare, tmp_path, busybox):
+def test_m23_an_archive_with_traps_is_refused_and_leaves_nothing(bare, tmp_path, busybox):
     trap = tmp_path / "trap.tar"
     with tarfile.open(trap, "w") as archive:
         for name, target in (("manifest.json", "/etc/passwd"), ("layer.tar", "/etc/shadow")):

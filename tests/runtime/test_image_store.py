@@ -74,7 +74,7 @@ def staged(place):
 # ── full disks ───────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_pull_that_cannot_fit_is_refused_before_it_begins(registry, make, disk):
+async def test_f15_a_pull_that_cannot_fit_is_refused_before_it_begins(registry, make, disk):
     place = disk()
     images = make(place)
     big = tarball(f=os.urandom(9_000_000))
@@ -87,7 +87,7 @@ async def test_a_pull_that_cannot_fit_is_refused_before_it_begins(registry, make
 
 
 @pytest.mark.parametrize("way", ["pull", "load", "import"])
-async def test_a_disk_that_fills_up_leaves_what_was_there(registry, make, disk, tmp_path, way):
+async def test_f15_a_disk_that_fills_up_leaves_what_was_there(registry, make, disk, tmp_path, way):
     place = disk()
     images = make(place)
     small = tmp_path / "small.tar"
@@ -114,7 +114,7 @@ async def test_a_disk_that_fills_up_leaves_what_was_there(registry, make, disk, 
     assert await images.check(deep=True) == ()
 
 
-async def test_a_disk_without_inodes_is_told_as_a_full_one(make, disk, tmp_path):
+async def test_f18_a_disk_without_inodes_is_told_as_a_full_one(make, disk, tmp_path):
     place = disk("-N", "64")
     images = make(place)
     many = tmp_path / "many.tar"
@@ -127,7 +127,7 @@ async def test_a_disk_without_inodes_is_told_as_a_full_one(make, disk, tmp_path)
     assert await images.list() == ()
 
 
-async def test_what_is_removed_makes_room(make, disk, tmp_path):
+async def test_f15_what_is_removed_makes_room(make, disk, tmp_path):
     images = make(disk())
     for number in range(6):
         source = tmp_path / f"{number}.tar"
@@ -152,7 +152,7 @@ def rootfs(tmp_path):
     return rootfs
 
 
-async def test_a_needed_image_outlives_its_name(images, rootfs):
+async def test_f37_a_needed_image_outlives_its_name(images, rootfs):
     old = await images.import_rootfs(rootfs("old"), name="app")
 
     async def needed():
@@ -168,7 +168,7 @@ async def test_a_needed_image_outlives_its_name(images, rootfs):
         await images.remove(old.id)
 
 
-async def test_pruning_beside_pulls_takes_nothing_of_them(registry, images):
+async def test_f37_pruning_beside_pulls_takes_nothing_of_them(registry, images):
     shared = tarball(f=os.urandom(100_000))
     for number in range(8):
         registry.put_image(f"app{number}", shared, tarball(own=str(number).encode()))
@@ -191,7 +191,7 @@ async def test_pruning_beside_pulls_takes_nothing_of_them(registry, images):
     assert await images.check(deep=True) == ()
 
 
-async def test_what_a_pull_has_already_is_not_collected_under_it(registry, images):
+async def test_f37_what_a_pull_has_already_is_not_collected_under_it(registry, images):
     shared = tarball(f=os.urandom(100_000))
     other = tarball(own=b"x")
     registry.put_image("old", shared)
@@ -216,7 +216,7 @@ async def test_what_a_pull_has_already_is_not_collected_under_it(registry, image
     assert len(registry.asked(digest_of(shared))) == 1
 
 
-async def test_an_unreadable_image_is_no_reason_to_delete(images, rootfs):
+async def test_f20_an_unreadable_image_is_no_reason_to_delete(images, rootfs):
     kept = await images.import_rootfs(rootfs("kept"), name="kept")
     broken = await images.import_rootfs(rootfs("broken"), name="broken")
     (images.store._blobs / broken.id[7:]).write_text("damaged")
