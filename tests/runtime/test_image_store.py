@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import json
 import os
+import shutil
 import subprocess
 from contextlib import AsyncExitStack
 
@@ -228,3 +230,79 @@ async def test_f20_an_unreadable_image_is_no_reason_to_delete(images, rootfs):
     assert (kept.layers[0] / "f").exists()
     assert (broken.layers[0] / "f").exists()
     assert [one.subject for one in await images.check()] == [f"document {broken.id}"]
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────
+
+
+def flip(path, place=5):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES = {
+    "a byte of a file": lambda layer, blob: flip(layer / "f"),
+    "a file gone": lambda layer, blob: (layer / "f").unlink(),
+    "a file more": lambda layer, blob: (layer / "more").touch(),
+    "a file cut off": lambda layer, blob: os.truncate(layer / "f", 3),
+    "a mode": lambda layer, blob: (layer / "f").chmod(0o4755),
+    "an owner": lambda layer, blob: os.chown(layer / "f", 7, 7),
+    "an attribute": lambda layer, blob: os.setxattr(layer / "f", "user.more", b"x"),
+    "a layer gone": lambda layer, blob: shutil.rmtree(layer),
+    "a byte of a blob": lambda layer, blob: flip(blob("layers")),
+    "a blob gone": lambda layer, blob: blob("layers").unlink(),
+    "a blob cut off": lambda layer, blob: os.truncate(blob("layers"), 3),
+    "a byte of the manifest": lambda layer, blob: flip(blob("manifest")),
+    "the manifest gone": lambda layer, blob: blob("manifest").unlink(),
+    "a byte of the configuration": lambda layer, blob: flip(blob("config")),
+    "the configuration gone": lambda layer, blob: blob("config").unlink(),
+    "layer and blob": lambda layer, blob: (flip(layer / "f"), flip(blob("layers"))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_f20_damage_is_found_named_and_mended_from_the_registry(registry, images, damage):
+    manifest = registry.put_image("tiny", tarball(f=b"whole" * 100))
+    name = f"{registry.address}/tiny:1"
+    facts = await images.pull(name)
+    document = json.loads(manifest)
+    digests = {
+        "manifest": facts.id,
+        "config": document["config"]["digest"],
+        "layers": document["layers"][0]["digest"],
+    }
+    DAMAGES[damage](facts.layers[0], lambda what: images.store._blobs / digests[what][7:])
+
+    found = await images.check(deep=True)
+    mended = await images.check(deep=True, repair=True)
+
+    assert found
+    assert all(one.references == (name,) for one in found)
+    assert all(one.repaired for one in mended)
+    assert await images.check(deep=True) == ()
+    assert (facts.layers[0] / "f").read_bytes() == b"whole" * 100
+
+
+async def test_f20_what_nobody_knows_the_origin_of_is_named_and_stays(images, rootfs):
+    facts = await images.import_rootfs(rootfs("mine"), name="mine")
+    flip(facts.layers[0] / "f", 0)
+    (blob,) = [path for path in images.store._blobs.iterdir() if path.suffix]
+    blob.unlink()
+
+    told = await images.check(deep=True, repair=True)
+
+    assert {one.repaired for one in told} == {False}
+    assert all("import the image again" in one.remedy for one in told)
+    assert (facts.layers[0] / "f").exists()
+
+
+async def test_f20_a_layer_of_no_image_goes_when_it_is_asked_for(images, rootfs):
+    facts = await images.import_rootfs(rootfs("kept"), name="kept")
+    stray = images.store._layers / ("0" * 64)
+    (stray / "d").mkdir(parents=True)
+
+    await images.prune()
+
+    assert not stray.exists()
+    assert facts.layers[0].is_dir()
