@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -121,6 +121,7 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (stack, service, slot, kind, number)
     ) STRICT;
     """,
+    "ALTER TABLE replicas ADD COLUMN counted TEXT NOT NULL DEFAULT '[]'",
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 
@@ -169,10 +170,14 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaHistory:
-    """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled."""
+    """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled.
+
+    ``counted`` are the moments of those that a restart policy allows so many of.
+    """
 
     attempts: int = 0
     restarts: int = 0
+    counted: tuple[float, ...] = ()
 
 
 class HookMark(NamedTuple):
@@ -498,23 +503,34 @@ class Store:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
-            "SELECT service, slot, attempts, restarts FROM replicas WHERE stack = ?", (stack,)
+            "SELECT service, slot, attempts, restarts, counted FROM replicas WHERE stack = ?",
+            (stack,),
         )
         return {
             ReplicaId(ServiceName(service), slot): ReplicaHistory(
-                attempts=attempts, restarts=restarts
+                attempts=attempts, restarts=restarts, counted=tuple(json.loads(counted))
             )
-            for service, slot, attempts, restarts in rows
+            for service, slot, attempts, restarts, counted in rows
         }
 
-    def record_start(self, stack: str, replica: ReplicaId, *, attempt: int) -> None:
+    def record_start(
+        self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float] = ()
+    ) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
         with self._brief_transaction() as db:
             db.execute(
-                "INSERT INTO replicas VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (stack, service, slot) DO UPDATE SET attempts = excluded.attempts,"
-                " restarts = restarts + excluded.restarts",
-                (stack, replica.service, replica.slot, attempt, int(attempt > 0)),
+                "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
+                " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
+                " counted = excluded.counted",
+                (
+                    stack,
+                    replica.service,
+                    replica.slot,
+                    attempt,
+                    int(attempt > 0),
+                    json.dumps(counted),
+                ),
             )
 
     def forget_replica(self, stack: str, replica: ReplicaId, *, keep_address: bool) -> None:
