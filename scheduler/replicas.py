@@ -238,7 +238,9 @@ class _Slots:
             return
         self.gates.touched.add(self.service.name)
         hooks = found.pre_stop
-        if await_hooks(self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason):
+        if not self.service.at_once and await_hooks(
+            self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason
+        ):
             return
         grace = self.service.stop_grace
         if grace > 0:
