@@ -329,3 +329,50 @@ def test_another_machines_platform_is_refused(pyorch):
         assert refused.code == 1
         assert "linux/s390x" in refused.err
         assert "STEP" not in refused.err
+
+
+def test_what_a_file_says_of_its_build_is_what_steps_see(pyorch):
+    files = {
+        "app/other/File": """
+            FROM busybox AS first
+            ARG GIVEN
+            COPY . /context
+            RUN cat /proc/mounts > /mounts; ulimit -Sn > /limits; ulimit -Hn >> /limits
+            RUN echo "$GIVEN" > /given
+            FROM busybox
+            RUN echo never && false
+        """,
+        "app/other/File.dockerignore": "left-out\n",
+        "app/.dockerignore": "sent\n",
+        "app/left-out": "",
+        "app/sent": "",
+    }
+    for name, text in files.items():
+        path = pyorch.work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    pyorch.environment["GIVEN"] = "from outside"
+    pyorch.write(
+        """
+        name: shop
+        services:
+          web:
+            build:
+              context: app
+              dockerfile: other/File
+              target: first
+              args: [GIVEN]
+              shm_size: 5m
+              ulimits: {nofile: {soft: 123, hard: 456}}
+              no_cache: true
+            command: [sleep, "1000"]
+            stop_grace_period: 0s
+        """
+    )
+    pyorch.run("up", "-d")
+    seen = pyorch.run("exec", "web", "sh", "-c", "ls /context; cat /limits /given /mounts")
+    listed, mounts = seen.splitlines()[:5], seen.splitlines()[5:]
+    assert listed == ["other", "sent", "123", "456", "from outside"]
+    (shm,) = [line for line in mounts if line.split()[1] == "/dev/shm"]
+    assert "size=5120k" in shm
+    assert "Using cache" not in pyorch.try_("build").err
