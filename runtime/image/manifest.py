@@ -270,6 +270,15 @@ def choose_platform(index: Index, subject: str, wanted: Platform | None = None) 
     )
 
 
+def check_platform(config: bytes, wanted: Platform, subject: str) -> None:
+    """Raise InvalidError when a configuration says that its image is for another machine."""
+    told = Platform.model_validate_json(config)
+    if told.architecture and _rank(told, wanted) is None:
+        raise InvalidError(
+            "choose image of", subject, f"it is for {told}, not for {wanted}", code="platform"
+        )
+
+
 def _rank(platform: Platform | None, wanted: Platform) -> int | None:
     """Return how well an image suits, the higher the better; None for not at all."""
     if platform is None:

@@ -29,6 +29,7 @@ from runtime.image.manifest import (
     Manifest,
     Platform,
     check_layers,
+    check_platform,
     choose_platform,
     parse_config,
     parse_document,
@@ -81,6 +82,8 @@ async def find_remote(
     config_data = await registry.document(document.config)
     config = parse_config(config_data, document.config.digest)
     check_layers(document, config, str(reference))
+    if platform is not None and not origin.index:
+        check_platform(config_data, platform, str(reference))
     return Found(
         manifest_data=data,
         manifest=document,

@@ -540,6 +540,16 @@ async def test_m25_an_image_for_other_machines_names_those_it_is_for(registry, i
     assert "windows/amd64" in str(error)
 
 
+async def test_m25_one_image_for_another_machine_than_was_asked_for_is_refused(registry, images):
+    registry.put_image("tiny", BIG)
+
+    with pytest.raises(InvalidError, match="for linux/amd64, not for linux/s390x") as told:
+        await images.pull(f"{registry.address}/tiny:1", platform="linux/s390x")
+
+    assert told.value.code == "platform"
+    assert left_in(images) == []
+
+
 async def test_r11_the_platform_that_is_asked_for_is_chosen_and_noted(registry, images):
     both = {}
     for variant in ("v6", "v7"):
