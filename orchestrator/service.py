@@ -30,7 +30,7 @@ from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
 from runtime.errors import DriverError
-from scheduler import plan_stack
+from scheduler import ask_for_ended, plan_stack
 from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
 from scheduler.plan import Plan
@@ -93,12 +93,12 @@ class Orchestrator:
             if _same(present, document) and await self._images_stand(pins, options):
                 if stored.intent is not Intent.RUN or wishes != stored.wishes:
                     self.store.set_intent(stored.name, Intent.RUN, wishes=wishes)
-                self._wake(stored.name)
+                self._run_again(model, options)
                 return Applied(generation=stored.generation, changed=False)
         number = self.store.save_generation(
             model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
         )
-        self._wake(model.name)
+        self._run_again(model, options)
         return Applied(generation=number, changed=True)
 
     async def scale(self, name: str, scale: Mapping[str, int], *, owner_uid: int) -> Applied:
@@ -188,8 +188,8 @@ class Orchestrator:
             owner_uid=0,
             changed_wall=0.0,
         )
-        desired, observed, _ = await self.reconciler.prepare(assumed, model, pins)
-        return plan_stack(desired, observed, now=self.reconciler.now())
+        desired, observed, _, _ = await self.reconciler.prepare(assumed, model, pins)
+        return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
 
     async def stop(self, name: str, *, grace: float | None = None) -> None:
         """Have every container of a stack stopped and kept."""
@@ -199,8 +199,9 @@ class Orchestrator:
 
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
-        self._known(name)
+        stored = self._known(name)
         self.store.set_intent(name, Intent.RUN, wishes={})
+        self.store.request(name, self.reconciler.model(stored).services)
         self._wake(name)
 
     async def remove(self, name: str, *, volumes: bool, grace: float | None = None) -> None:
@@ -364,6 +365,15 @@ class Orchestrator:
                 raise PyorchError(
                     f"services.{name}: {error}", hint=error.hint, code=error.code
                 ) from error
+
+    def _run_again(self, model: StackFile, options: ApplyOptions) -> None:
+        """Have what was asked for run that has ended, and wake its stack."""
+        if not options.no_start:
+            chosen = options.services or tuple(model.services)
+            if not options.no_deps:
+                chosen = selection.with_dependencies(model, chosen)
+            self.store.request(model.name, chosen)
+        self._wake(model.name)
 
     def _wake(self, name: str) -> None:
         # Whoever asks again asks for hooks that have failed, too.
