@@ -238,13 +238,12 @@ class Orchestrator:
             self._views().of_stack(stored, containers, sandboxes) for stored in self.store.stacks()
         )
 
-    async def view(self, name: str) -> StackView:
-        """Describe one stack. Raises PyorchError for one that is not known."""
+    async def view(self, name: str, *, labels: bool = False) -> StackView:
+        """Describe one stack, with its labels if asked. Raises PyorchError for an unknown one."""
         stored = self._known(name)
         containers = await self.drivers.containers.list()
-        return self._views().of_stack(
-            stored, containers, await self.drivers.networks.list_sandboxes()
-        )
+        sandboxes = await self.drivers.networks.list_sandboxes()
+        return self._views().of_stack(stored, containers, sandboxes, labels=labels)
 
     def unattached(self, name: str) -> frozenset[str]:
         """Return the services whose output an attached `up` does not show."""
