@@ -20,9 +20,16 @@ from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path i
 from tests.lab import Lab  # noqa: E402
 from tests.registry import serve_registry  # noqa: E402
 
+SWEEPS = Path(__file__).parent / "sweep"
 
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Root tests fail without root for one clear reason: deselect them with `-m "not root"`."""
+    """Root tests fail without root for one clear reason: deselect them with `-m "not root"`.
+
+    The sweeps take longest: begun first, they are over when the others are that run beside them.
+    """
+    items.sort(key=lambda item: not item.path.is_relative_to(SWEEPS))
     if os.geteuid() != 0 and any("root" in item.keywords for item in items):
         pytest.exit('these tests need root: run them with sudo, or choose -m "not root"', 1)
 

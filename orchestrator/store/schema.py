@@ -100,6 +100,7 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (stack, service, slot, kind, number)
     ) STRICT;
     """,
+    "ALTER TABLE replicas ADD COLUMN counted TEXT NOT NULL DEFAULT '[]'",
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

@@ -6,7 +6,7 @@ They are small and local, and are run in place rather than handed to a thread.
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -343,23 +343,34 @@ class Store:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
-            "SELECT service, slot, attempts, restarts FROM replicas WHERE stack = ?", (stack,)
+            "SELECT service, slot, attempts, restarts, counted FROM replicas WHERE stack = ?",
+            (stack,),
         )
         return {
             ReplicaId(ServiceName(service), slot): ReplicaHistory(
-                attempts=attempts, restarts=restarts
+                attempts=attempts, restarts=restarts, counted=tuple(json.loads(counted))
             )
-            for service, slot, attempts, restarts in rows
+            for service, slot, attempts, restarts, counted in rows
         }
 
-    def record_start(self, stack: str, replica: ReplicaId, *, attempt: int) -> None:
+    def record_start(
+        self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float] = ()
+    ) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
         with self._brief_transaction() as db:
             db.execute(
-                "INSERT INTO replicas VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (stack, service, slot) DO UPDATE SET attempts = excluded.attempts,"
-                " restarts = restarts + excluded.restarts",
-                (stack, replica.service, replica.slot, attempt, int(attempt > 0)),
+                "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
+                " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
+                " counted = excluded.counted",
+                (
+                    stack,
+                    replica.service,
+                    replica.slot,
+                    attempt,
+                    int(attempt > 0),
+                    json.dumps(counted),
+                ),
             )
 
     def forget_replica(self, stack: str, replica: ReplicaId, *, keep_address: bool) -> None:

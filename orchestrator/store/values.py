@@ -48,10 +48,14 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaHistory:
-    """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled."""
+    """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled.
+
+    ``counted`` are the moments of those that a restart policy allows so many of.
+    """
 
     attempts: int = 0
     restarts: int = 0
+    counted: tuple[float, ...] = ()
 
 
 class HookMark(NamedTuple):
