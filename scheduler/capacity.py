@@ -149,7 +149,7 @@ def _in_turn(slots: Sequence[_Slot], *, now: float) -> Sequence[list[_Slot]]:
                     replaced.append(slot)
             case Exited(stopped=False) as exited if not outdated:
                 policy = slot.service.restart
-                decision = decide_restart(policy, exited, attempts=replica.attempts, now=now)
+                decision = decide_restart(policy, replica, exited, now=now)
                 if not isinstance(decision, StayDown):
                     present.append(slot)
             case _:

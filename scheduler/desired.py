@@ -81,14 +81,20 @@ class RestartPolicy:
 
     The first restart in a row is immediate, the second waits ``first_delay``, and each one
     after that twice as long up to ``longest_delay``. A run of ``settled_after`` seconds
-    starts the row anew.
+    starts the row anew. No pause is shorter than ``delay``.
+
+    ``max_attempts`` restarts are made within ``window`` seconds, or at all where there is none;
+    ``quarantine`` of them in a row.
     """
 
     mode: RestartMode = RestartMode.NO
     max_attempts: int | None = None
+    window: float | None = None
+    delay: float = 0.0
     first_delay: float = 0.1
     longest_delay: float = 60.0
     settled_after: float = 10.0
+    quarantine: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

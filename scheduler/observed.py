@@ -110,6 +110,8 @@ class ObservedReplica:
     pre_stop: HookProgress = HookProgress()
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
+    counted: tuple[float, ...] = ()
+    """When the restarts were made of which its policy allows so many."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""

@@ -38,6 +38,9 @@ from scheduler.observed import (
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
 
+FIRST = RestartNow(0, "")
+"""A start that is no restart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Donor:
@@ -244,7 +247,12 @@ class _Slots:
             self.plan.add(KillReplica(found.id), reason)
 
     def start(
-        self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
+        self,
+        replica: ReplicaId,
+        reason: str,
+        *,
+        restart: RestartNow = FIRST,
+        after: tuple[int, ...] = (),
     ) -> None:
         if self.service.intent is ServiceIntent.CREATED or self.has_no_room(replica):
             return
@@ -267,7 +275,7 @@ class _Slots:
         ):
             return
         number = self.plan.add(
-            StartReplica(replica=replica, attempt=attempt),
+            StartReplica(replica=replica, attempt=restart.attempt, counted=restart.counted),
             reason,
             after=(*after, *gate.after, *self.ground.first),
         )
@@ -316,12 +324,12 @@ class _Slots:
         found: ObservedReplica,
         reason: str,
         *,
-        attempt: int = 0,
+        restart: RestartNow = FIRST,
         after: tuple[int, ...] = (),
     ) -> None:
         """Start a replica that is there, once everything it stood on is there again."""
         if found.sandbox_intact:
-            self.start(found.id, reason, attempt=attempt, after=after)
+            self.start(found.id, reason, restart=restart, after=after)
             return
         if self.ground.shut:
             self.plan.hold(str(found.id), self.ground.shut)
@@ -334,7 +342,7 @@ class _Slots:
             after=(*self.ground.after, *self.after_donors()),
         )
         self.gates.filled[found.id] = prepared
-        self.start(found.id, reason, attempt=attempt, after=(prepared, *after))
+        self.start(found.id, reason, restart=restart, after=(prepared, *after))
 
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
@@ -404,13 +412,13 @@ class _Slots:
             case Exited(stopped=True):
                 self.start_again(found, "was stopped", after=limited)
             case Exited() as exited:
-                match decide_restart(
-                    self.service.restart, exited, attempts=found.attempts, now=self.now
-                ):
-                    case RestartNow(attempt, reason):
-                        self.start_again(found, reason, attempt=attempt, after=limited)
-                    case RestartAt(moment, reason):
+                match decide_restart(self.service.restart, found, exited, now=self.now):
+                    case RestartNow(_, reason) as restart:
+                        self.start_again(found, reason, restart=restart, after=limited)
+                    case RestartAt(moment, _, reason):
                         self.plan.wake(moment)
                         self.plan.hold(str(found.id), reason, stuck=not exited.began)
+                    case StayDown(reason, given_up=True):
+                        self.plan.hold(str(found.id), reason, stuck=True)
                     case StayDown():
                         pass

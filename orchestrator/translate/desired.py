@@ -287,13 +287,24 @@ def _restart(service: Service) -> RestartPolicy:
     policy = service.deploy.restart_policy if service.deploy else None
     if policy is not None:
         modes = {"none": RestartMode.NO, "on-failure": RestartMode.ON_FAILURE}
-        return RestartPolicy(
+        found = RestartPolicy(
             mode=modes.get(policy.condition, RestartMode.ALWAYS),
-            max_attempts=policy.max_attempts,
-            first_delay=0.1 if policy.delay is None else policy.delay,
+            # As everywhere: so many of nothing is no limit.
+            max_attempts=policy.max_attempts or None,
+            window=policy.window or None,
+            delay=policy.delay or 0.0,
         )
-    mode, _, limit = (service.restart or "no").partition(":")
-    return RestartPolicy(mode=RestartMode(mode), max_attempts=int(limit) if limit else None)
+    else:
+        mode, _, limit = (service.restart or "no").partition(":")
+        found = RestartPolicy(mode=RestartMode(mode), max_attempts=int(limit or 0) or None)
+    own = service.x_pyorch
+    return replace(
+        found,
+        first_delay=own.backoff.delay,
+        longest_delay=own.backoff.max_delay,
+        settled_after=own.backoff.reset_after,
+        quarantine=own.quarantine,
+    )
 
 
 def _healthcheck(service: Service, image: ImageFacts | None) -> Healthcheck | None:

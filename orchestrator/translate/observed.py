@@ -96,6 +96,7 @@ def build_observed(
         own = facts.labels.get(labels.SANDBOX) == "own"
         unknown = Health.STARTING if replica.service in checked else Health.NONE
         reservation = _reservation(facts)
+        history = histories.get(replica, ReplicaHistory())
         replicas.append(
             ObservedReplica(
                 id=replica,
@@ -111,7 +112,8 @@ def build_observed(
                 if runs
                 else HookProgress(),
                 phase=_phase(facts, health.get(facts.id, unknown)),
-                attempts=histories.get(replica, ReplicaHistory()).attempts,
+                attempts=history.attempts,
+                counted=history.counted,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),

@@ -41,7 +41,6 @@ ACCEPTED = {
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
-    "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
     "networks.*.ipam.options": "addresses are chosen by pyorch itself",
 }
 """What becomes of a key that is accepted and not carried out."""
@@ -99,7 +98,7 @@ CARRIED_OUT = {
     "services.*.deploy.resources.reservations.devices.*": """
         capabilities count device_ids driver options
     """,
-    "services.*.deploy.restart_policy": "condition delay max_attempts",
+    "services.*.deploy.restart_policy": "condition delay max_attempts window",
     "services.*.devices.*": "permissions source target",
     "services.*.env_file.*": "format path required",
     "services.*.extends": "file service",
@@ -123,7 +122,8 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "dns priority",
+    "services.*.x-pyorch": "backoff dns priority quarantine",
+    "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """

@@ -65,9 +65,11 @@ class DeployRestart(SpecModel):
     """``deploy.restart_policy``."""
 
     condition: str = Field(default="", description="`none`, `on-failure` or `any`.")
-    delay: Duration | None = Field(default=None, description="Time before the first restart.")
+    delay: Duration | None = Field(default=None, description="The least pause before a restart.")
     max_attempts: Whole | None = Field(default=None, description="How often before giving up.")
-    window: Duration | None = Field(default=None, description="How long a run counts as success.")
+    window: Duration | None = Field(
+        default=None, description="Time in which attempts are counted; all without."
+    )
 
 
 class Preference(SpecModel):
