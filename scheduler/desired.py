@@ -218,6 +218,8 @@ class DesiredService:
     """It starts whatever its dependencies do."""
     restart_before: float | None = None
     """Runs that began before this moment of the boot clock are to end, and others to begin."""
+    at_once: bool = False
+    """Whoever asked gave no time: what ends is killed, and what would come first is left out."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
 

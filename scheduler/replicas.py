@@ -171,6 +171,8 @@ class _Slots:
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
         if found.revision != self.service.revision:
+            if not found.revision:
+                return "nobody can tell any more what it was made from"
             known = self.service.since.get(found.revision)
             return known or f"revision {found.revision} is not {self.service.revision}"
         if self.ground.image is not None and found.image != self.ground.image:
@@ -238,7 +240,9 @@ class _Slots:
             return
         self.gates.touched.add(self.service.name)
         hooks = found.pre_stop
-        if await_hooks(self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason):
+        if not self.service.at_once and await_hooks(
+            self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason
+        ):
             return
         grace = self.service.stop_grace
         if grace > 0:

@@ -276,6 +276,7 @@ def _wished(service: DesiredService, wish: Wish | None) -> DesiredService:
         alone=wish.alone,
         restart_before=wish.restart_before,
         stop_grace=service.stop_grace if wish.stop_grace is None else wish.stop_grace,
+        at_once=wish.stop_grace == 0,
     )
 
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from orchestrator.settings import Settings
-from runtime.errors import InvalidError
+from runtime.errors import ConflictError, InvalidError
 from runtime.image import Images
 from runtime.logs import LogKeeper
 from runtime.network import Networks
@@ -108,6 +108,27 @@ class TestRealContainers(ContainerContract):
         log = (config.log / "1.1.log").read_text()
         assert "out" in log
         assert "err" in log
+
+    async def test_a_container_whose_record_is_broken_goes_on_and_can_be_ended(
+        self, driver, image, tmp_path, instance, reopen
+    ):
+        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
+        await contract.run(driver, config)
+        (instance.data / "containers" / contract.WEB / "record.json").write_bytes(b"")
+        again = await reopen()
+
+        assert await again.sweep() == []
+
+        (found,) = await again.list()
+        assert (found.id, found.image, found.logged) == (contract.WEB, "", False)
+        assert isinstance(found.phase, Running)
+        with pytest.raises(ConflictError):
+            await again.create(config)
+        await again.stop(contract.WEB, grace=60.0)
+        await again.kill(contract.WEB)
+        await again.remove(contract.WEB)
+        assert await again.list() == ()
+        await contract.run(again, config)
 
     async def test_a_probe_that_takes_too_long_leaves_no_process(self, driver, image, tmp_path):
         config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
