@@ -246,11 +246,11 @@ class Orchestrator:
             self._views().of_stack(stored, containers, sandboxes) for stored in self.store.stacks()
         )
 
-    async def view(self, name: str) -> StackView:
-        """Describe one stack. Raises PyorchError for one that is not known."""
+    async def view(self, name: str, *, labels: bool = False) -> StackView:
+        """Describe one stack, with its labels if asked. Raises PyorchError for an unknown one."""
         containers = await self.drivers.containers.list()
         sandboxes = await self.drivers.networks.list_sandboxes()
-        return self._views().of_stack(self._known(name), containers, sandboxes)
+        return self._views().of_stack(self._known(name), containers, sandboxes, labels=labels)
 
     def unattached(self, name: str) -> frozenset[str]:
         """Return the services whose output an attached `up` does not show."""

@@ -193,6 +193,16 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the machine is: name and platform as it says them itself, labels as it was given."""
+
+    name: str = ""
+    os: str = "linux"
+    architecture: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What a replica of another stack waits for."""
 
@@ -226,6 +236,7 @@ class ObservedStack:
     listeners: tuple[HostListener, ...] = ()
     protocols: frozenset[str] = frozenset({"tcp", "udp", "sctp"})
     """What this machine has ports of."""
+    machine: Machine = field(default_factory=Machine)
     ceiling: Mapping[str, str] = field(default_factory=dict)
     """What all replicas of the stack together keep to, in words."""
     ceiling_cpus: float = 0.0

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import socket
 import subprocess
 import tarfile
 from contextlib import AsyncExitStack
@@ -335,6 +336,32 @@ class TestRealNetworks(NetworkContract):
         )
         assert "dev eth0" in within(path, "ip", "route", "show", "default")
 
+    @pytest.mark.parametrize("broken", ["", '{"id": "shop_front"}', "[]"])
+    async def test_what_is_recorded_in_a_way_nobody_can_read_stays_and_is_taken_over(
+        self, driver, subnets, instance, reopen, broken
+    ):
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        namespace = await driver.create_sandbox(sandbox(WEB, front))
+        before = os.stat(namespace).st_ino
+        bridge = index_of(bridge_name(instance, FRONT))
+        link = index_of(veth_name(instance, WEB, FRONT))
+        records = instance.run / "network"
+        (records / "networks" / f"{FRONT}.json").write_text(broken)
+        (records / "sandboxes" / f"{WEB}.json").write_text(broken)
+        again = await reopen()
+
+        assert await again.list() == ()
+        assert await again.list_sandboxes() == ()
+        assert await again.sweep() == []
+        await again.create(front)
+        await again.create_sandbox(sandbox(WEB, front))
+
+        assert os.stat(namespace).st_ino == before
+        assert index_of(bridge_name(instance, FRONT)) == bridge
+        assert index_of(veth_name(instance, WEB, FRONT)) == link
+        assert [one.intact for one in await again.list_sandboxes()] == [True]
+
     async def test_what_no_record_accounts_for_is_swept(self, driver, instance, stray):
         swept = await driver.sweep()
 
@@ -395,6 +422,10 @@ class TestRealVolumes(VolumeContract):
         await driver.create(VolumeConfig(id=DATA))
 
         assert list(found.path.iterdir()) == []
+
+
+def index_of(link):
+    return socket.if_nametoindex(link)
 
 
 def delete_link(name):

@@ -6,8 +6,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from orchestrator.settings import Settings
 from runtime.network.conntrack import Flow, is_stale
 from runtime.network.drift import lost_bridges, lost_sandboxes
+from runtime.network.firewall import Firewall
 from runtime.network.obstacles import find_obstacles
 from runtime.network.tables import Link
 from runtime.network.watch import lost_links, risen_links
@@ -133,6 +135,24 @@ def test_a_message_cut_short_is_no_message(size):
 
 def test_a_message_that_claims_no_length_ends_the_reading():
     assert heard(struct.pack("=IHHII", 0, 17, 0, 0, 0) * 4) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "opened"),
+    [
+        ('{"4": [], "6": ["eth0"]}', (4, 6)),
+        ('{"4": [], "6": true, "later": []}', (4,)),
+        ('{"families": [4]}', ()),
+        ("[4]", ()),
+        ("", ()),
+    ],
+)
+def test_what_was_changed_of_the_host_is_read_for_what_both_versions_know(tmp_path, text, opened):
+    instance = Settings(name="t", data=tmp_path / "data", run=tmp_path / "run").instance()
+    (instance.run / "network").mkdir(parents=True)
+    (instance.run / "network" / "forwarding.json").write_text(text)
+
+    assert Firewall(instance).opened_forwarding == opened
 
 
 def chain(name, hook=None, policy="accept", table="mine", family="inet"):
