@@ -16,7 +16,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
 
-from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
+from tests.instance import (  # noqa: E402 - after the path is known
+    Pyorch,
+    daemon_logs,
+    forget_what_is_over,
+    make_busybox,
+)
 from tests.lab import Lab  # noqa: E402
 from tests.registry import serve_registry  # noqa: E402
 
@@ -25,6 +30,17 @@ def pytest_collection_modifyitems(items):
     """Root tests fail without root for one clear reason: deselect them with `-m "not root"`."""
     if os.geteuid() != 0 and any("root" in item.keywords for item in items):
         pytest.exit('these tests need root: run them with sudo, or choose -m "not root"', 1)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """A test that fails, or what it leaves behind, is told with what its daemons had to say."""
+    made = yield
+    report = made.get_result()
+    if report.failed:
+        report.sections += daemon_logs()
+    if report.when == "teardown":
+        forget_what_is_over()
 
 
 @pytest.fixture(scope="session")
