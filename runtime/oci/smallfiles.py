@@ -58,8 +58,12 @@ def _resolv_conf(config: ContainerConfig) -> str:
     lines = [f"nameserver {address}" for address in config.nameservers]
     if config.dns_search:
         lines.append(f"search {' '.join(config.dns_search)}")
-    if config.nameservers or config.dns_options:
-        lines.append(f"options {' '.join(config.dns_options or ('ndots:0',))}")
+    options = list(config.dns_options)
+    if config.nameservers and not any(one.startswith("ndots:") for one in options):
+        # Names of one label are those of the stack's own: they are asked for as they are first.
+        options.append("ndots:0")
+    if options:
+        lines.append(f"options {' '.join(options)}")
     if any("\n" in line for line in lines):
         raise InvalidError("write", "/etc/resolv.conf", "a DNS setting holds a line break")
     return "\n".join(lines) + "\n"
