@@ -253,7 +253,9 @@ def test_only_ready_replicas_get_new_connections(lab):
 def test_ranges_single_addresses_and_ports_the_host_chooses(lab):
     lab.pyorch.write(
         answering(
-            a='ports: ["9001-9003:80-82", "80"]', b=f'ports: ["{HOST}:9010:80", "9020-9025:80"]'
+            a='ports: ["9001-9003:80-82", "80", {name: web, target: 80, published: "9030",'
+            " protocol: tcp, app_protocol: http, mode: host}]",
+            b=f'ports: ["{HOST}:9010:80", "9020-9025:80"]',
         )
     )
     lab.pyorch.run("up", "-d", "--wait")
@@ -262,8 +264,9 @@ def test_ranges_single_addresses_and_ports_the_host_chooses(lab):
     eventually(lambda: lab.tcp("host", "127.0.0.1", 9001), lambda a: a.startswith("a-1"))
     assert "0.0.0.0:9002->81/tcp" in listed
     assert "0.0.0.0:9003->82/tcp" in listed
-    chosen = next(port for port in map(int, re.findall(r":(\d+)->80/", listed)) if port != 9001)
+    (chosen,) = {int(port) for port in re.findall(r":(\d+)->80/", listed)} - {9001, 9030}
     assert lab.tcp("stranger", HOST, chosen).startswith("a-1")
+    assert lab.tcp("stranger", HOST, 9030).startswith("a-1")
     eventually(lambda: lab.tcp("stranger", HOST, 9010), lambda a: a.startswith("b-1"))
     assert lab.tcp("host", "127.0.0.1", 9010) == "refused"
     assert lab.tcp("host", "127.0.0.1", 9020).startswith("b-1")
