@@ -7,6 +7,8 @@
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
+# Files of tests that run beside one another; each has a pyorch of its own.
+JOBS := 2
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv tini
 VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
 TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace mmdebstrap openssl fish
@@ -43,7 +45,7 @@ check: install-dev
 	.venv/bin/lint-imports
 
 test: check
-	$(SUDO) $(PYTHON) -m pytest -q
+	$(SUDO) $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 bench: install-dev
 ifdef DOCKER

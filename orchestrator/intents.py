@@ -1,6 +1,8 @@
 """What is asked of single services while their stack runs: to stop, start, begin anew, go.
 
 A request is noted and the stack woken; the loop does the rest, and goes on with it after a crash.
+Between reading what is wanted of a stack and writing it nothing waits: no other request comes
+between, and none is overheard.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +15,7 @@ from orchestrator.reconciler import Reconciler
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from runtime import types as host
-from runtime.oci.signals import signal_number
+from runtime.signals import signal_number
 from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import ServiceName, parse_container_name
 
@@ -37,8 +39,9 @@ class Intents:
 
     async def start(self, stack: str, services: Iterable[str]) -> None:
         """Have services run again. Raises PyorchError for one that has no containers."""
+        replicas = await self._replicas(stack)
         stored, model, names = self._look(stack, services)
-        await self._need_containers(stack, names)
+        _need_containers(stack, names, replicas)
         others = set(model.services) - set(names) if stored.intent is Intent.STOP else ()
         stopped = Wish(intent=ServiceIntent.STOPPED)
         self._put(stored, {**dict.fromkeys(names, Wish()), **dict.fromkeys(others, stopped)})
@@ -51,10 +54,11 @@ class Intents:
         With ``dependents`` those that run and whose `depends_on` says `restart: true` do so, too.
         Raises PyorchError for a service that has no containers.
         """
+        replicas = await self._replicas(stack)
         stored, model, names = self._look(stack, services)
-        await self._need_containers(stack, names)
+        _need_containers(stack, names, replicas)
         if dependents:
-            running = {one.service for one in (await self._replicas(stack, running=True))}
+            running = {one.service for one in replicas if one.running}
             more = selection.with_dependents(model, names)
             names = tuple(one for one in more if one in names or one in running)
         wish = Wish(stop_grace=grace, restart_before=self.reconciler.now())
@@ -65,9 +69,10 @@ class Intents:
 
         Raises PyorchError where none of them runs.
         """
-        stored, _, names = self._look(stack, services)
         number = signal_number(signal)
-        hit = [one for one in await self._replicas(stack, running=True) if one.service in names]
+        replicas = await self._replicas(stack)
+        stored, _, names = self._look(stack, services)
+        hit = [one for one in replicas if one.running and one.service in names]
         if not hit:
             raise PyorchError(
                 f"nothing of {', '.join(f'`{name}`' for name in names)} runs",
@@ -86,9 +91,10 @@ class Intents:
 
         Services of which anything runs are left alone without it.
         """
+        replicas = await self._replicas(stack)
         stored, _, names = self._look(stack, services)
-        running = {one.service for one in await self._replicas(stack, running=True)}
-        present = {one.service for one in await self._replicas(stack)}
+        running = {one.service for one in replicas if one.running}
+        present = {one.service for one in replicas}
         gone = tuple(one for one in names if one in present and (stop or one not in running))
         self._put(stored, dict.fromkeys(gone, Wish(intent=ServiceIntent.ABSENT)))
         return gone
@@ -117,22 +123,13 @@ class Intents:
             self.store.set_wishes(stored.name, merged)
         self.wake(stored.name)
 
-    async def _need_containers(self, stack: str, services: Iterable[str]) -> None:
-        present = {one.service for one in await self._replicas(stack)}
-        for name in services:
-            if name not in present:
-                raise PyorchError(
-                    f"service `{name}` has no containers",
-                    hint=f"`pyorch -p {stack} up -d {name}` makes them",
-                    code="conflict",
-                )
-
-    async def _replicas(self, stack: str, *, running: bool = False) -> list["_Replica"]:
+    async def _replicas(self, stack: str) -> list["_Replica"]:
         found = []
         for facts in await self.drivers.containers.list():
             owner, replica = parse_container_name(facts.id)
-            if owner == stack and (not running or isinstance(facts.phase, host.Running)):
-                found.append(_Replica(facts.id, replica.service))
+            if owner == stack:
+                running = isinstance(facts.phase, host.Running)
+                found.append(_Replica(facts.id, replica.service, running))
         return found
 
 
@@ -140,3 +137,15 @@ class Intents:
 class _Replica:
     container: host.ContainerId
     service: ServiceName
+    running: bool
+
+
+def _need_containers(stack: str, services: Iterable[str], replicas: Iterable[_Replica]) -> None:
+    present = {one.service for one in replicas}
+    for name in services:
+        if name not in present:
+            raise PyorchError(
+                f"service `{name}` has no containers",
+                hint=f"`pyorch -p {stack} up -d {name}` makes them",
+                code="conflict",
+            )

@@ -18,7 +18,7 @@ from orchestrator.actions import StackActions
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
-from orchestrator.observer import Drivers, find_images, observe
+from orchestrator.observer import Drivers, find_images, name_machine, observe
 from orchestrator.publisher import Publisher
 from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
@@ -175,6 +175,7 @@ class Reconciler:
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
             ports=self.store.ports(),
+            machine=name_machine(self.settings.labels),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
             claims=self._claims_of_others(stored.name),

@@ -2,12 +2,16 @@
 
 Nothing here acts on the host on behalf of a stack. A request becomes intent in the store
 and a key in the queue; the answer is given before anything happens.
+
+Requests about one stack overlap, and passes go on meanwhile. So what is written follows from
+what is in the store at that moment: where that has changed while something was waited for, it
+is decided again.
 """
 
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,53 +81,57 @@ class Orchestrator:
 
         The same file with the same images keeps the present generation.
         """
-        if options.scale:
-            scaled = _scaled(model, options.scale).model_dump_json(warnings=False)
-            model = StackFile.model_validate_json(scaled)
-            check_settled(model)
-        stored = self.store.stack(model.name)
-        model, wishes = await self._select(model, stored, options)
-        await self._check(model)
-        document: dict[str, Any] = json.loads(model.model_dump_json())
-        if options.force_recreate:
-            document["recreate"] = (stored.generation if stored else 0) + 1
-            model = StackFile.model_validate(document)
-        if stored is not None:
-            present, pins = self.store.generation(stored.name, stored.generation)
-            if _same(present, document) and await self._images_stand(pins, options):
-                if stored.intent is not Intent.RUN or wishes != stored.wishes:
-                    self.store.set_intent(stored.name, Intent.RUN, wishes=wishes)
-                self._wake(stored.name)
-                return Applied(generation=stored.generation, changed=False)
-        number = self.store.save_generation(
-            model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
-        )
-        self._wake(model.name)
-        return Applied(generation=number, changed=True)
+        return await self._apply(lambda: model, options)
 
     async def scale(self, name: str, scale: Mapping[str, int], *, owner_uid: int) -> Applied:
         """Want so many replicas of services from now on; the rest stays as it is."""
-        model = self.reconciler.model(self._known(name))
         options = ApplyOptions(
             owner_uid=owner_uid, scale=scale, services=tuple(scale), no_deps=True
         )
-        return await self.apply(model, options=options)
+        return await self._apply(lambda: self.reconciler.model(self._known(name)), options)
 
-    async def _select(
-        self, model: StackFile, stored: StoredStack | None, options: ApplyOptions
+    async def _apply(self, asked: Callable[[], StackFile], options: ApplyOptions) -> Applied:
+        while True:
+            model = asked()
+            if options.scale:
+                scaled = _scaled(model, options.scale).model_dump_json(warnings=False)
+                model = StackFile.model_validate_json(scaled)
+                check_settled(model)
+            running = await self._running(model.name) if options.no_start else ()
+            stored = self.store.stack(model.name)
+            model, wishes = self._select(model, stored, options, running)
+            document: dict[str, Any] = json.loads(model.model_dump_json())
+            if options.force_recreate:
+                document["recreate"] = (stored.generation if stored else 0) + 1
+            same, pins = self._compared(stored, document)
+            await self._check(model)
+            stands = same and await self._images_stand(pins, options)
+            if self.store.stack(model.name) == stored:
+                break
+        if stored is not None and stands:
+            if stored.intent is not Intent.RUN or wishes != stored.wishes:
+                self.store.set_intent(stored.name, Intent.RUN, wishes=wishes)
+            number = stored.generation
+        else:
+            number = self.store.save_generation(
+                model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
+            )
+        self._wake(model.name)
+        return Applied(generation=number, changed=not stands)
+
+    def _select(
+        self,
+        model: StackFile,
+        stored: StoredStack | None,
+        options: ApplyOptions,
+        running: Collection[str],
     ) -> tuple[StackFile, dict[str, Wish]]:
         """Return the file and the wishes that hold once some services, or all, are asked for."""
         selection.need(model, options.services)
         chosen = options.services or tuple(model.services)
         if options.services and not options.no_deps:
             chosen = selection.with_dependencies(model, options.services)
-        idle: set[str] = set()
-        if options.no_start:
-            view = await self.view(model.name) if stored else None
-            running = (
-                {one.service for one in view.replicas if one.phase == "running"} if view else ()
-            )
-            idle = {name for name in chosen if name not in running}
+        idle = [name for name in chosen if name not in running] if options.no_start else ()
         created = dict.fromkeys(idle, Wish(intent=ServiceIntent.CREATED))
         if not options.services:
             return model, created
@@ -147,23 +155,24 @@ class Orchestrator:
         the next generation. An image that is not here any more is pulled by its name.
         """
         generations = Generations(store=self.store)
-        number = generations.before(name) if number is None else number
-        document, pins = generations.document(name, number)
-        present = self._known(name).generation
-        if not generations.diff(name, number, present):
+        while True:
+            stored = self._known(name)
+            chosen = generations.before(name) if number is None else number
+            document, pins = generations.document(name, chosen)
+            changed = bool(generations.diff(name, chosen, stored.generation))
+            images = await find_images(self.drivers.images, pins.values()) if changed else {}
+            if self.store.stack(name) == stored:
+                break
+        if changed:
+            here = {reference: image for reference, image in pins.items() if image in images}
+            present = self.store.save_generation(
+                name, document, here, owner_uid=owner_uid, origin=f"rollback to {chosen}"
+            )
+        else:
+            present = stored.generation
             self.store.set_intent(name, Intent.RUN, wishes={})
-            self._wake(name)
-            return Applied(generation=present, changed=False)
-        here = {
-            reference: image
-            for reference, image in pins.items()
-            if await self.drivers.images.find(image) is not None
-        }
-        number = self.store.save_generation(
-            name, document, here, owner_uid=owner_uid, origin=f"rollback to {number}"
-        )
         self._wake(name)
-        return Applied(generation=number, changed=True)
+        return Applied(generation=present, changed=changed)
 
     async def plan(self, model: StackFile | None, name: str) -> Plan:
         """Return what applying ``model`` would do, or what the present file still asks for."""
@@ -175,8 +184,7 @@ class Orchestrator:
         await self._check(model)
         pins: Mapping[str, str] = {}
         if stored is not None:
-            present, pins = self.store.generation(stored.name, stored.generation)
-            same = _same(present, json.loads(model.model_dump_json()))
+            same, pins = self._compared(stored, json.loads(model.model_dump_json()))
             if not (same and await self._images_stand(pins, ApplyOptions())):
                 pins = {}
         assumed = StoredStack(
@@ -238,17 +246,20 @@ class Orchestrator:
             self._views().of_stack(stored, containers, sandboxes) for stored in self.store.stacks()
         )
 
-    async def view(self, name: str) -> StackView:
-        """Describe one stack. Raises PyorchError for one that is not known."""
-        stored = self._known(name)
+    async def view(self, name: str, *, labels: bool = False) -> StackView:
+        """Describe one stack, with its labels if asked. Raises PyorchError for an unknown one."""
         containers = await self.drivers.containers.list()
-        return self._views().of_stack(
-            stored, containers, await self.drivers.networks.list_sandboxes()
-        )
+        sandboxes = await self.drivers.networks.list_sandboxes()
+        return self._views().of_stack(self._known(name), containers, sandboxes, labels=labels)
 
     def unattached(self, name: str) -> frozenset[str]:
         """Return the services whose output an attached `up` does not show."""
         return unattached(self.reconciler.model(self._known(name)))
+
+    def secrets_of(self, name: str) -> tuple[bytes, ...]:
+        """Return the contents of a stack's secrets: what must not be told."""
+        model = self.reconciler.model(self._known(name))
+        return tuple(one.payload for one in model.secrets.values() if one.payload)
 
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
@@ -347,6 +358,27 @@ class Orchestrator:
                     yield _told(event)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    def _compared(
+        self, stored: StoredStack | None, document: Mapping[str, object]
+    ) -> tuple[bool, Mapping[str, str]]:
+        """Whether a stack's present generation says the same, and the images it is tied to."""
+        if stored is None:
+            return False, {}
+        present, pins = self.store.generation(stored.name, stored.generation)
+        return _same(present, document), pins
+
+    async def _running(self, stack: str) -> set[str]:
+        """Return the services of which a replica runs, and is not being stopped."""
+        found = set()
+        for facts in await self.drivers.containers.list():
+            owner, replica = parse_container_name(facts.id)
+            match facts.phase:
+                case host.Running(stop_by=None) if owner == stack:
+                    found.add(str(replica.service))
+                case _:
+                    pass
+        return found
 
     async def _anything_runs(self) -> bool:
         containers = await self.drivers.containers.list()

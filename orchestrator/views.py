@@ -1,7 +1,7 @@
 """What is told of stacks and replicas: their state, for people and programs."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,9 +29,9 @@ class ReplicaView:
     oom: bool
     """It ended because memory had run out."""
     why: str
+    """What is known of its end besides the code."""
     began: bool
     """False for one whose program could not be run at all."""
-    """What is known of its end besides the code."""
     restarts: int
     image: str
     image_id: str
@@ -41,7 +41,18 @@ class ReplicaView:
     revision: str
     ports: tuple[str, ...]
     addresses: Mapping[str, str]
+    labels: Mapping[str, str]
     log: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceView:
+    """One service as its file has it. Its labels are not those of its containers."""
+
+    name: str
+    mode: str
+    replicas: int
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +70,7 @@ class StackView:
     held: tuple[Mapping[str, object], ...]
     errors: tuple[Mapping[str, object], ...]
     replicas: tuple[ReplicaView, ...]
+    services: tuple[ServiceView, ...] = ()
     host: tuple[str, ...] = ()
     """What of this host's own settings is changed as long as there are networks."""
     restarting: tuple[str, ...] = ()
@@ -84,8 +96,14 @@ class Views:
         stored: StoredStack,
         containers: tuple[host.ContainerFacts, ...],
         sandboxes: tuple[host.SandboxFacts, ...],
+        *,
+        labels: bool = False,
     ) -> StackView:
-        """Describe a stack whose host was looked at already."""
+        """Describe a stack whose host was looked at already.
+
+        Services, and labels of containers, are in it where ``labels`` says so: they are many,
+        and who follows a stack has no use for them.
+        """
         report = self.reconciler.reports.get(stored.name)
         if report is not None and report.generation != stored.generation:
             report = None
@@ -115,8 +133,10 @@ class Views:
                 for problem in (report.problems if report else ())
             ),
             replicas=tuple(
-                self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
+                self._replica(facts, places.get(facts.id, ()), desired, histories, labels=labels)
+                for facts in mine
             ),
+            services=tuple(self._services(stored)) if desired and labels else (),
             host=tuple(self.drivers.networks.changes()),
             restarting=tuple(
                 name for name, wish in stored.wishes.items() if wish.restart_before is not None
@@ -130,12 +150,24 @@ class Views:
             ),
         )
 
+    def _services(self, stored: StoredStack) -> Iterator[ServiceView]:
+        for name, service in self.reconciler.model(stored).services.items():
+            deploy = service.deploy
+            yield ServiceView(
+                name=name,
+                mode=(deploy.mode if deploy else "") or "replicated",
+                replicas=service.replicas,
+                labels=deploy.labels if deploy else {},
+            )
+
     def _replica(
         self,
         facts: host.ContainerFacts,
         places: tuple[host.Attachment, ...],
         desired: DesiredStack | None,
         histories: Mapping[ReplicaId, ReplicaHistory],
+        *,
+        labels: bool,
     ) -> ReplicaView:
         stack, replica = parse_container_name(facts.id)
         service = next(
@@ -174,6 +206,7 @@ class Views:
                 for host_ip in ([lease.host_ip] if lease.host_ip else everywhere)
             ),
             addresses={place.network: ", ".join(map(str, place.addresses)) for place in places},
+            labels=facts.labels if labels else {},
             log=str(facts.log),
         )
 

@@ -6,6 +6,7 @@ kinds and nothing else; anything else that escapes is a bug.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -199,6 +200,13 @@ class ImageDriver(Protocol):
         """Return the image a reference, a digest or an unambiguous id prefix stands for.
 
         None for everything else, text that can be no reference included.
+        """
+
+    def using(self, reference: str) -> AbstractAsyncContextManager[ImageFacts | None]:
+        """Yield what :meth:`find` returns; the image stays while the context lasts.
+
+        So it can be built upon: whatever began to remove images before the end of the context
+        leaves it alone, and what comes later asks who needs it.
         """
 
     async def load(self, source: Path, *, name: str | None = None) -> tuple[ImageFacts, ...]:

@@ -119,10 +119,15 @@ class LimitStack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
-    """Begin a run. ``attempt`` counts restarts in a row; 0 for one that is not a restart."""
+    """Begin a run.
+
+    ``attempt`` counts restarts in a row, 0 for one that is not a restart; ``counted`` are the
+    moments of those that the restart policy allows so many of.
+    """
 
     replica: ReplicaId
     attempt: int = 0
+    counted: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,14 +81,20 @@ class RestartPolicy:
 
     The first restart in a row is immediate, the second waits ``first_delay``, and each one
     after that twice as long up to ``longest_delay``. A run of ``settled_after`` seconds
-    starts the row anew.
+    starts the row anew. No pause is shorter than ``delay``.
+
+    ``max_attempts`` restarts are made within ``window`` seconds, or at all where there is none;
+    ``quarantine`` of them in a row.
     """
 
     mode: RestartMode = RestartMode.NO
     max_attempts: int | None = None
+    window: float | None = None
+    delay: float = 0.0
     first_delay: float = 0.1
     longest_delay: float = 60.0
     settled_after: float = 10.0
+    quarantine: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +172,18 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """What is asked of the machine: that it be called so under a key, or not be."""
+
+    key: str
+    value: str
+    equal: bool = True
+
+    def __str__(self) -> str:
+        return f"`{self.key} {'==' if self.equal else '!='} {self.value}`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredService:
     """One service as its file asks for it, replicas and all."""
 
@@ -196,6 +214,10 @@ class DesiredService:
     memory_reservation: int = 0
     priority: int = 0
     """Where not everybody's reservations fit, the higher one is let in first."""
+    constraints: tuple[Constraint, ...] = ()
+    """Where it may run: where all of them hold."""
+    most_here: int = 0
+    """How many of its replicas one machine may hold; 0 for all."""
     cpus: float = 0.0
     """How many processors a replica may use; 0 for all."""
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -212,6 +234,8 @@ class DesiredService:
     """It starts whatever its dependencies do."""
     restart_before: float | None = None
     """Runs that began before this moment of the boot clock are to end, and others to begin."""
+    at_once: bool = False
+    """Whoever asked gave no time: what ends is killed, and what would come first is left out."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
 

@@ -156,7 +156,5 @@ class Gatekeeper:
     def _stays_down(self, wanted: DesiredService, replica: ObservedReplica) -> bool:
         if not isinstance(replica.phase, Exited) or replica.phase.stopped:
             return False
-        decision = decide_restart(
-            wanted.restart, replica.phase, attempts=replica.attempts, now=self.now
-        )
+        decision = decide_restart(wanted.restart, replica, replica.phase, now=self.now)
         return isinstance(decision, StayDown)

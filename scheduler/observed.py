@@ -110,6 +110,8 @@ class ObservedReplica:
     pre_stop: HookProgress = HookProgress()
     attempts: int = 0
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
+    counted: tuple[float, ...] = ()
+    """When the restarts were made of which its policy allows so many."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""
@@ -191,6 +193,16 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the machine is: name and platform as it says them itself, labels as it was given."""
+
+    name: str = ""
+    os: str = "linux"
+    architecture: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What a replica of another stack waits for."""
 
@@ -224,6 +236,7 @@ class ObservedStack:
     listeners: tuple[HostListener, ...] = ()
     protocols: frozenset[str] = frozenset({"tcp", "udp", "sctp"})
     """What this machine has ports of."""
+    machine: Machine = field(default_factory=Machine)
     ceiling: Mapping[str, str] = field(default_factory=dict)
     """What all replicas of the stack together keep to, in words."""
     ceiling_cpus: float = 0.0

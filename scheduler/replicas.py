@@ -20,7 +20,6 @@ from scheduler.actions import (
     StartReplica,
     StopReplica,
 )
-from scheduler.capacity import HINT, Refusal
 from scheduler.desired import DesiredService, HookKind, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
 from scheduler.hooks import await_hooks
@@ -35,8 +34,12 @@ from scheduler.observed import (
     Running,
     Stopping,
 )
+from scheduler.placement import Refusal
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
+
+FIRST = RestartNow(0, "")
+"""A start that is no restart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +63,8 @@ class Ground:
     ``image`` is the id of the image they must be made from, and ``mounted_images`` of those
     that are mounted in them, None while they are not there.
     ``after`` are the steps of this plan that must succeed before a slot is filled, and
-    ``shut`` says why none can be filled at all. ``refused`` are the replicas the machine has
-    no room for.
+    ``shut`` says why none can be filled at all. ``refused`` are the replicas that
+    may not be started, for want of room or because their place is elsewhere.
     """
 
     image: str | None
@@ -168,6 +171,8 @@ class _Slots:
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
         if found.revision != self.service.revision:
+            if not found.revision:
+                return "nobody can tell any more what it was made from"
             known = self.service.since.get(found.revision)
             return known or f"revision {found.revision} is not {self.service.revision}"
         if self.ground.image is not None and found.image != self.ground.image:
@@ -199,7 +204,7 @@ class _Slots:
         if self.ground.shut:
             self.plan.hold(str(replica), self.ground.shut)
             return
-        if self.has_no_room(replica) or self.lacks_donor(replica):
+        if self.is_refused(replica) or self.lacks_donor(replica):
             return
         created = self.plan.add(
             CreateReplica(
@@ -235,7 +240,9 @@ class _Slots:
             return
         self.gates.touched.add(self.service.name)
         hooks = found.pre_stop
-        if await_hooks(self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason):
+        if not self.service.at_once and await_hooks(
+            self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason
+        ):
             return
         grace = self.service.stop_grace
         if grace > 0:
@@ -244,9 +251,14 @@ class _Slots:
             self.plan.add(KillReplica(found.id), reason)
 
     def start(
-        self, replica: ReplicaId, reason: str, *, attempt: int = 0, after: tuple[int, ...] = ()
+        self,
+        replica: ReplicaId,
+        reason: str,
+        *,
+        restart: RestartNow = FIRST,
+        after: tuple[int, ...] = (),
     ) -> None:
-        if self.service.intent is ServiceIntent.CREATED or self.has_no_room(replica):
+        if self.service.intent is ServiceIntent.CREATED or self.is_refused(replica):
             return
         gate = self.gates.judge(self.service)
         if gate.shut:
@@ -267,7 +279,7 @@ class _Slots:
         ):
             return
         number = self.plan.add(
-            StartReplica(replica=replica, attempt=attempt),
+            StartReplica(replica=replica, attempt=restart.attempt, counted=restart.counted),
             reason,
             after=(*after, *gate.after, *self.ground.first),
         )
@@ -276,15 +288,15 @@ class _Slots:
             step = RunHooks(replica=replica, kind=HookKind.POST_START)
             self.plan.add(step, "it has started", after=(number,))
 
-    def has_no_room(self, replica: ReplicaId) -> bool:
-        """Hold a replica the machine has no room for, and say whether it is one."""
+    def is_refused(self, replica: ReplicaId) -> bool:
+        """Hold a replica that may not be started, and say whether it is one."""
         refusal = self.ground.refused.get(replica)
         if refusal is None:
             return False
         self.plan.hold(
             str(replica),
             refusal.reason,
-            hint=HINT if refusal.stuck else None,
+            hint=refusal.hint if refusal.stuck else None,
             stuck=refusal.stuck,
         )
         return True
@@ -316,12 +328,12 @@ class _Slots:
         found: ObservedReplica,
         reason: str,
         *,
-        attempt: int = 0,
+        restart: RestartNow = FIRST,
         after: tuple[int, ...] = (),
     ) -> None:
         """Start a replica that is there, once everything it stood on is there again."""
         if found.sandbox_intact:
-            self.start(found.id, reason, attempt=attempt, after=after)
+            self.start(found.id, reason, restart=restart, after=after)
             return
         if self.ground.shut:
             self.plan.hold(str(found.id), self.ground.shut)
@@ -334,12 +346,12 @@ class _Slots:
             after=(*self.ground.after, *self.after_donors()),
         )
         self.gates.filled[found.id] = prepared
-        self.start(found.id, reason, attempt=attempt, after=(prepared, *after))
+        self.start(found.id, reason, restart=restart, after=(prepared, *after))
 
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
         runs = isinstance(found.phase, Running)
-        if self.has_no_room(found.id):
+        if self.is_refused(found.id):
             return False
         if runs and (self.ground.shut or self.ground.after):
             # What the new one needs comes first: the old one serves as long as it can.
@@ -367,7 +379,7 @@ class _Slots:
         changes = changed_limits(found.limits, self.service.limits)
         if not changes or isinstance(found.phase, Stopping):
             return ()  # what is on its way out keeps to what it has
-        if isinstance(found.phase, Running) and self.has_no_room(found.id):
+        if isinstance(found.phase, Running) and self.is_refused(found.id):
             return ()
         step = LimitReplica(found.id)
         return (self.plan.add(step, ", ".join(changes), after=self.ground.first),)
@@ -404,13 +416,13 @@ class _Slots:
             case Exited(stopped=True):
                 self.start_again(found, "was stopped", after=limited)
             case Exited() as exited:
-                match decide_restart(
-                    self.service.restart, exited, attempts=found.attempts, now=self.now
-                ):
-                    case RestartNow(attempt, reason):
-                        self.start_again(found, reason, attempt=attempt, after=limited)
-                    case RestartAt(moment, reason):
+                match decide_restart(self.service.restart, found, exited, now=self.now):
+                    case RestartNow(_, reason) as restart:
+                        self.start_again(found, reason, restart=restart, after=limited)
+                    case RestartAt(moment, _, reason):
                         self.plan.wake(moment)
                         self.plan.hold(str(found.id), reason, stuck=not exited.began)
+                    case StayDown(reason, given_up=True):
+                        self.plan.hold(str(found.id), reason, stuck=True)
                     case StayDown():
                         pass

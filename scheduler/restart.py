@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 
 from scheduler.desired import RestartMode, RestartPolicy
-from scheduler.observed import Exited
+from scheduler.observed import Exited, ObservedReplica
 
 
 @dataclass(frozen=True, slots=True)
 class RestartNow:
-    """Start it; ``attempt`` counts restarts in a row."""
+    """Start it.
+
+    ``attempt`` counts restarts in a row, 0 for a start that is none. ``counted`` are the moments
+    of those that the policy allows so many of, this one included.
+    """
 
     attempt: int
     reason: str
+    counted: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +24,25 @@ class RestartAt:
     """Start it at ``moment`` and not before."""
 
     moment: float
+    attempt: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StayDown:
-    """Leave it."""
+    """Leave it. ``given_up``: its policy would have it run, had it not failed so often."""
 
     reason: str
+    given_up: bool = False
 
 
 RestartDecision = RestartNow | RestartAt | StayDown
 
 
 def decide_restart(
-    policy: RestartPolicy, exited: Exited, *, attempts: int, now: float
+    policy: RestartPolicy, replica: ObservedReplica, exited: Exited, *, now: float
 ) -> RestartDecision:
-    """Apply ``policy`` to a replica restarted ``attempts`` times in a row before."""
+    """Apply ``policy`` to a replica that has ended by itself, as ``exited`` says."""
     match policy.mode:
         case RestartMode.NO:
             return StayDown(f"{exited}, restart policy is `no`")
@@ -44,19 +51,36 @@ def decide_restart(
         case _:
             pass
     if exited.lost:
-        return RestartNow(attempts, str(exited))
-    done = 0 if exited.lived >= policy.settled_after else attempts
-    if policy.max_attempts is not None and attempts >= policy.max_attempts:
-        return StayDown(f"{exited}, gave up after {attempts} restarts")
-    due = exited.at + pause_before(policy, done + 1)
+        return RestartNow(replica.attempts, str(exited), replica.counted)
+    counted = _still_counted(policy, replica, since=exited.at)
+    attempt = 1 if exited.lived >= policy.settled_after else replica.attempts + 1
+    if policy.max_attempts is not None and len(counted) >= policy.max_attempts:
+        within = "" if policy.window is None else f" within {policy.window:g} s"
+        reason = f"{exited}, gave up after {len(counted)} restarts{within}"
+        return StayDown(reason, given_up=True)
+    if policy.quarantine is not None and attempt > policy.quarantine:
+        reason = f"{exited}, in quarantine after {replica.attempts} restarts in a row"
+        return StayDown(reason, given_up=True)
+    due = exited.at + pause_before(policy, attempt)
     if now < due:
-        return RestartAt(due, f"{exited}, restart {done + 1} after a pause")
-    return RestartNow(done + 1, f"{exited}, restart {done + 1}")
+        return RestartAt(due, attempt, f"{exited}, restart {attempt} after a pause")
+    moments = (*counted, now) if policy.max_attempts is not None else ()
+    return RestartNow(attempt, f"{exited}, restart {attempt}", moments)
 
 
 def pause_before(policy: RestartPolicy, attempt: int) -> float:
     """Return how long to wait before the ``attempt``-th restart in a row, from 1."""
     if attempt <= 1:
-        return 0.0
+        return policy.delay
     # The exponent is capped so that a year of crashes cannot overflow.
-    return float(min(policy.first_delay * 2 ** min(attempt - 2, 32), policy.longest_delay))
+    backoff = min(policy.first_delay * 2 ** min(attempt - 2, 32), policy.longest_delay)
+    return float(max(policy.delay, backoff))
+
+
+def _still_counted(
+    policy: RestartPolicy, replica: ObservedReplica, *, since: float
+) -> tuple[float, ...]:
+    # Judged by the moment it failed, so that giving up is for good: time alone undoes nothing.
+    if policy.window is None:
+        return replica.counted
+    return tuple(moment for moment in replica.counted if moment > since - policy.window)

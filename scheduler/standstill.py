@@ -45,7 +45,7 @@ def _stop(
     plan: PlanBuilder, replica: ObservedReplica, service: DesiredService, *, reason: str, now: float
 ) -> None:
     """Add what ends a replica that runs, as far as this pass can."""
-    stops = isinstance(replica.phase, Running)
+    stops = isinstance(replica.phase, Running) and not service.at_once
     if stops and await_hooks(plan, replica.id, HookKind.PRE_STOP, replica.pre_stop, reason=reason):
         return
     match replica.phase:

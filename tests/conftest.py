@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("runtime.testing.contract")
 # Whoever runs tests in the background of a script has SIGINT ignored, and so would all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
@@ -25,9 +30,16 @@ from tests.instance import (  # noqa: E402 - after the path is known
 from tests.lab import Lab  # noqa: E402
 from tests.registry import serve_registry  # noqa: E402
 
+SWEEPS = Path(__file__).parent / "sweep"
 
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Root tests fail without root for one clear reason: deselect them with `-m "not root"`."""
+    """Root tests fail without root for one clear reason: deselect them with `-m "not root"`.
+
+    The sweeps take longest: begun first, they are over when the others are that run beside them.
+    """
+    items.sort(key=lambda item: not item.path.is_relative_to(SWEEPS))
     if os.geteuid() != 0 and any("root" in item.keywords for item in items):
         pytest.exit('these tests need root: run them with sudo, or choose -m "not root"', 1)
 

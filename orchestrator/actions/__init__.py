@@ -104,9 +104,11 @@ class StackActions:
                 await drivers.containers.limit(
                     self._container(replica), self.factory.limits(replica)
                 )
-            case actions.StartReplica(replica=replica, attempt=attempt):
+            case actions.StartReplica(replica=replica):
                 await drivers.containers.start(self._container(replica))
-                self.store.record_start(self.stack, replica, attempt=attempt)
+                self.store.record_start(
+                    self.stack, replica, attempt=action.attempt, counted=action.counted
+                )
                 self.publisher.publish_soon()
             case actions.RunHooks(replica=replica, kind=kind):
                 await self._run_hooks(replica, kind)

@@ -161,7 +161,7 @@ async def _stacks(request: web.Request) -> web.StreamResponse:
 
 async def _stack(request: web.Request) -> web.StreamResponse:
     name, orchestrator = request.match_info["name"], request.app[KEY]
-    view = await orchestrator.view(name)
+    view = await orchestrator.view(name, labels=request.query.get("labels") == "1")
     await orchestrator.need_services(name, request.query.getall("service", []))
     return web.json_response(view.as_json())
 

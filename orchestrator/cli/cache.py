@@ -3,8 +3,9 @@
 Loading needs libraries that take longer to import than most commands take. An entry belongs to
 what was typed and where. It holds a digest of everything that loading looked at: what is in every
 file it read, that a file it looked for is not there, and each variable of the environment that may
-have been consulted. A variable can only be consulted where a file names it, or when it is one of
-those the loader itself knows. Standard library only.
+have been consulted. A variable can only be consulted where a file or the value of one that is names
+it, where its name is put together of parts, or when it is one of those the loader itself knows.
+Standard library only.
 """
 
 import argparse
@@ -22,11 +23,13 @@ from typing import Any
 
 MOST_ENTRIES = 64
 LARGEST_ENTRY = 32 * 1024 * 1024
-OWN = ("COMPOSE_", "DOCKER_", "PYORCH_", "HOME", "PWD")
+OWN = ("COMPOSE_", "DOCKER_", "PYORCH_", "XDG_", "HOME", "PWD")
 """Beginnings of the names of variables the loader knows by itself."""
 WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 SPELT_OTHERWISE = re.compile(rb"\\[xuU\r\n]|\xff\xfe|\xfe\xff")
 """Ways to write a variable's name so that it does not stand in a file letter by letter."""
+GLUED = re.compile(rb"\w\$[A-Za-z_{]|\}\w|\}\$[A-Za-z_{]")
+"""A value next to a letter or another value: together they may be a variable's name."""
 GRAIN = 20_000_000
 """Nanoseconds by which the clock of a file system may lag behind."""
 
@@ -126,14 +129,15 @@ def _digest(paths: Iterable[Path]) -> str:
 def _consulted(text: bytes) -> dict[bytes, bytes]:
     """Return the variables of the environment that ``text`` may name."""
     given = dict(os.environb)
-    if SPELT_OTHERWISE.search(text):
+    if SPELT_OTHERWISE.search(text) or GLUED.search(text):
         return given
+    found = {name: value for name, value in given.items() if not WORD.fullmatch(name)}
     words = set(WORD.findall(text))
-    return {
-        name: value
-        for name, value in given.items()
-        if name in words or (name in text and not WORD.fullmatch(name))
-    }
+    while fresh := {name: given[name] for name in words & given.keys() - found.keys()}:
+        found |= fresh
+        # A value may be the name of another one.
+        words = set(WORD.findall(b"\n".join(fresh.values())))
+    return found
 
 
 def _content(path: Path) -> bytes | None:

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     name = stack_name(args)
     client = connect(Settings.from_environ())
     try:
-        replicas = client.get(f"/v1/stacks/{name}", {"service": args.services})["replicas"]
+        query = {"service": args.services, "labels": "1" if args.format == "json" else "0"}
+        replicas = client.get(f"/v1/stacks/{name}", query)["replicas"]
     except PyorchError as error:
         if error.code != "not_found":
             raise
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
                     "Restarts": one["restarts"],
                     "Ports": _ports(one),
                     "Addresses": one["addresses"],
+                    "Labels": ",".join(f"{key}={text}" for key, text in one["labels"].items()),
                 }
             )
             + "\n"

@@ -8,6 +8,8 @@ from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
+from orchestrator.spec.models.deploy import JOBS
+from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import StoredStack, Wish
 from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
@@ -25,6 +27,7 @@ from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
     Condition,
+    Constraint,
     Dependency,
     DesiredService,
     DesiredStack,
@@ -252,6 +255,8 @@ def _service(
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
         priority=service.x_pyorch.priority,
+        constraints=_constraints(service),
+        most_here=deploy.placement.max_replicas_per_node if deploy else 0,
         cpus=limits.cpus or 0.0,
         limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",
@@ -276,6 +281,15 @@ def _wished(service: DesiredService, wish: Wish | None) -> DesiredService:
         alone=wish.alone,
         restart_before=wish.restart_before,
         stop_grace=service.stop_grace if wish.stop_grace is None else wish.stop_grace,
+        at_once=wish.stop_grace == 0,
+    )
+
+
+def _constraints(service: Service) -> tuple[Constraint, ...]:
+    wanted = service.deploy.placement.constraints if service.deploy else ()
+    return tuple(
+        Constraint(key=one.key, value=one.value, equal=one.equal)
+        for one in map(parse_constraint, wanted)
     )
 
 
@@ -285,15 +299,27 @@ def _container_name(service: Service) -> tuple[str, ...]:
 
 def _restart(service: Service) -> RestartPolicy:
     policy = service.deploy.restart_policy if service.deploy else None
+    job = service.deploy is not None and service.deploy.mode in JOBS
     if policy is not None:
         modes = {"none": RestartMode.NO, "on-failure": RestartMode.ON_FAILURE}
-        return RestartPolicy(
-            mode=modes.get(policy.condition, RestartMode.ALWAYS),
-            max_attempts=policy.max_attempts,
-            first_delay=0.1 if policy.delay is None else policy.delay,
+        found = RestartPolicy(
+            mode=modes.get(policy.condition, RestartMode.ON_FAILURE if job else RestartMode.ALWAYS),
+            # As everywhere: so many of nothing is no limit.
+            max_attempts=policy.max_attempts or None,
+            window=policy.window or None,
+            delay=policy.delay or 0.0,
         )
-    mode, _, limit = (service.restart or "no").partition(":")
-    return RestartPolicy(mode=RestartMode(mode), max_attempts=int(limit) if limit else None)
+    else:
+        mode, _, limit = (service.restart or ("on-failure" if job else "no")).partition(":")
+        found = RestartPolicy(mode=RestartMode(mode), max_attempts=int(limit or 0) or None)
+    own = service.x_pyorch
+    return replace(
+        found,
+        first_delay=own.backoff.delay,
+        longest_delay=own.backoff.max_delay,
+        settled_after=own.backoff.reset_after,
+        quarantine=own.quarantine,
+    )
 
 
 def _healthcheck(service: Service, image: ImageFacts | None) -> Healthcheck | None:

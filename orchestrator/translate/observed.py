@@ -26,6 +26,7 @@ from scheduler.observed import (
     Health,
     HookProgress,
     HostListener,
+    Machine,
     Neighbour,
     ObservedNetwork,
     ObservedReplica,
@@ -65,6 +66,7 @@ def build_observed(
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
     size: host.HostFacts | None,
+    machine: Machine,
     reserved: Reservation,
     claims: tuple[Claim, ...],
     volumes_of_others: Mapping[str, tuple[StackName, ...]],
@@ -75,8 +77,9 @@ def build_observed(
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
-    probe has said something else. ``size`` is how large the machine is, as far as that is
-    known, ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
+    probe has said something else. ``machine`` is what it is called, ``size`` how large it
+    is, as far as that is known, ``reserved`` what other stacks hold of it, and ``claims``
+    what they wait for.
     ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
     containers the stack's services share something with, by whatever name. ``hooks`` is what
     is known of the stack's hooks.
@@ -96,6 +99,7 @@ def build_observed(
         own = facts.labels.get(labels.SANDBOX) == "own"
         unknown = Health.STARTING if replica.service in checked else Health.NONE
         reservation = _reservation(facts)
+        history = histories.get(replica, ReplicaHistory())
         replicas.append(
             ObservedReplica(
                 id=replica,
@@ -111,7 +115,8 @@ def build_observed(
                 if runs
                 else HookProgress(),
                 phase=_phase(facts, health.get(facts.id, unknown)),
-                attempts=histories.get(replica, ReplicaHistory()).attempts,
+                attempts=history.attempts,
+                counted=history.counted,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
@@ -128,7 +133,7 @@ def build_observed(
     for facts_ in view.sandboxes:
         for place in facts_.config.attachments:
             members[place.network] = members.get(place.network, 0) + 1
-    machine = view.machine
+    seen = view.machine
     return ObservedStack(
         name=stack,
         replicas=tuple(sorted(replicas, key=lambda found: found.id)),
@@ -165,8 +170,8 @@ def build_observed(
         images=dict(references),
         ports=ports,
         addresses=(*addresses, *_guests(view)),
-        routes=machine.routes if machine else (),
-        **({"protocols": machine.protocols} if machine else {}),
+        routes=seen.routes if seen else (),
+        **({"protocols": seen.protocols} if seen else {}),
         listeners=tuple(
             HostListener(
                 protocol=found.protocol,
@@ -174,8 +179,9 @@ def build_observed(
                 port=found.port,
                 holder=f"{found.command} (pid {found.pid})" if found.pid else "another process",
             )
-            for found in (machine.listeners if machine else ())
+            for found in (seen.listeners if seen else ())
         ),
+        machine=machine,
         ceiling=limits_in_words(view.ceiling),
         ceiling_cpus=view.ceiling.cpus or 0.0,
         cpus=float(size.cpus) if size else 0.0,

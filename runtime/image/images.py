@@ -102,6 +102,17 @@ class Images(ImageDriver):
         return facts
 
     @override
+    @asynccontextmanager
+    async def using(self, reference: str) -> AsyncIterator[ImageFacts | None]:
+        image = self._find(reference)
+        if image is None:
+            yield None
+            return
+        with self.store.held([image]):
+            await in_thread(self.store.settle)
+            yield await self.find(image)
+
+    @override
     async def load(self, source: Path, *, name: str | None = None) -> tuple[ImageFacts, ...]:
         async with self._changing("load image from", str(source)):
             found = await in_thread(intake.load, self.store, source, name)
@@ -214,10 +225,8 @@ class Images(ImageDriver):
     async def prune(self, *, unused: bool = False) -> Freed:
         async with self._changing("prune", "images"):
             if unused:
-                needed = await self._needed()
-                catalog = self.store.catalog()
-                left = {name: image for name, image in catalog.names.items() if image in needed}
-                await in_thread(self.store.write_catalog, left, catalog.images)
+                self.store.watch()
+                await in_thread(self.store.drop_names, await self._needed())
             freed = await self._collect(unnamed_for=0)
             self._cache.clear()
         return freed
@@ -443,6 +452,7 @@ class Images(ImageDriver):
                 self._cache.clear()
 
     async def _collect(self, **more: Any) -> Freed:
+        self.store.watch()
         return await in_thread(self.store.collect, await self._needed(), **more)
 
     def _find(self, reference: str) -> Digest | None:

@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
-from runtime.errors import InvalidError
+from runtime.errors import ConflictError, InvalidError
 from runtime.image.reference import parse_digest
+from runtime.signals import signal_number
 from runtime.types import Digest, ImageConfig, ImageHealthcheck
 
 MAX_MANIFEST = 4 * 1024 * 1024
@@ -55,6 +56,24 @@ def _empty(value: object) -> object:
     return () if value is None else value
 
 
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("it has a NUL in it, which no process can be given")
+    return value
+
+
+def _signal(value: str) -> str:
+    if value:
+        try:
+            signal_number(value)
+        except ConflictError as error:
+            raise ValueError(f"`{value[:80]}`: {error.cause}") from None
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
+
+
 class Platform(BaseModel):
     """What an image of an index is for."""
 
@@ -97,7 +116,7 @@ class Manifest(BaseModel):
 
 
 class _Health(BaseModel):
-    Test: list[str] | None = None
+    Test: list[Text] | None = None
     Interval: int = 0
     Timeout: int = 0
     StartPeriod: int = 0
@@ -106,16 +125,16 @@ class _Health(BaseModel):
 
 
 class _RunConfig(BaseModel):
-    Env: Annotated[list[str], BeforeValidator(_empty)] = []
-    Entrypoint: Annotated[list[str], BeforeValidator(_empty)] = []
-    Cmd: Annotated[list[str], BeforeValidator(_empty)] = []
-    User: str = ""
-    WorkingDir: str = ""
-    StopSignal: str = ""
-    Volumes: dict[str, Any] | None = None
+    Env: Annotated[list[Text], BeforeValidator(_empty)] = []
+    Entrypoint: Annotated[list[Text], BeforeValidator(_empty)] = []
+    Cmd: Annotated[list[Text], BeforeValidator(_empty)] = []
+    User: Text = ""
+    WorkingDir: Text = ""
+    StopSignal: Annotated[str, AfterValidator(_signal)] = ""
+    Volumes: dict[Text, Any] | None = None
     ExposedPorts: dict[str, Any] | None = None
     Labels: dict[str, str] | None = None
-    Shell: list[str] | None = None
+    Shell: list[Text] | None = None
     Healthcheck: _Health | None = None
 
 
@@ -191,6 +210,8 @@ def check_layers(manifest: Manifest, config: "Config", subject: str) -> None:
             subject,
             f"it has {len(manifest.layers)} layers and {len(config.rootfs.diff_ids)} diff ids",
         )
+    if not manifest.layers:
+        raise _refused(subject, "it has no layers: there is nothing to run")
     foreign = next((one for one in manifest.layers if one.foreign), None)
     if foreign is not None:
         raise _refused(
@@ -203,7 +224,9 @@ def parse_config(data: bytes, subject: str) -> Config:
     try:
         return Config.model_validate(_load(data, subject, MAX_CONFIG))
     except ValidationError as error:
-        raise InvalidError("read image configuration", subject, _first(error)) from error
+        raise InvalidError(
+            "read image configuration", subject, _first(error), code="image_config"
+        ) from error
 
 
 def parse_platform(text: str) -> Platform:
@@ -288,7 +311,10 @@ def _load(data: bytes, subject: str, limit: int) -> Mapping[str, Any]:
 
 def _first(error: ValidationError) -> str:
     found = error.errors()[0]
-    return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
+    # Keys and values are the image's own words: nothing of them may steer a terminal.
+    where = ".".join(str(part) for part in found["loc"])
+    told = f"{where[:200]}: {found['msg'].removeprefix('Value error, ')}"
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in told)
 
 
 def _healthcheck(found: _Health | None) -> ImageHealthcheck | None:

@@ -1,11 +1,9 @@
 """The network driver: bridges, sandboxes, the table and the resolvers put together.
 
-Records live in the run directory and go with a reboot, like everything they describe. The
-record is written before the thing is made: whatever is found without one is nobody's.
+The record of a thing is written before it is made: whatever is found without one is nobody's.
 """
 
 import asyncio
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,14 +12,13 @@ from dataclasses import replace
 from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import override
 
 from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError, UnavailableError
-from runtime.files import drop_staging, in_thread, read_json, write_atomic
-from runtime.network import links, netns
+from runtime.files import in_thread
+from runtime.network import inside, links, netns
 from runtime.network.dns import Resolvers, candidate_nets
 from runtime.network.drift import Places, lost_bridges, lost_sandboxes
 from runtime.network.ends import End, bridge_of, ends_of, host_addresses, mac_of
@@ -35,12 +32,7 @@ from runtime.network.host import (
 from runtime.network.links import Links
 from runtime.network.names import resolver_link, veth_name
 from runtime.network.passages import PASSAGES
-from runtime.network.records import (
-    read_network,
-    read_sandbox,
-    write_network,
-    write_sandbox,
-)
+from runtime.network.records import Records
 from runtime.network.table import render_table
 from runtime.network.watch import Lost, Watch
 from runtime.types import (
@@ -69,10 +61,10 @@ class Networks(NetworkDriver):
     def __init__(self, instance: Instance) -> None:
         """Keep records below the instance's run directory; nothing is touched yet."""
         self._instance = instance
-        self._records = instance.run / "network"
+        self._records = Records(instance.run / "network")
         self._namespaces = instance.run / "netns"
-        self._networks: dict[NetworkId, NetworkConfig] = {}
-        self._sandboxes: dict[ContainerId, SandboxConfig] = {}
+        self._networks = self._records.networks
+        self._sandboxes = self._records.sandboxes
         self._firewall = Firewall(instance)
         self._resolvers = Resolvers(instance, lambda: self._suspect(Lost.LINKS))
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -84,9 +76,11 @@ class Networks(NetworkDriver):
         """UDP ports as they were when stale flows to them were last dropped."""
         self._names: set[str] = set()
         """Links that should be there now."""
+        self._parents: set[str] = set()
+        """Links of the host's that members of networks are on themselves."""
         self._lost: set[Lost] = set(Lost)
         self._drifted: Callable[[], None] = _nobody
-        self._opened = self._records / "opened"
+        self._opened = instance.run / "network" / "opened"
         """Exists while this host is not as it was before any network of ours."""
         self._stack = AsyncExitStack()
         self._net = Links()
@@ -94,32 +88,19 @@ class Networks(NetworkDriver):
     async def open(self) -> None:
         """Read the records; those of an earlier boot are void."""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        for name in ("networks", "sandboxes"):
-            (self._records / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-            drop_staging(self._records / name)
+        self._records.open(boot)
         self._namespaces.mkdir(parents=True, exist_ok=True, mode=0o700)
-        mark = self._records / "boot"
-        if mark.exists() and mark.read_text() != boot:
-            for folder in (self._records / "networks", self._records / "sandboxes"):
-                for path in folder.iterdir():
-                    path.unlink()
-            (self._records / "forwarding.json").unlink(missing_ok=True)
-        write_atomic(mark, boot.encode())
-        for path in (self._records / "networks").glob("*.json"):
-            if document := read_json(path):
-                network = read_network(document)
-                self._networks[network.id] = network
-        for path in (self._records / "sandboxes").glob("*.json"):
-            if document := read_json(path):
-                sandbox = read_sandbox(document)
-                self._sandboxes[sandbox.id] = sandbox
         self._names = {self._bridge(one.id) for one in self._bridged()}
         self._names |= {link for config in self._sandboxes.values() for link in self._veths(config)}
         self._names.add(resolver_link(self._instance))
+        self._note_parents()
         self._resolvers.open()
         self._stack.push_async_callback(self._resolvers.close)
         watch = Watch(
-            links=self._names, marks=(self._instance.table, *PASSAGES), hint=self._suspect
+            links=self._names,
+            parents=self._parents,
+            marks=(self._instance.table, *PASSAGES),
+            hint=self._suspect,
         )
         self._stack.callback(watch.close)
         watch.open()
@@ -138,8 +119,8 @@ class Networks(NetworkDriver):
         async with self._locks["networks"]:
             found = self._networks.get(config.id)
             await self._refuse_contradictions(config, found)
-            self._put("networks", config.id, write_network(config))
-            self._networks[config.id] = config
+            self._records.put_network(config)
+            self._note_parents()
             self._opened.touch()
             if config.kind is NetworkKind.BRIDGE:
                 await asyncio.gather(
@@ -170,7 +151,8 @@ class Networks(NetworkDriver):
                         f"{mine.net} overlaps network `{other.id}` ({theirs.net})",
                         hint="set `ipam.config` to a free subnet, or leave it out",
                     )
-        if found is None and config.bridge and links.exists(config.bridge):
+        known = found is not None or config.id in self._records.unread
+        if not known and config.bridge and links.exists(config.bridge):
             raise ConflictError(
                 "create network", config.id, f"this host has a link `{config.bridge}` already"
             )
@@ -195,8 +177,8 @@ class Networks(NetworkDriver):
                 await asyncio.gather(
                     self._wait_for_leaving(network), self._net.remove(self._bridge(network))
                 )
-            self._networks.pop(network, None)
-            self._drop("networks", network)
+            self._records.drop_network(network)
+            self._note_parents()
             if not self._networks:
                 await self._close_host()
 
@@ -271,8 +253,7 @@ class Networks(NetworkDriver):
             found = self._sandboxes.get(config.id)
             if found is not None and found != config:
                 await self._take_down(config.id)
-            self._put("sandboxes", config.id, write_sandbox(config))
-            self._sandboxes[config.id] = config
+            self._records.put_sandbox(config)
             path = self._netns(config.id)
             async with self._few:
                 await in_thread(netns.create, path)
@@ -304,8 +285,7 @@ class Networks(NetworkDriver):
         # The links go with the namespace, all that end together in one go of the kernel's;
         # removing them one by one takes it twenty milliseconds each.
         self._leaving |= self._veths(config) if config else {}
-        self._sandboxes.pop(container, None)
-        self._drop("sandboxes", container)
+        self._records.drop_sandbox(container)
 
     def _intact(self, config: SandboxConfig) -> bool:
         return netns.is_pinned(self._netns(config.id)) and all(
@@ -420,18 +400,22 @@ class Networks(NetworkDriver):
         wanted = {self._bridge(one.id) for one in self._bridged()}
         for config in self._sandboxes.values():
             wanted |= self._veths(config).keys()
-        if self._networks:
+        if self._networks or self._records.unread:
             wanted.add(resolver_link(self._instance))
         wanted |= self._leaving.keys()
         for link in await self._net.list():
-            if link.alias.startswith(self._instance.alias) and link.name not in wanted:
+            owner = link.alias.removeprefix(self._instance.alias)
+            if owner in (link.alias, *self._records.unread):
+                continue
+            if link.name not in wanted:
                 await self._net.remove(link.name)
                 found.append(f"link {link.name} ({link.alias})")
         for path in tuple(self._namespaces.iterdir()):
-            if path.name not in self._sandboxes and not self._locks[path.name].locked():
+            known = path.name in self._sandboxes or path.name in self._records.unread
+            if not known and not self._locks[path.name].locked():
                 await in_thread(netns.delete, path)
                 found.append(f"namespace {path.name}")
-        if self._opened.exists() and not self._networks:
+        if self._opened.exists() and not self._networks and not self._records.unread:
             async with self._locks["networks"]:
                 if not self._networks:
                     await self._close_host()
@@ -462,6 +446,7 @@ class Networks(NetworkDriver):
             async with self._locks["networks"]:
                 found += await self._mend_bridges()
             found += await self._mend_veths()
+            found += await self._mend_inside()
             if self._exposure is not None:
                 async with self._locks["publish"]:
                     found += await self._publish(self._exposure)
@@ -490,6 +475,30 @@ class Networks(NetworkDriver):
                     found.append(f"links of {name}")
         return found
 
+    async def _mend_inside(self) -> Sequence[str]:
+        found: list[str] = []
+        everybody = {
+            name: (self._netns(name), self._ends(config))
+            for name, config in self._sandboxes.items()
+            if all(place.network in self._networks for place in config.attachments)
+        }
+        for name in await in_thread(inside.find_lacking, everybody):
+            async with self._locks[name]:
+                if name in self._sandboxes:
+                    found += await self._put_back_inside(self._sandboxes[name])
+        return found
+
+    async def _put_back_inside(self, config: SandboxConfig) -> Sequence[str]:
+        namespace, ends = self._netns(config.id), self._ends(config)
+        found = []
+        gone = await in_thread(inside.find_gone, namespace, ends)
+        if gone:
+            await self._net.attach(namespace, gone)
+            found += [f"link {end.inside} of {config.id}" for end in gone]
+        if await in_thread(inside.lead_to_resolvers, namespace, ends):
+            found.append(f"way to the resolvers of {config.id}")
+        return found
+
     def _places(self, names: Iterable[ContainerId]) -> Mapping[ContainerId, Places]:
         return {
             name: tuple(
@@ -514,18 +523,16 @@ class Networks(NetworkDriver):
         found = self._networks.get(network)
         return found is None or found.kind is NetworkKind.BRIDGE
 
+    def _note_parents(self) -> None:
+        self._parents.clear()
+        self._parents.update(one.parent for one in self._networks.values() if one.parent)
+
     def _bridged(self) -> Sequence[NetworkConfig]:
         """Return the networks that have a bridge."""
         return [one for one in self._networks.values() if one.kind is NetworkKind.BRIDGE]
 
     def _netns(self, container: ContainerId) -> Path:
         return self._namespaces / container
-
-    def _put(self, kind: str, name: str, document: dict[str, Any]) -> None:
-        write_atomic(self._records / kind / f"{name}.json", json.dumps(document).encode())
-
-    def _drop(self, kind: str, name: str) -> None:
-        (self._records / kind / f"{name}.json").unlink(missing_ok=True)
 
 
 def _nobody() -> None:

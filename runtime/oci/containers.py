@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -40,10 +40,10 @@ from runtime.oci.records import Record
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
-from runtime.oci.signals import signal_number
 from runtime.oci.starting import check_group, start_process, unrunnable
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
+from runtime.signals import signal_number
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
@@ -122,7 +122,7 @@ class Containers(ContainerDriver):
     @override
     async def create(self, config: ContainerConfig) -> None:
         verb = "create container"
-        async with self._holding(config.id):
+        async with self._holding(config.id), self._using_images(config):
             fingerprint = records.fingerprint_of(config)
             found = self._records.get(config.id)
             if found is not None:
@@ -360,6 +360,15 @@ class Containers(ContainerDriver):
         if image is None:
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
+
+    @asynccontextmanager
+    async def _using_images(self, config: ContainerConfig) -> AsyncIterator[None]:
+        """Keep a container's images: before it is on record nothing says that it needs them."""
+        mounted = [one.source for one in config.mounts if one.kind is MountKind.IMAGE]
+        async with AsyncExitStack() as stack:
+            for reference in (config.image, *mounted):
+                await stack.enter_async_context(self._images.using(reference))
+            yield
 
     async def _mounted(self, record: Record) -> dict[str, ImageFacts]:
         """Return the images that are mounted in a container."""

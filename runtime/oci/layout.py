@@ -9,6 +9,7 @@ from runtime.logs.folder import current
 from runtime.logs.turning import last_resort
 from runtime.oci.choice import choose_runtime
 from runtime.oci.conmon import Monitor
+from runtime.oci.records import usual_cgroup
 from runtime.types import ContainerConfig, ContainerId, Instance, LogDriver
 
 
@@ -51,8 +52,7 @@ class Layout:
 
     def usual_cgroup(self, container: ContainerId) -> str:
         """Return the cgroup of a container nothing is known of but its id."""
-        stack, _, rest = container.partition(".")
-        return f"{self.instance.cgroup}/{stack}/{rest}"
+        return f"{self.instance.cgroup}/{usual_cgroup(container)}"
 
     def monitor(self, config: ContainerConfig, number: int) -> Monitor:
         """Return the monitor of a container's run."""

@@ -9,27 +9,18 @@ alone.
 import base64
 import json
 import os
+import re
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from runtime.files import read_json, write_atomic
-from runtime.types import (
-    ContainerConfig,
-    ContainerId,
-    Device,
-    Digest,
-    IoKind,
-    IoRate,
-    Limits,
-    LogConfig,
-    LogDriver,
-    Mount,
-    MountKind,
-)
+from runtime.plain import read_plain, write_plain
+from runtime.types import ContainerConfig, ContainerId, Digest, LogConfig, LogDriver
+
+NAME = re.compile(r"[^.]+\.(.+)\.[0-9]+")
+"""How containers are called: other folders are none of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,51 +83,52 @@ def is_alive(state: RunState) -> bool:
 
 def save_state(path: Path, state: RunState) -> None:
     """Write ``state.json``."""
-    write_atomic(path, json.dumps(asdict(state)).encode())
+    write_atomic(path, write_plain(state))
 
 
 def load_state(path: Path) -> RunState | None:
     """Read ``state.json``; None where there is none."""
-    found = read_json(path)
     try:
-        return None if found is None else RunState(**_known(found, RunState))
-    except TypeError:
+        return read_plain(RunState, read_json(path))
+    except ValueError:
         return None
-
-
-def _known(found: Mapping[str, Any], kind: type[RunState]) -> dict[str, Any]:
-    """Leave out what another version of this program knows more."""
-    names = {one.name for one in fields(kind)}
-    return {name: value for name, value in found.items() if name in names}
 
 
 def save_record(path: Path, record: Record) -> None:
     """Write ``record.json``; contents of carried files are left out of it."""
-    config = asdict(record.config)
-    for given in config["mounts"]:
-        given["content"] = ""
-    document = {
-        "config": config,
-        "created_wall": record.created_wall,
-        "fingerprint": record.fingerprint,
-    }
-    write_atomic(path, json.dumps(document, default=str).encode(), sync=False)
+    mounts = tuple(replace(given, content=b"") for given in record.config.mounts)
+    bare = replace(record, config=replace(record.config, mounts=mounts))
+    write_atomic(path, write_plain(bare), sync=False)
 
 
 def load_record(path: Path) -> Record | None:
-    """Read ``record.json``; None where there is none, or one that is not ours to read."""
-    found = read_json(path)
-    if found is None:
-        return None
+    """Read ``record.json``; None where there is none.
+
+    One that cannot be read is that of a container nothing is known of but its name: it can be
+    stopped and removed, and is what nobody wants.
+    """
     try:
-        document: Mapping[str, Any] = found
-        return Record(
-            config=_config(document["config"]),
-            created_wall=float(document["created_wall"]),
-            fingerprint=str(document["fingerprint"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
+        return read_plain(Record, read_json(path))
+    except ValueError:
+        return _lost(path) if path.exists() and NAME.fullmatch(path.parent.name) else None
+
+
+def _lost(path: Path) -> Record:
+    container = ContainerId(path.parent.name)
+    config = ContainerConfig(
+        id=container,
+        image=Digest(""),
+        cgroup=usual_cgroup(container),
+        log=path.with_name("log"),
+        hostname="",
+        logging=LogConfig(driver=LogDriver.NONE),
+    )
+    return Record(config=config, created_wall=path.stat().st_mtime, fingerprint="")
+
+
+def usual_cgroup(container: ContainerId) -> str:
+    """Return the cgroup of a container nothing is known of but its name, below the instance's."""
+    return container.replace(".", "/", 1)
 
 
 def fingerprint_of(config: ContainerConfig) -> str:
@@ -153,57 +145,6 @@ def fingerprint_of(config: ContainerConfig) -> str:
         given["content"] = base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _config(raw: Mapping[str, Any]) -> ContainerConfig:
-    values = dict(raw)
-    values["id"] = ContainerId(values["id"])
-    values["image"] = Digest(values["image"])
-    values["log"] = Path(values["log"])
-    values["netns"] = Path(values["netns"]) if values["netns"] else None
-    values["limits"] = _limits(values["limits"])
-    logging = {**values["logging"], "driver": LogDriver(values["logging"]["driver"])}
-    values["logging"] = LogConfig(**logging)
-    values["mounts"] = tuple(
-        Mount(
-            **{
-                **given,
-                "kind": MountKind(given["kind"]),
-                "content": b"",
-                "options": tuple(given["options"]),
-            }
-        )
-        for given in values["mounts"]
-    )
-    values["devices"] = tuple(Device(**given) for given in values["devices"])
-    values["ulimits"] = {name: (soft, hard) for name, (soft, hard) in values["ulimits"].items()}
-    values["extra_hosts"] = tuple((name, address) for name, address in values["extra_hosts"])
-    for name in (
-        "command",
-        "entrypoint",
-        "group_add",
-        "cap_add",
-        "cap_drop",
-        "device_rules",
-        "cdi",
-        "nameservers",
-        "dns_search",
-        "dns_options",
-        "addresses",
-    ):
-        if values[name] is not None:
-            values[name] = tuple(values[name])
-    return ContainerConfig(**values)
-
-
-def _limits(raw: Mapping[str, Any]) -> Limits:
-    values = dict(raw)
-    values["io_weights"] = tuple((path, weight) for path, weight in values["io_weights"])
-    values["io_rates"] = tuple(
-        IoRate(kind=IoKind(given["kind"]), device=given["device"], rate=given["rate"])
-        for given in values["io_rates"]
-    )
-    return Limits(**values)
 
 
 def owned_by_us(pid: int) -> bool:

@@ -18,7 +18,9 @@ def push(pyorch, name, colour, busybox):
     return image(pyorch, name)
 
 
-def test_a_locked_stack_runs_on_what_was_locked_though_its_tag_has_moved(bare, busybox, registry):
+def test_m24_a_locked_stack_runs_on_what_was_locked_though_its_tag_has_moved(
+    bare, busybox, registry
+):
     name = f"{registry}/app:1"
     old = push(bare, name, "old", busybox)
     bare.run("image", "import", str(busybox), "built")

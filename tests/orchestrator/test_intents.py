@@ -254,3 +254,89 @@ volumes: {va: , vb: }
 
     assert [one.config.id for one in await world.host.networks.list()] == ["shop_two"]
     assert [one.id for one in await world.host.volumes.list()] == ["shop_vb"]
+
+
+APART = """
+name: shop
+services:
+  one: {image: app, runtime: crun}
+  two: {image: app, runtime: crun}
+"""
+
+
+async def test_two_services_asked_for_at_once_are_both_there_in_the_end(world):
+    gate = world.containers.gates["check", ""] = Gate()
+    async with world.daemon():
+        asked = asyncio.gather(*(world.apply(APART, services=(name,)) for name in ("one", "two")))
+        await gate.arrived.wait()
+        await let_others_run()
+        gate.open()
+        await asked
+        await quiet(world)
+
+    assert world.phases() == {"shop.one.1": "running", "shop.two.1": "running"}
+
+
+async def test_a_service_stopped_while_another_is_asked_for_stays_so(world):
+    async with world.daemon():
+        await world.up(APART)
+        gate = world.containers.gates["check", ""] = Gate()
+        asked = asyncio.ensure_future(world.apply(APART, services=("one",), force_recreate=True))
+        await gate.arrived.wait()
+        await world.orchestrator.intents.stop("shop", ["two"], grace=None)
+        gate.open()
+        await asked
+        await quiet(world)
+
+    assert world.phases() == {"shop.one.1": "running", "shop.two.1": "exited 143"}
+
+
+async def test_a_file_changed_while_a_service_of_it_is_scaled_is_not_changed_back(world):
+    changed = APART.replace("two: {", "two: {labels: {new: 'yes'}, ")
+    async with world.daemon():
+        await world.up(APART)
+        gate = world.containers.gates["check", ""] = Gate()
+        scaling = asyncio.ensure_future(
+            world.orchestrator.scale("shop", {"two": 2}, owner_uid=0),
+        )
+        await gate.arrived.wait()
+        del world.containers.gates["check", ""]
+        await world.apply(changed)
+        gate.open()
+        await scaling
+        await quiet(world)
+
+    document, _ = world.store.generation("shop", world.store.stack("shop").generation)
+    assert document["services"]["two"]["labels"] == {"new": "yes"}
+    assert {"shop.two.1", "shop.two.2"} <= set(world.phases())
+
+
+async def test_a_stack_asked_for_while_the_last_of_it_goes_is_there_in_the_end(world):
+    async with world.daemon():
+        await world.up(APART)
+        gate = world.containers.gates["check", ""] = Gate()
+        asked = asyncio.ensure_future(world.apply(APART))
+        await gate.arrived.wait()
+        await world.down()
+        gate.open()
+        await asked
+        await world.settled()
+
+    assert world.phases() == {"shop.one.1": "running", "shop.two.1": "running"}
+
+
+async def test_a_service_started_while_its_whole_stack_is_stops_no_other(world):
+    async with world.daemon():
+        await world.up(STACK)
+        await world.orchestrator.stop("shop")
+        await world.until(lambda _: "running" not in world.phases().values())
+        await quiet(world)
+        gate = world.containers.gates["list", ""] = Gate()
+        asked = asyncio.ensure_future(world.orchestrator.intents.start("shop", ["job"]))
+        await gate.arrived.wait()
+        await world.orchestrator.start("shop")
+        gate.open()
+        await asked
+        await quiet(world)
+
+    assert world.phases() == {DB: "running", WEB: "running", JOB: "running"}

@@ -1,6 +1,7 @@
 """What loading came to is used again exactly as long as loading would come to the same."""
 
 import argparse
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ services:
       PASSED:
     env_file: [{path: more.env, required: false}]
 """
+
+
+MOTD = "configs: {motd: {external: true}}\n"
 
 
 @pytest.fixture
@@ -120,6 +124,41 @@ def test_a_variable_that_is_spelt_with_escapes_counts(work, monkeypatch):
 
     assert recalled() is None
     assert environment_of(settle(typed()))["GREETING"] == "good day"
+
+
+@pytest.mark.parametrize(
+    "named", ["${FIRST}_WORD", "A_${LAST}", "${FIRST}${REST}", "$FIRST${REST}", "$WHOLE"]
+)
+def test_a_variable_whose_name_is_in_others_counts(work, monkeypatch, named):
+    parts = {"FIRST": "A", "REST": "_WORD", "LAST": "WORD", "WHOLE": "A_WORD", "A_WORD": "old"}
+    for name, value in parts.items():
+        monkeypatch.setenv(name, value)
+    (work / "compose.yml").write_text(
+        f"name: kept\nservices: {{web: {{image: nginx, environment: ['{named}']}}}}\n"
+    )
+    _wait_for_another_moment(work)
+    assert environment_of(settle(typed())) == {"A_WORD": "old"}
+    assert recalled() is not None
+    monkeypatch.setenv("A_WORD", "new")
+
+    assert recalled() is None
+    assert environment_of(settle(typed())) == {"A_WORD": "new"}
+
+
+def test_where_a_person_keeps_contents_counts(work, monkeypatch):
+    for name in ("one", "two"):
+        folder = work.parent / name / "pyorch" / "configs"
+        folder.mkdir(parents=True)
+        (folder / "motd").write_text(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(work.parent / "one"))
+    (work / "compose.yml").write_text(STACK + "    configs: [motd]\n" + MOTD)
+    _wait_for_another_moment(work)
+    settle(typed())
+    assert recalled() is not None
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(work.parent / "two"))
+
+    assert recalled() is None
+    assert settle(typed()).document["configs"]["motd"]["payload"] == b64encode(b"two").decode()
 
 
 def test_a_variable_nobody_asks_for_does_not_count(work, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from runtime.errors import InvalidError, UnavailableError
 from runtime.image.challenge import Challenge, parse_challenges
 from runtime.image.credentials import Credentials, Login
-from runtime.image.manifest import Index, choose_platform, parse_platform
+from runtime.image.manifest import Index, choose_platform, parse_config, parse_platform
 from runtime.image.reference import parse_reference
 from runtime.image.registries import Registries
 
@@ -155,14 +155,14 @@ async def test_a_helper_that_does_not_know_is_no_error(home, credentials):
 
 
 @pytest.mark.parametrize("name", ["../../bin/sh", "x; id", "$(id)", "", "a b", "/bin/sh", "-x"])
-async def test_a_helpers_name_is_never_a_path_or_a_command(home, credentials, name):
+async def test_r12_a_helpers_name_is_never_a_path_or_a_command(home, credentials, name):
     write(home / ".docker/config.json", {"credHelpers": {"ghcr.io": name}})
 
     with pytest.raises(InvalidError, match="no helper's name"):
         await credentials.find("ghcr.io")
 
 
-async def test_a_helper_in_the_working_directory_is_not_run(home, credentials, monkeypatch):
+async def test_r12_a_helper_in_the_working_directory_is_not_run(home, credentials, monkeypatch):
     write(home / ".docker/config.json", {"credsStore": "evil"})
     (home / "cwd").mkdir()
     path = home / "cwd/docker-credential-evil"
@@ -225,7 +225,7 @@ def test_mirrors_come_first_each_with_its_own_exceptions(tmp_path):
     assert (last.host, last.plain_http, last.skip_verify) == ("registry-1.docker.io", False, False)
 
 
-def test_without_a_file_nothing_is_insecure(tmp_path):
+def test_r9_without_a_file_nothing_is_insecure(tmp_path):
     (endpoint,) = Registries.read(tmp_path / "none").endpoints(parse_reference("a.lan/b"))
 
     assert (endpoint.plain_http, endpoint.skip_verify, endpoint.local) == (False, False, False)
@@ -243,7 +243,7 @@ def test_without_a_file_nothing_is_insecure(tmp_path):
         ("10.0.0.1:5000", False),
     ],
 )
-def test_only_this_machine_is_this_machine(name, local):
+def test_r9_only_this_machine_is_this_machine(name, local):
     assert Registries().endpoint(parse_reference(f"{name}/a")).local is local
 
 
@@ -292,6 +292,39 @@ def test_what_is_no_reference_is_refused(text):
     assert str(found) == "docker.io/library/a:latest"
 
 
+# ── configurations ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Entrypoint": 5},
+        {"Cmd": ["a\0b"]},
+        {"Env": ["A=b\0c"]},
+        {"Volumes": {"/a\0": {}}},
+        {"User": "\0"},
+        {"WorkingDir": "/\0"},
+        {"StopSignal": "x"},
+        {"StopSignal": "SIGRTMIN+99"},
+        {"StopSignal": "0"},
+        {"Healthcheck": {"Test": ["CMD", "\0"]}},
+    ],
+    ids=str,
+)
+def test_m16_a_configuration_no_process_can_have_is_refused(said):
+    with pytest.raises(InvalidError) as refused:
+        parse_config(json.dumps({"config": said}).encode(), "x")
+
+    assert refused.value.code == "image_config"
+    assert str(refused.value).isprintable()
+
+
+def test_m16_a_variable_that_is_none_is_left_out():
+    data = json.dumps({"config": {"Env": ["NOEQUALS", "A=b"]}, "history": [{}] * 9}).encode()
+
+    assert parse_config(data, "x").settle().environment == ("A=b",)
+
+
 def offered(*platforms):
     digest = "sha256:" + "0" * 63
     return Index.model_validate(
@@ -322,13 +355,13 @@ def offered(*platforms):
         ("linux/amd64", ["unknown/unknown", "linux/386", "linux/amd64", "linux/amd64"], 2),
     ],
 )
-def test_the_best_variant_a_machine_runs_is_chosen(wanted, platforms, chosen):
+def test_r11_the_best_variant_a_machine_runs_is_chosen(wanted, platforms, chosen):
     found = choose_platform(offered(*platforms), "x", parse_platform(wanted))
 
     assert found.digest.endswith(str(chosen))
 
 
-def test_a_variant_that_needs_more_is_not_chosen():
+def test_r11_a_variant_that_needs_more_is_not_chosen():
     with pytest.raises(InvalidError, match="linux/amd64/v3"):
         choose_platform(offered("linux/amd64/v3"), "x", parse_platform("linux/amd64"))
 

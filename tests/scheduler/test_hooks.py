@@ -6,7 +6,7 @@ import pytest
 from builders import NOW, host, replica, service, stack
 
 from scheduler import plan_stack, settled
-from scheduler.desired import Dependency, Intent
+from scheduler.desired import Dependency, Intent, ServiceIntent
 from scheduler.ids import ServiceName
 from scheduler.observed import Created, HookProgress, Hooks
 from scheduler.status import Failed
@@ -80,6 +80,25 @@ def test_who_gives_no_time_leaves_hooks_out():
     desired = stack(service(), intent=Intent.REMOVE, stop_grace=0.0)
 
     assert "#1 kill web.1" in plan(desired, host(replica(1, pre_stop=WAITING)))
+
+
+@pytest.mark.parametrize("progress", [WAITING, RUNNING, FAILED])
+def test_a_service_that_is_stopped_runs_its_hooks_first_unless_no_time_is_given(progress):
+    stopped = service(intent=ServiceIntent.STOPPED, stop_grace=0.0)
+    observed = host(replica(1, pre_stop=progress))
+
+    assert "kill web.1" not in plan(stack(stopped), observed)
+    assert plan(stack(replace(stopped, at_once=True)), observed) == (
+        "#1 kill web.1: was stopped by hand"
+    )
+
+
+def test_a_restart_without_time_leaves_hooks_out():
+    again = service(restart_before=NOW, stop_grace=0.0)
+    observed = host(replica(1, pre_stop=WAITING))
+
+    assert "#1 run pre_stop of web.1" in plan(stack(again), observed)
+    assert "#1 kill web.1" in plan(stack(replace(again, at_once=True)), observed)
 
 
 def test_a_machine_that_goes_down_does_not_insist_on_hooks():

@@ -74,6 +74,8 @@ def networking_warnings(stack: StackFile) -> Iterator[str]:
     for name, network in stack.networks.items():
         for key in sorted(set(network.driver_opts) - NETWORK_OPTIONS):
             yield f"networks.{name}.driver_opts.{key}: accepted, but nothing is done about it"
+        for key in sorted(network.ipam.options):
+            yield f"networks.{name}.ipam.options.{key}: accepted, but nothing is done about it"
     for name, service in stack.services.items():
         path = f"services.{name}"
         for key, place in service.networks.items():

@@ -7,6 +7,7 @@ daemon.
 import re
 from collections.abc import Iterator
 
+from orchestrator.spec.judging.deploying import deploy_refusals
 from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
 from orchestrator.spec.judging.logging import mistakes
 from orchestrator.spec.judging.mounts import carried_refusals, mount_refusals, volume_refusals
@@ -27,7 +28,6 @@ LONGEST_STACK = 63
 LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
-CONDITIONS = ("", "none", "on-failure", "any")
 
 WORDS = (
     ("restart", RESTART, "restart policy", "one of no, always, unless-stopped, on-failure[:N]"),
@@ -54,6 +54,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         for option, cause, hint in mistakes(service.logging) if service.logging else ():
             yield (*path, "logging", "options", option), cause, hint
         yield from _amounts(service, path)
+        yield from deploy_refusals(service, path)
         yield from limit_refusals(service, path)
         yield from mount_refusals(service, path)
         yield from _hooks(service, path)
@@ -101,10 +102,6 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
     if service.provider is not None:
         hint = "run what it provides beside this stack"
         yield (*path, "provider"), REFUSED["services.*.provider"], hint
-    policy = service.deploy.restart_policy if service.deploy else None
-    if policy and policy.condition not in CONDITIONS:
-        restart = (*path, "deploy", "restart_policy", "condition")
-        yield restart, f"`{policy.condition}` is no condition", "one of none, on-failure, any"
 
 
 def _amounts(service: Service, path: Path) -> Iterator[Refusal]:

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from orchestrator.spec.judging.deploying import deploy_warnings
 from orchestrator.spec.judging.logging import shortfalls
 from orchestrator.spec.judging.networking import networking_warnings
 from orchestrator.spec.models import StackFile
@@ -29,9 +30,6 @@ ACCEPTED = {
     "services.*.cpu_rt_runtime": "real-time scheduling is left to the whole machine",
     "services.*.credential_spec": "it is of Windows only",
     "services.*.deploy.endpoint_mode": "names always answer with replicas' own addresses",
-    "services.*.deploy.labels": "services have no labels, only their containers do",
-    "services.*.deploy.mode": "services are always replicated",
-    "services.*.deploy.placement": "there is one machine only",
     "services.*.deploy.rollback_config": "updates are not rolled back yet",
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
@@ -41,8 +39,6 @@ ACCEPTED = {
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
-    "services.*.deploy.restart_policy.window": "a run of ten seconds counts as success",
-    "networks.*.ipam.options": "addresses are chosen by pyorch itself",
 }
 """What becomes of a key that is accepted and not carried out."""
 
@@ -92,14 +88,16 @@ CARRIED_OUT = {
     "services.*.build.ulimits.*": "hard soft",
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
-    "services.*.deploy": "replicas resources restart_policy",
+    "services.*.deploy": "labels mode placement replicas resources restart_policy",
+    "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
+    "services.*.deploy.placement.preferences.*": "spread",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
     "services.*.deploy.resources.reservations": "cpus devices memory",
     "services.*.deploy.resources.reservations.devices.*": """
         capabilities count device_ids driver options
     """,
-    "services.*.deploy.restart_policy": "condition delay max_attempts",
+    "services.*.deploy.restart_policy": "condition delay max_attempts window",
     "services.*.devices.*": "permissions source target",
     "services.*.env_file.*": "format path required",
     "services.*.extends": "file service",
@@ -123,14 +121,15 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "dns priority",
+    "services.*.x-pyorch": "backoff dns priority quarantine",
+    "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """
         attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name
     """,
     "networks.*.external": "name",
-    "networks.*.ipam": "config driver",
+    "networks.*.ipam": "config driver options",
     "networks.*.ipam.config.*": "aux_addresses gateway ip_range subnet",
     "volumes.*": "driver driver_opts external labels name",
     "volumes.*.external": "name",
@@ -166,6 +165,12 @@ REMARKS = {
     "services.*.device_cgroup_rules": "what is said of numbers; the node itself is of `devices`",
     "services.*.gpus": "by the descriptions of CDI their makers leave in /etc/cdi",
     "services.*.gpus.*.options": "there is none that means anything to CDI",
+    "services.*.deploy.labels": "of the service: its containers do not have them",
+    "services.*.deploy.mode": "`global` is one replica here; a job is run to its end once",
+    "services.*.deploy.placement": "a machine's labels are among its settings",
+    "services.*.deploy.placement.constraints": "a machine has every role; see settings.md",
+    "services.*.deploy.placement.preferences": "one machine is all there is to prefer",
+    "services.*.deploy.placement.preferences.*.spread": "as `preferences`",
     "services.*.deploy.resources.reservations.devices": "as `gpus`",
     "services.*.deploy.resources.reservations.devices.*.options": "as in `gpus`",
     "services.*.ipc": "shared memory outlives restarts of the service that shares it",
@@ -187,6 +192,7 @@ REMARKS = {
     "networks.*.driver_opts": "those in networks.md; others are warned about",
     "networks.*.ipam.config": "one subnet of each family; others are refused",
     "networks.*.ipam.driver": "`default`; others are refused",
+    "networks.*.ipam.options": "the driver `default` has none: each is warned about",
     "volumes.*.driver": "`local`; others are refused",
     "configs.*.external": "a file below ~/.config/pyorch/configs or /etc/pyorch/configs",
     "configs.*.labels": "they are for people and programs that read `config`",
@@ -275,6 +281,7 @@ def unsupported(stack: StackFile) -> Iterator[str]:
     for name, service in stack.services.items():
         for key, why in shortfalls(service.logging) if service.logging else ():
             yield f"services.{name}.logging.{key}: accepted, but {why}"
+    yield from deploy_warnings(stack)
     yield from networking_warnings(stack)
 
 

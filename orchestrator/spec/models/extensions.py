@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.spec.models.base import Size, Whole
+from orchestrator.spec.models.base import Duration, Size, Whole
 
 MOST_LOGS = 4 * 1024**3
 """Bytes of logs a stack keeps where its file does not say."""
@@ -14,6 +14,18 @@ class Extension(BaseModel):
     """Closed to the last key: a spelling mistake here is noticed by nobody else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackoffExtension(Extension):
+    """``services.*.x-pyorch.backoff``."""
+
+    delay: Duration = Field(
+        default=0.1, description="The pause before the second restart in a row; it doubles."
+    )
+    max_delay: Duration = Field(default=60.0, description="What no pause is longer than.")
+    reset_after: Duration = Field(
+        default=10.0, description="How long a run must last for restarts to be counted anew."
+    )
 
 
 class Ceiling(Extension):
@@ -32,6 +44,12 @@ class ServiceExtension(Extension):
         description="Which replicas answer to its name: those that are ready, or all.",
     )
 
+    backoff: BackoffExtension = Field(
+        default=BackoffExtension(), description="The pauses before restarts in a row."
+    )
+    quarantine: int | None = Field(
+        default=None, ge=1, description="Restarts in a row after which it is left alone."
+    )
     priority: Whole = Field(
         default=0,
         description="Who is started first where reservations do not all fit: the higher one.",

@@ -122,8 +122,9 @@ _NUMBERS: dict[Any, str] = {int: "integer", float: "number"}
 
 
 def _field(field: FieldInfo) -> Schema:
-    if field.annotation in _NUMBERS:
-        return {"type": [_NUMBERS[field.annotation], "string"]}
+    for number, kind in _NUMBERS.items():
+        if field.annotation in (number, number | None):
+            return {"type": [kind, "string"]}
     if get_origin(field.annotation) is not Literal:
         raise TypeError(f"{field.annotation}: say here how an editor is told of such a key")
     return _words(list(get_args(field.annotation)))

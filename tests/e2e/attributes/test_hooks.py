@@ -125,6 +125,19 @@ def test_hooks_run_in_order_before_dependents_and_again_only_when_they_must(hook
     hooked.run("volume", "rm", "hooked_log")
 
 
+def test_pre_stop_is_left_out_where_no_time_is_given(hooked):
+    hooked.run("up", "-d", "--wait")
+
+    hooked.run("restart", "-t", "0", "a")
+    hooked.run("kill", "a")
+    hooked.run("start", "a")
+    hooked.run("stop", "-t", "0", "a")
+
+    assert hooked.ps("hooked")["hooked-a-1"]["State"] == "exited"
+    assert said(hooked).count("main") == 3
+    assert "stop" not in said(hooked)
+
+
 def test_pre_stop_is_not_run_for_a_container_that_dies_by_itself(hooked):
     hooked.write(
         STACK.replace(

@@ -34,6 +34,22 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("deploy: {replicas: 1001}", "more than 1000 replicas"),
         ("scale: 1001", "services.a.scale: more than 1000 replicas"),
         ("deploy: {restart_policy: {condition: maybe}}", "is no condition"),
+        ("deploy: {mode: globl}", "`globl` is no mode of a service"),
+        ("deploy: {mode: global}\n    scale: 2", "scale: `mode: global` is one replica"),
+        ("deploy: {mode: global}\n    scale: 1", None),
+        ("deploy: {mode: replicated-job, replicas: 2, labels: {a: b}}", None),
+        (
+            "deploy: {mode: global-job, restart_policy: {condition: any}}",
+            "deploy.restart_policy.condition: `mode: global-job` is not started again",
+        ),
+        ("deploy: {mode: global-job}\n    restart: always", "restart: `mode: global-job` is not"),
+        ("deploy: {mode: global-job}\n    restart: on-failure:3", None),
+        ("deploy: {placement: {constraints: ['node.labels.a==b', 'node.role != x']}}", None),
+        ("deploy: {placement: {constraints: [a]}}", "`a`: it is no `KEY == VALUE`"),
+        ("deploy: {placement: {constraints: [node.id==x]}}", "nothing is known of `node.id`"),
+        ("deploy: {placement: {constraints: ['node.labels.==x']}}", "nothing is known of"),
+        ("deploy: {placement: {max_replicas_per_node: -1}}", "must not be negative"),
+        ("deploy: {placement: {preferences: [{spread: node.labels.a}]}}", None),
         ("mem_limit: -5", "must be 6 MiB at least"),
         ("mem_limit: 5m", "must be 6 MiB at least"),
         ("mem_limit: 6m", None),
@@ -122,8 +138,6 @@ EXAMPLES = {
     "cgroup_parent": "x", "cpu_count": "1", "cpu_percent": "5",
     "cpu_period": "1", "cpu_quota": "1", "cpu_rt_period": "1", "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}", "deploy.endpoint_mode": "{endpoint_mode: vip}",
-    "deploy.labels": "{labels: {a: b}}", "deploy.mode": "{mode: global}",
-    "deploy.placement": "{placement: {constraints: [a]}}",
     "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
     "deploy.update_config": "{update_config: {order: start-first}}",
     "deploy.restart_policy.window": "{restart_policy: {window: 5s}}",
@@ -145,7 +159,6 @@ EXAMPLES = {
         "[{type: volume, source: vol, target: /x, volume: {subpath: y}}]",
     "volumes_from": "[b]",
     "labels": "{labels: {a: b}, file: ./x}",
-    "networks.ipam.options": "{ipam: {options: {a: b}}}",
     "template_driver": "{template_driver: golang, file: ./x}",
 }  # fmt: skip
 
@@ -207,6 +220,15 @@ def test_a_security_option_that_confines_nothing_yet_is_named(load, option, told
     warnings = load(f"{HEAD}    security_opt: ['{option}']\n").warnings
 
     assert [one.split(":")[0] for one in warnings] == ["services.a.security_opt"] * told
+
+
+def test_replicas_of_what_is_once_on_every_machine_are_named(load):
+    once = load(HEAD + "    deploy: {mode: global, replicas: 3}\n")
+    usual = load(HEAD + "    deploy: {mode: replicated, replicas: 3}\n")
+
+    assert [one.split(":")[0] for one in once.warnings] == ["services.a.deploy.replicas"]
+    assert once.stack.services["a"].replicas == 1
+    assert (usual.stack.services["a"].replicas, usual.warnings) == (3, ())
 
 
 def test_what_is_carried_out_is_not_warned_about(load):

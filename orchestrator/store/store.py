@@ -1,190 +1,36 @@
-"""What must outlive the daemon: what people want, and the history no host can tell.
+"""The statements, on two connections to one file.
 
-One SQLite file in WAL mode. Contents of secrets never enter it: they are files of mode
-0600, one folder a generation, and go with the last generation that uses them. What runs
-is not in here at all; it is read from the host, so a lost database loses no container.
-
-Statements are small and local, and are run in place rather than handed to a thread.
+They are small and local, and are run in place rather than handed to a thread.
 """
 
 import json
-import os
-import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple
 
 from orchestrator.errors import PyorchError
+from orchestrator.store.payloads import SecretFiles
+from orchestrator.store.schema import migrate
+from orchestrator.store.values import (
+    Generation,
+    Hook,
+    HookMark,
+    ReplicaHistory,
+    StoredStack,
+    Wish,
+)
 from scheduler.actions import Addresses
 from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
 from scheduler.observed import AddressLease, PortLease
 
-SCHEMA: tuple[str, ...] = (
-    """
-    CREATE TABLE stacks (
-        name TEXT PRIMARY KEY,
-        intent TEXT NOT NULL,
-        generation INTEGER NOT NULL,
-        remove_volumes INTEGER NOT NULL DEFAULT 0,
-        stop_grace REAL,
-        owner_uid INTEGER NOT NULL,
-        changed_wall REAL NOT NULL
-    ) STRICT;
-    CREATE TABLE generations (
-        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
-        number INTEGER NOT NULL,
-        model TEXT NOT NULL,
-        images TEXT NOT NULL DEFAULT '{}',
-        accepted_wall REAL NOT NULL,
-        PRIMARY KEY (stack, number)
-    ) STRICT;
-    CREATE TABLE replicas (
-        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
-        service TEXT NOT NULL,
-        slot INTEGER NOT NULL,
-        attempts INTEGER NOT NULL DEFAULT 0,
-        restarts INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY (stack, service, slot)
-    ) STRICT;
-    CREATE TABLE addresses (
-        network TEXT NOT NULL,
-        address TEXT NOT NULL,
-        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
-        service TEXT NOT NULL,
-        slot INTEGER NOT NULL,
-        PRIMARY KEY (network, address)
-    ) STRICT;
-    CREATE TABLE ports (
-        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
-        service TEXT NOT NULL,
-        target INTEGER NOT NULL,
-        protocol TEXT NOT NULL,
-        host_ip TEXT NOT NULL,
-        host_port INTEGER NOT NULL,
-        PRIMARY KEY (protocol, host_ip, host_port)
-    ) STRICT;
-    CREATE TABLE events (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        stack TEXT NOT NULL,
-        name TEXT NOT NULL,
-        replica TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        at_wall REAL NOT NULL
-    ) STRICT;
-    CREATE INDEX events_by_stack ON events (stack, id);
-    """,
-    """
-    ALTER TABLE events RENAME COLUMN replica TO subject;
-    """,
-    """
-    ALTER TABLE generations ADD COLUMN origin TEXT NOT NULL DEFAULT '';
-    ALTER TABLE generations ADD COLUMN accepted_uid INTEGER NOT NULL DEFAULT 0;
-    """,
-    """
-    CREATE TABLE anonymous_volumes (
-        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
-        service TEXT NOT NULL,
-        slot INTEGER NOT NULL,
-        target TEXT NOT NULL,
-        volume TEXT NOT NULL,
-        PRIMARY KEY (stack, service, slot, target)
-    ) STRICT;
-    """,
-    """
-    CREATE TABLE services (
-        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
-        service TEXT NOT NULL,
-        intent TEXT NOT NULL,
-        alone INTEGER NOT NULL,
-        stop_grace REAL,
-        restart_before REAL,
-        PRIMARY KEY (stack, service)
-    ) STRICT;
-    """,
-    """
-    CREATE TABLE hooks (
-        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
-        service TEXT NOT NULL,
-        slot INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        key TEXT NOT NULL,
-        code INTEGER NOT NULL,
-        words TEXT NOT NULL,
-        PRIMARY KEY (stack, service, slot, kind, number)
-    ) STRICT;
-    """,
-)
-"""One entry a version: entry N brings a database from version N to N + 1."""
-
 KEPT_EVENTS = 10_000
 KEPT_GENERATIONS = 20
 """Of each stack, to go back to. What only older ones need goes: their images, their secrets."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What was asked of one service besides its file; one without a wish is to run.
-
-    ``stop_grace`` overrides the file's. ``restart_before`` is a moment of the boot clock.
-    """
-
-    intent: ServiceIntent = ServiceIntent.RUN
-    alone: bool = False
-    stop_grace: float | None = None
-    restart_before: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredStack:
-    """What was last asked of a stack, and of single services of it."""
-
-    name: StackName
-    intent: Intent
-    generation: int
-    remove_volumes: bool
-    stop_grace: float | None
-    owner_uid: int
-    changed_wall: float
-    wishes: Mapping[ServiceName, Wish] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
-    """One accepted stack file: when, by whom, and where it came from if not from a file."""
-
-    number: int
-    accepted_wall: float
-    accepted_uid: int
-    origin: str
-    images: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplicaHistory:
-    """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled."""
-
-    attempts: int = 0
-    restarts: int = 0
-
-
-class HookMark(NamedTuple):
-    """A hook that has run: for which run or definition, how it ended, and the last it said."""
-
-    key: str
-    code: int
-    words: str
-
-
-Hook = tuple[str, int, str, int]
-"""Service, slot (0 for the service as a whole), kind, number from 0."""
 
 
 class Store:
@@ -195,17 +41,16 @@ class Store:
 
         Raises PyorchError for one that is broken, or that a newer pyorch wrote.
         """
-        self._secrets = data / "secrets"
         self._path = data / "state.db"
         data.mkdir(parents=True, exist_ok=True, mode=0o711)
-        self._secrets.mkdir(exist_ok=True, mode=0o700)
+        self._secrets = SecretFiles(data / "secrets")
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
             self._path.chmod(0o600)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._check()
-            self._migrate()
+            migrate(self._db, self._path)
             self._brief = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
                 self._brief.execute(f"PRAGMA {pragma}")
@@ -283,7 +128,7 @@ class Store:
                 "SELECT COALESCE(MAX(number), 0) FROM generations WHERE stack = ?", (name,)
             ).fetchone()[0],
         )
-        bare = self._put_secrets(name, number, model)
+        bare = self._secrets.take_out(name, number, model)
         with self._transaction():
             self._db.execute(
                 "INSERT INTO stacks (name, intent, generation, owner_uid, changed_wall)"
@@ -310,7 +155,7 @@ class Store:
                 (name, number - KEPT_GENERATIONS),
             )
             self._put_wishes(name, wishes or {})
-        self._drop_secrets(name)
+        self._secrets.keep_only(name, [one.number for one in self.generations(name)])
         return number
 
     def generations(self, name: str) -> tuple[Generation, ...]:
@@ -341,7 +186,7 @@ class Store:
         ).fetchone()
         if row is None:
             raise KeyError(name, number)
-        return self._with_secrets(name, number, json.loads(row[0])), json.loads(row[1])
+        return self._secrets.put_back(name, number, json.loads(row[0])), json.loads(row[1])
 
     def pinned(self) -> dict[str, str]:
         """Return every image a kept generation stands on, and a stack it is of."""
@@ -387,7 +232,7 @@ class Store:
 
         Where a power cut undoes it, the wish to remove the stack is still there.
         """
-        shutil.rmtree(self._secrets / name, ignore_errors=True)
+        self._secrets.forget(name)
         with self._brief_transaction() as db:
             db.execute("DELETE FROM stacks WHERE name = ?", (name,))
             db.execute("DELETE FROM events WHERE stack = ?", (name,))
@@ -498,23 +343,34 @@ class Store:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
-            "SELECT service, slot, attempts, restarts FROM replicas WHERE stack = ?", (stack,)
+            "SELECT service, slot, attempts, restarts, counted FROM replicas WHERE stack = ?",
+            (stack,),
         )
         return {
             ReplicaId(ServiceName(service), slot): ReplicaHistory(
-                attempts=attempts, restarts=restarts
+                attempts=attempts, restarts=restarts, counted=tuple(json.loads(counted))
             )
-            for service, slot, attempts, restarts in rows
+            for service, slot, attempts, restarts, counted in rows
         }
 
-    def record_start(self, stack: str, replica: ReplicaId, *, attempt: int) -> None:
+    def record_start(
+        self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float] = ()
+    ) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
         with self._brief_transaction() as db:
             db.execute(
-                "INSERT INTO replicas VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (stack, service, slot) DO UPDATE SET attempts = excluded.attempts,"
-                " restarts = restarts + excluded.restarts",
-                (stack, replica.service, replica.slot, attempt, int(attempt > 0)),
+                "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
+                " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
+                " counted = excluded.counted",
+                (
+                    stack,
+                    replica.service,
+                    replica.slot,
+                    attempt,
+                    int(attempt > 0),
+                    json.dumps(counted),
+                ),
             )
 
     def forget_replica(self, stack: str, replica: ReplicaId, *, keep_address: bool) -> None:
@@ -600,19 +456,6 @@ class Store:
         if found != "ok":
             raise sqlite3.DatabaseError(str(found).splitlines()[-1])
 
-    def _migrate(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(SCHEMA):
-            raise PyorchError(
-                f"`{self._path}` was written by a newer pyorch (schema {version})",
-                hint=f"this one knows schemas up to {len(SCHEMA)}; install the newer one again",
-            )
-        for number in range(version, len(SCHEMA)):
-            # One transaction a version: after a kill it is the old schema or the new one.
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
-            )
-
     def _wishes(self) -> dict[str, dict[ServiceName, Wish]]:
         rows = self._db.execute(
             "SELECT stack, service, intent, alone, stop_grace, restart_before FROM services"
@@ -637,50 +480,6 @@ class Store:
                 if one != Wish()
             ],
         )
-
-    def _put_secrets(
-        self, stack: str, number: int, model: Mapping[str, object]
-    ) -> dict[str, object]:
-        bare = dict(model)
-        secrets = model.get("secrets")
-        if not isinstance(secrets, dict) or not secrets:
-            return bare
-        folder = self._secrets / stack / str(number)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
-        kept: dict[str, object] = {}
-        for index, (name, secret) in enumerate(sorted(secrets.items())):
-            entry = dict(secret)
-            payload = entry.pop("payload", None)
-            if payload is not None:
-                entry["payload_file"] = str(index)
-                path = folder / str(index)
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(str(payload))
-                    file.flush()
-                    os.fsync(file.fileno())
-            kept[name] = entry
-        bare["secrets"] = kept
-        return bare
-
-    def _drop_secrets(self, stack: str) -> None:
-        """Remove the secrets of generations that are not kept, a kill in the middle included."""
-        kept = {str(one.number) for one in self.generations(stack)}
-        with suppress(FileNotFoundError):
-            for folder in (self._secrets / stack).iterdir():
-                if folder.name not in kept:
-                    shutil.rmtree(folder, ignore_errors=True)
-
-    def _with_secrets(self, stack: str, number: int, model: dict[str, object]) -> dict[str, object]:
-        secrets = model.get("secrets")
-        if isinstance(secrets, dict):
-            for entry in secrets.values():
-                name = entry.pop("payload_file", None)
-                if name is not None:
-                    path = self._secrets / stack / str(number) / name
-                    entry["payload"] = path.read_text(encoding="utf-8")
-        return model
 
 
 @contextmanager

@@ -1,0 +1,30 @@
+"""What must outlive the daemon: what people want, and the history no host can tell.
+
+One SQLite file in WAL mode. Contents of secrets never enter it: they are files of mode
+0600, one folder a generation, and go with the last generation that uses them. What runs
+is not in here at all; it is read from the host, so a lost database loses no container.
+"""
+
+from orchestrator.store.schema import SCHEMA
+from orchestrator.store.store import KEPT_EVENTS, KEPT_GENERATIONS, Store
+from orchestrator.store.values import (
+    Generation,
+    Hook,
+    HookMark,
+    ReplicaHistory,
+    StoredStack,
+    Wish,
+)
+
+__all__ = [
+    "KEPT_EVENTS",
+    "KEPT_GENERATIONS",
+    "SCHEMA",
+    "Generation",
+    "Hook",
+    "HookMark",
+    "ReplicaHistory",
+    "Store",
+    "StoredStack",
+    "Wish",
+]

@@ -1,0 +1,70 @@
+"""What is kept, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scheduler.desired import Intent, ServiceIntent
+from scheduler.ids import ServiceName, StackName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was asked of one service besides its file; one without a wish is to run.
+
+    ``stop_grace`` overrides the file's. ``restart_before`` is a moment of the boot clock.
+    """
+
+    intent: ServiceIntent = ServiceIntent.RUN
+    alone: bool = False
+    stop_grace: float | None = None
+    restart_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStack:
+    """What was last asked of a stack, and of single services of it."""
+
+    name: StackName
+    intent: Intent
+    generation: int
+    remove_volumes: bool
+    stop_grace: float | None
+    owner_uid: int
+    changed_wall: float
+    wishes: Mapping[ServiceName, Wish] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One accepted stack file: when, by whom, and where it came from if not from a file."""
+
+    number: int
+    accepted_wall: float
+    accepted_uid: int
+    origin: str
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaHistory:
+    """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled.
+
+    ``counted`` are the moments of those that a restart policy allows so many of.
+    """
+
+    attempts: int = 0
+    restarts: int = 0
+    counted: tuple[float, ...] = ()
+
+
+class HookMark(NamedTuple):
+    """A hook that has run: for which run or definition, how it ended, and the last it said."""
+
+    key: str
+    code: int
+    words: str
+
+
+Hook = tuple[str, int, str, int]
+"""Service, slot (0 for the service as a whole), kind, number from 0."""

@@ -1,0 +1,131 @@
+"""When an exited replica comes back: modes, counts, windows, pauses."""
+
+from builders import NOW, replica
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.desired import RestartMode, RestartPolicy
+from scheduler.observed import Exited
+from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
+
+FOREVER = (RestartMode.ALWAYS, RestartMode.UNLESS_STOPPED)
+moments = st.floats(0, 1e6)
+policies = st.builds(
+    RestartPolicy,
+    mode=st.sampled_from(RestartMode),
+    max_attempts=st.none() | st.integers(1, 5),
+    window=st.none() | st.floats(0.1, 600),
+    delay=st.floats(0, 30),
+    first_delay=st.floats(0.01, 5),
+    longest_delay=st.floats(5, 300),
+    settled_after=st.floats(0, 60),
+    quarantine=st.none() | st.integers(1, 5),
+)
+
+
+def decide(policy, code=1, *, lived=1.0, ago=0.0, now=NOW, **history):
+    exited = Exited(code=code, at=now - ago, lived=lived)
+    return decide_restart(policy, replica(1, exited, **history), exited, now=now)
+
+
+def lives(policy, *, code=1, lived=0.0, runs):
+    """Play a replica that ends again and again; return how long each pause was, until it stays."""
+    now, attempts, counted, pauses = NOW, 0, (), []
+    for _ in range(runs):
+        ended = now = now + lived
+        exited = Exited(code=code, at=ended, lived=lived)
+        found = replica(1, exited, attempts=attempts, counted=counted)
+        decision = decide_restart(policy, found, exited, now=now)
+        if isinstance(decision, RestartAt):
+            now = decision.moment
+            decision = decide_restart(policy, found, exited, now=now)
+        if isinstance(decision, StayDown):
+            break
+        attempts, counted = decision.attempt, decision.counted
+        pauses.append(round(now - ended, 3))
+    return pauses
+
+
+def test_pauses_begin_with_the_second_restart_and_double_up_to_the_longest():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS)
+
+    assert lives(policy, runs=6) == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6]
+    assert lives(policy, runs=20)[-3:] == [60.0, 60.0, 60.0]
+
+
+def test_after_ten_seconds_of_life_every_restart_is_immediate():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS)
+
+    assert lives(policy, lived=10.0, runs=5) == [0.0] * 5
+    assert lives(policy, lived=9.9, runs=3) == [0.0, 0.1, 0.2]
+
+
+def test_a_delay_is_the_least_pause_and_the_back_off_still_grows_beyond_it():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS, delay=0.5)
+
+    assert lives(policy, runs=6) == [0.5, 0.5, 0.5, 0.5, 0.8, 1.6]
+    assert lives(policy, lived=60.0, runs=2) == [0.5, 0.5]
+
+
+def test_attempts_are_counted_however_long_the_runs_last():
+    policy = RestartPolicy(mode=RestartMode.ON_FAILURE, max_attempts=3)
+
+    assert len(lives(policy, lived=1.0, runs=9)) == 3
+    assert len(lives(policy, lived=3600.0, runs=9)) == 3
+
+
+def test_only_attempts_within_the_window_are_counted():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS, max_attempts=2, window=30.0)
+
+    assert len(lives(policy, lived=1.0, runs=9)) == 2
+    assert len(lives(policy, lived=20.0, runs=9)) == 9
+
+
+def test_who_is_given_up_stays_so_however_much_time_goes_by():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS, max_attempts=1, window=30.0)
+
+    given_up = decide(policy, ago=0.0, counted=(NOW - 1,))
+    later = decide(policy, ago=1000.0, counted=(NOW - 1001,))
+
+    assert given_up == later
+    assert isinstance(later, StayDown)
+    assert later.given_up
+    assert later.reason == "exited with 1, gave up after 1 restarts within 30 s"
+
+
+def test_a_crash_loop_is_put_into_quarantine_and_a_run_that_lasts_is_not():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS, quarantine=4)
+
+    assert len(lives(policy, runs=9)) == 4
+    assert len(lives(policy, lived=10.0, runs=9)) == 9
+
+
+@given(policy=policies, code=st.integers(0, 255), lived=moments, attempts=st.integers(0, 99))
+def test_a_decision_only_ever_moves_on_with_time(policy, code, lived, attempts):
+    exited = Exited(code=code, at=NOW, lived=lived)
+    found = replica(1, exited, attempts=attempts)
+    first = decide_restart(policy, found, exited, now=NOW)
+    later = decide_restart(policy, found, exited, now=NOW + 1000)
+
+    match first:
+        case StayDown():
+            assert later == first
+        case RestartAt(moment, attempt, _):
+            assert NOW < moment <= NOW + max(policy.longest_delay, policy.delay)
+            assert isinstance(later, RestartNow)
+            assert later.attempt == attempt
+        case RestartNow(attempt):
+            assert isinstance(later, RestartNow)
+            assert later.attempt == attempt
+
+
+@given(policy=policies, lived=st.floats(0, 100))
+def test_no_more_restarts_are_made_than_allowed(policy, lived):
+    made = lives(policy, lived=lived, runs=12)
+
+    if policy.mode is RestartMode.NO:
+        assert made == []
+    elif policy.max_attempts is not None and policy.window is None:
+        assert len(made) <= policy.max_attempts
+    elif policy.mode in FOREVER and policy.max_attempts is None and policy.quarantine is None:
+        assert len(made) == 12
