@@ -51,6 +51,7 @@ networks:
     driver_opts: {{{OPTION}.driver.mtu: 1400}}
     ipam:
       driver: default
+      options: {{com.example.option: nothing}}
       config:
         - subnet: 10.77.0.0/16
           gateway: 10.77.0.254
@@ -131,6 +132,7 @@ def test_interfaces_are_what_keys_of_their_networks_say(keys):
 
 @pytest.mark.attribute(
     "networks.*.ipam.driver",
+    "networks.*.ipam.options",
     "networks.*.ipam.config.*.aux_addresses",
     "networks.*.ipam.config.*.ip_range",
 )
