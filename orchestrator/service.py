@@ -256,6 +256,11 @@ class Orchestrator:
         """Return the services whose output an attached `up` does not show."""
         return unattached(self.reconciler.model(self._known(name)))
 
+    def secrets_of(self, name: str) -> tuple[bytes, ...]:
+        """Return the contents of a stack's secrets: what must not be told."""
+        model = self.reconciler.model(self._known(name))
+        return tuple(one.payload for one in model.secrets.values() if one.payload)
+
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
         stored = self._known(name)

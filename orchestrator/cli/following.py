@@ -178,7 +178,7 @@ def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
         failed = replica["phase"] == "exited" and replica["exit_code"]
         ended = ended or bool(failed)
         if failed or replica["health"] == "unhealthy":
-            query = {"service": replica["service"], "tail": "10"}
+            query = {"service": replica["service"], "tail": "10", "quoted": "1"}
             lines += [
                 f"  {line['replica']} | {text_of(line)}"
                 for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query)
