@@ -26,7 +26,7 @@ from runtime.testing.contract import (
     VolumeContract,
     specimens,
 )
-from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
+from runtime.testing.contract.networks import BACK, FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
 from runtime.types import ExecConfig, NetworkKind, Running, VolumeConfig
 from runtime.volumes import Volumes
@@ -354,12 +354,31 @@ class TestRealNetworks(NetworkContract):
         assert await again.list() == ()
         assert await again.list_sandboxes() == ()
         assert await again.sweep() == []
+        assert await again.mend(everything=True) == []
         await again.create(front)
         await again.create_sandbox(sandbox(WEB, front))
 
         assert os.stat(namespace).st_ino == before
         assert index_of(bridge_name(instance, FRONT)) == bridge
         assert index_of(veth_name(instance, WEB, FRONT)) == link
+        assert [one.intact for one in await again.list_sandboxes()] == [True]
+
+    async def test_a_sandbox_of_a_network_nobody_can_read_of_is_mended_once_it_is_known(
+        self, driver, subnets, instance, reopen, lose_link
+    ):
+        front, back = network(FRONT, subnets[0]), network(BACK, subnets[1])
+        await driver.create(front)
+        await driver.create(back)
+        await driver.create_sandbox(sandbox(WEB, front))
+        (instance.run / "network" / "networks" / f"{FRONT}.json").write_text("{}")
+        again = await reopen()
+        await lose_link(WEB)
+
+        assert await again.mend(everything=True) == []
+        assert await again.sweep() == []
+        await again.create(front)
+
+        assert await again.mend(everything=True) == [f"links of {WEB}"]
         assert [one.intact for one in await again.list_sandboxes()] == [True]
 
     async def test_what_no_record_accounts_for_is_swept(self, driver, instance, stray):
