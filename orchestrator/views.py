@@ -9,6 +9,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.store import ReplicaHistory, Store, StoredStack
 from runtime import types as host
+from runtime.image.reference import without_platform
 from scheduler.actions import bound
 from scheduler.desired import DesiredStack
 from scheduler.ids import ReplicaId, parse_container_name
@@ -193,7 +194,7 @@ class Views:
             why=phase.why if isinstance(phase, host.Exited) else "",
             began=not isinstance(phase, host.Exited) or phase.began,
             restarts=histories.get(replica, ReplicaHistory()).restarts,
-            image=service.image if service else str(facts.image),
+            image=without_platform(service.image) if service else str(facts.image),
             image_id=str(facts.image),
             command=facts.labels.get("pyorch.command", ""),
             created_wall=facts.created_wall,
