@@ -43,12 +43,12 @@ class Links:
 
     async def list(self) -> tuple[Link, ...]:
         """Return every link that has an alias."""
-        with _refusal("list links of", "this host"):
+        with refusal("list links of", "this host"):
             return tuple(link for link in await in_thread(read_links) if link.alias)
 
     async def addresses(self) -> frozenset[tuple[int, Address]]:
         """Return every address of this host with the index of its link."""
-        with _refusal("list addresses of", "this host"):
+        with refusal("list addresses of", "this host"):
             return await in_thread(read_addresses)
 
     async def add_bridge(
@@ -93,7 +93,7 @@ class Links:
     async def routes(self, ours: frozenset[int]) -> tuple[Net, ...]:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
         found: set[Net] = set()
-        with _refusal("list routes of", "this host"):
+        with refusal("list routes of", "this host"):
             for family in (socket.AF_INET, socket.AF_INET6):
                 found.update(
                     way.target
@@ -104,7 +104,7 @@ class Links:
 
 
 def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str, mtu: int) -> None:
-    with _refusal("make bridge", name), _one_at_a_time, Route() as route:
+    with refusal("make bridge", name), _one_at_a_time, Route() as route:
         # An address of its own: a port's would go with the port, and what members have noted
         # as their gateway's would lead nowhere until they ask again.
         route.ask(
@@ -127,7 +127,7 @@ def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str,
 
 
 def _add_holder(name: str, alias: str) -> None:
-    with _refusal("make link", name), _one_at_a_time, Route() as route:
+    with refusal("make link", name), _one_at_a_time, Route() as route:
         route.ask(
             netlink.add_bridge(name),
             netlink.set_link(name, alias=alias, up=True),
@@ -136,14 +136,14 @@ def _add_holder(name: str, alias: str) -> None:
 
 
 def _add_address(name: str, address: Address) -> None:
-    with _refusal("give an address to link", name), _one_at_a_time, Route() as route:
+    with refusal("give an address to link", name), _one_at_a_time, Route() as route:
         index = socket.if_nametoindex(name)
         alone = ip_interface(address)
         route.ask(netlink.add_address(index, alone), may_be=ALREADY_THERE)
 
 
 def _claim(name: str, net: IPv4Network) -> bool:
-    with _refusal("lead a net to link", name), _one_at_a_time, Route() as route:
+    with refusal("lead a net to link", name), _one_at_a_time, Route() as route:
         try:
             # Two who ask at the same time cannot both be told yes: there is one such route.
             route.ask(netlink.add_link_route(socket.if_nametoindex(name), net))
@@ -153,7 +153,7 @@ def _claim(name: str, net: IPv4Network) -> bool:
 
 
 def _remove(name: str) -> None:
-    with _refusal("remove link", name), _one_at_a_time, Route() as route:
+    with refusal("remove link", name), _one_at_a_time, Route() as route:
         route.ask(netlink.remove_link(name), may_be=GONE)
 
 
@@ -174,7 +174,7 @@ def _wait_until_gone(names: Sequence[str], patience: float) -> Sequence[str]:
 
 
 def _attach(namespace: Path, ends: Sequence[End]) -> None:
-    with _refusal("join namespace", namespace.name):
+    with refusal("join namespace", namespace.name):
         pinned = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for end in ends:
@@ -274,7 +274,7 @@ def exists(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _refusal(verb: str, subject: str) -> Iterator[None]:
+def refusal(verb: str, subject: str) -> Iterator[None]:
     """Say a kernel's refusal the way drivers do."""
     try:
         yield

@@ -18,7 +18,7 @@ from typing_extensions import override
 from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError, UnavailableError
 from runtime.files import in_thread
-from runtime.network import links, netns
+from runtime.network import inside, links, netns
 from runtime.network.dns import Resolvers, candidate_nets
 from runtime.network.drift import Places, lost_bridges, lost_sandboxes
 from runtime.network.ends import End, bridge_of, ends_of, host_addresses, mac_of
@@ -76,6 +76,8 @@ class Networks(NetworkDriver):
         """UDP ports as they were when stale flows to them were last dropped."""
         self._names: set[str] = set()
         """Links that should be there now."""
+        self._parents: set[str] = set()
+        """Links of the host's that members of networks are on themselves."""
         self._lost: set[Lost] = set(Lost)
         self._drifted: Callable[[], None] = _nobody
         self._opened = instance.run / "network" / "opened"
@@ -91,10 +93,14 @@ class Networks(NetworkDriver):
         self._names = {self._bridge(one.id) for one in self._bridged()}
         self._names |= {link for config in self._sandboxes.values() for link in self._veths(config)}
         self._names.add(resolver_link(self._instance))
+        self._note_parents()
         self._resolvers.open()
         self._stack.push_async_callback(self._resolvers.close)
         watch = Watch(
-            links=self._names, marks=(self._instance.table, *PASSAGES), hint=self._suspect
+            links=self._names,
+            parents=self._parents,
+            marks=(self._instance.table, *PASSAGES),
+            hint=self._suspect,
         )
         self._stack.callback(watch.close)
         watch.open()
@@ -114,6 +120,7 @@ class Networks(NetworkDriver):
             found = self._networks.get(config.id)
             await self._refuse_contradictions(config, found)
             self._records.put_network(config)
+            self._note_parents()
             self._opened.touch()
             if config.kind is NetworkKind.BRIDGE:
                 await asyncio.gather(
@@ -171,6 +178,7 @@ class Networks(NetworkDriver):
                     self._wait_for_leaving(network), self._net.remove(self._bridge(network))
                 )
             self._records.drop_network(network)
+            self._note_parents()
             if not self._networks:
                 await self._close_host()
 
@@ -438,6 +446,7 @@ class Networks(NetworkDriver):
             async with self._locks["networks"]:
                 found += await self._mend_bridges()
             found += await self._mend_veths()
+            found += await self._mend_inside()
             if self._exposure is not None:
                 async with self._locks["publish"]:
                     found += await self._publish(self._exposure)
@@ -466,6 +475,30 @@ class Networks(NetworkDriver):
                     found.append(f"links of {name}")
         return found
 
+    async def _mend_inside(self) -> Sequence[str]:
+        found: list[str] = []
+        everybody = {
+            name: (self._netns(name), self._ends(config))
+            for name, config in self._sandboxes.items()
+            if all(place.network in self._networks for place in config.attachments)
+        }
+        for name in await in_thread(inside.find_lacking, everybody):
+            async with self._locks[name]:
+                if name in self._sandboxes:
+                    found += await self._put_back_inside(self._sandboxes[name])
+        return found
+
+    async def _put_back_inside(self, config: SandboxConfig) -> Sequence[str]:
+        namespace, ends = self._netns(config.id), self._ends(config)
+        found = []
+        gone = await in_thread(inside.find_gone, namespace, ends)
+        if gone:
+            await self._net.attach(namespace, gone)
+            found += [f"link {end.inside} of {config.id}" for end in gone]
+        if await in_thread(inside.lead_to_resolvers, namespace, ends):
+            found.append(f"way to the resolvers of {config.id}")
+        return found
+
     def _places(self, names: Iterable[ContainerId]) -> Mapping[ContainerId, Places]:
         return {
             name: tuple(
@@ -489,6 +522,10 @@ class Networks(NetworkDriver):
     def _is_bridge(self, network: NetworkId) -> bool:
         found = self._networks.get(network)
         return found is None or found.kind is NetworkKind.BRIDGE
+
+    def _note_parents(self) -> None:
+        self._parents.clear()
+        self._parents.update(one.parent for one in self._networks.values() if one.parent)
 
     def _bridged(self) -> Sequence[NetworkConfig]:
         """Return the networks that have a bridge."""

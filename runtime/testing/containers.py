@@ -320,8 +320,16 @@ class FakeContainers(Faults, ContainerDriver):
             if isinstance(box.phase, Running):
                 _cut(box)
                 box.phase = Exited(
-                    code=255, run=box.phase.run, at=0.0, lived=0.0, why="host reboot"
+                    code=255,
+                    run=box.phase.run,
+                    at=0.0,
+                    lived=0.0,
+                    stopped=True,
+                    before_boot=True,
+                    why="host reboot",
                 )
+            elif isinstance(box.phase, Exited):
+                box.phase = replace(box.phase, at=0.0, lived=0.0, before_boot=True)
 
     def names(self) -> tuple[ContainerId, ...]:
         """Return the id of every container, sorted."""

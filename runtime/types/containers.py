@@ -257,6 +257,8 @@ class Exited:
     oom: bool = False
     stopped: bool = False
     """It had been told to stop before it ended, or ended with the machine."""
+    before_boot: bool = False
+    """The machine has started since."""
     why: str = ""
     """What else is known: ``host reboot``, ``monitor died``, ``out of memory, limit 24 MiB``."""
     began: bool = True

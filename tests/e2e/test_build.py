@@ -154,7 +154,10 @@ def test_secrets_and_keys_are_there_for_a_step_and_nowhere_afterwards(pyorch):
         """
     )
     pyorch.environment["GIVEN"] = "hidden-in-a-variable"
-    pyorch.run("up", "-d")
+    said = pyorch.try_("up", "-d")
+    assert "Image shop-web Built" in said.err
+    for secret in ("top-secret-content", "hidden-in-a-variable"):
+        assert secret not in said.out + said.err
     assert pyorch.run("exec", "web", "cat", "/size") == "18\n20\nagent\n"
     for kept in pyorch.settings.data.rglob("*"):
         if kept.is_file() and kept.stat().st_size < 10_000_000:

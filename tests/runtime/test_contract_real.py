@@ -1,11 +1,13 @@
 """The real drivers keep their promises on this machine, and leave nothing on it."""
 
+import asyncio
 import os
 import secrets
 import socket
 import subprocess
 import tarfile
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
@@ -26,7 +28,7 @@ from runtime.testing.contract import (
 from runtime.testing.contract import containers as contract
 from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
-from runtime.types import ExecConfig, Running, VolumeConfig
+from runtime.types import ExecConfig, NetworkKind, Running, VolumeConfig
 from runtime.volumes import Volumes
 from tests.images import write_layout
 from tests.leaks import find_leaks
@@ -269,6 +271,71 @@ class TestRealNetworks(NetworkContract):
 
         assert os.stat(path).st_ino == before
 
+    @pytest.fixture
+    def parent(self):
+        """A link of the host's that networks may be on; it has nothing to do with pyorch."""
+        name = f"t{secrets.token_hex(4)}"
+        make_link(name)
+        yield name
+        delete_link(name)
+
+    async def test_the_way_to_the_resolvers_is_put_back_and_nothing_members_may_change(
+        self, driver, subnets
+    ):
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        path = await driver.create_sandbox(sandbox(WEB, front))
+        net = way_to_names(path)
+        assert list(await driver.mend(everything=True)) == []
+
+        within(path, "ip", "route", "delete", net)
+        within(path, "ip", "route", "delete", "default")
+        mended = await driver.mend(everything=True)
+
+        assert mended == [f"way to the resolvers of {WEB}"]
+        assert within(path, "ip", "route", "show", net) != ""
+        assert within(path, "ip", "route", "show", "default") == "", "somebody had reasons"
+        within(path, "ip", "link", "set", "eth0", "down")
+        assert list(await driver.mend(everything=True)) == [], "there is no way it could lead"
+
+    async def test_a_namespace_full_of_routes_is_let_be(self, driver, subnets):
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        path = await driver.create_sandbox(sandbox(WEB, front))
+        net = way_to_names(path)
+        gateway = str(front.subnets[0].gateway)
+        many = (f"route add 10.{n >> 8}.{n & 255}.0/24 via {gateway}" for n in range(5000))
+
+        within(path, "ip", "-batch", "-", stdin="\n".join(many))
+        within(path, "ip", "route", "delete", net)
+
+        assert list(await driver.mend(everything=True)) == []
+
+    async def test_a_link_on_one_of_the_hosts_is_made_again_once_that_is_back(
+        self, driver, subnets, parent
+    ):
+        lan = replace(network(FRONT, subnets[0]), kind=NetworkKind.MACVLAN, parent=parent)
+        await driver.create(lan)
+        path = await driver.create_sandbox(sandbox(WEB, lan))
+        before = within(path, "ip", "-o", "address", "show", "dev", "eth0")
+        await driver.mend(everything=True)
+
+        delete_link(parent)
+        alone = list(await driver.mend(everything=True))
+        heard = asyncio.Event()
+        driver.on_drift(heard.set)
+        make_link(parent)
+        await heard.wait()
+        mended = await driver.mend(everything=False)
+
+        assert alone == []
+        assert mended == [f"link eth0 of {WEB}"]
+        assert list(await driver.mend(everything=True)) == []
+        assert addresses(within(path, "ip", "-o", "address", "show", "dev", "eth0")) == (
+            addresses(before)
+        )
+        assert "dev eth0" in within(path, "ip", "route", "show", "default")
+
     @pytest.mark.parametrize("broken", ["", '{"id": "shop_front"}', "[]"])
     async def test_what_is_recorded_in_a_way_nobody_can_read_stays_and_is_taken_over(
         self, driver, subnets, instance, reopen, broken
@@ -299,6 +366,30 @@ class TestRealNetworks(NetworkContract):
         swept = await driver.sweep()
 
         assert swept == [f"link {stray} ({instance.alias}stray)"]
+
+
+def make_link(name):
+    run("ip", "link", "add", name, "up", "type", "bridge")
+
+
+def within(path, *words, stdin=""):
+    """Run a command in the network namespace pinned at ``path``; return what it printed."""
+    return run("nsenter", f"--net={path}", *words, stdin=stdin)
+
+
+def way_to_names(path):
+    """Return the net of the resolvers, as a namespace knows the way to it."""
+    lines = within(path, "ip", "route", "show").splitlines()
+    return next(line.split()[0] for line in lines if line.startswith("169.254."))
+
+
+def addresses(printed):
+    """Return those of what `ip -o address` prints."""
+    return {word for word in printed.split() if "/" in word and word[0].isdigit()}
+
+
+def run(*words, stdin=""):
+    return subprocess.run(words, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 class TestRealVolumes(VolumeContract):

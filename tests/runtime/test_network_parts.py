@@ -12,7 +12,7 @@ from runtime.network.drift import lost_bridges, lost_sandboxes
 from runtime.network.firewall import Firewall
 from runtime.network.obstacles import find_obstacles
 from runtime.network.tables import Link
-from runtime.network.watch import lost_links
+from runtime.network.watch import lost_links, risen_links
 from runtime.network.wire import messages
 from runtime.types import PublishedPort
 
@@ -109,12 +109,13 @@ def link_message(kind, *, flags, changed, name=b"povx"):
     return message(kind, struct.pack("=BxHiII", 0, 1, 9, flags, changed) + attributes)
 
 
-def heard(data):
-    return [name for kind, _, content in messages(data) for name in lost_links(kind, content)]
+def heard(data, judge=lost_links):
+    return [name for kind, _, content in messages(data) for name in judge(kind, content)]
 
 
-def test_links_that_go_or_fall_are_heard_of_and_new_ones_are_not():
+def test_links_that_go_or_fall_are_heard_of_and_so_are_those_that_come_up():
     made = link_message(16, flags=0, changed=0xFFFFFFFF)
+    made_up = link_message(16, flags=1, changed=0xFFFFFFFF)
     risen = link_message(16, flags=1, changed=1)
     fallen = link_message(16, flags=0, changed=1)
     gone = link_message(17, flags=0, changed=0xFFFFFFFF)
@@ -122,11 +123,14 @@ def test_links_that_go_or_fall_are_heard_of_and_new_ones_are_not():
     assert heard(made + risen) == []
     assert heard(made + fallen) == ["povx"]
     assert heard(gone) == ["povx"]
+    assert heard(made + fallen + gone, risen_links) == []
+    assert heard(made_up, risen_links) == heard(risen, risen_links) == ["povx"]
 
 
 @pytest.mark.parametrize("size", range(0, 44, 3))
 def test_a_message_cut_short_is_no_message(size):
     assert heard(link_message(17, flags=0, changed=0)[:size]) == []
+    assert heard(link_message(16, flags=1, changed=1)[:size], risen_links) == []
 
 
 def test_a_message_that_claims_no_length_ends_the_reading():

@@ -123,8 +123,10 @@ def test_privileged_has_the_devices_and_the_filesystems_of_the_host(shown):
     assert shown.sh("boss", "busybox head -c 0 /dev/kmsg && echo opened") == "opened"
 
 
-def test_read_only_keeps_mounts_writable(shown):
-    assert "Read-only file system" in shown.sh("frozen", "touch /x")
+def test_read_only_is_all_but_mounts_that_were_asked_for(shown):
+    for path in ("/new", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"):
+        assert "Read-only file system" in shown.sh("frozen", f"touch {path}")
+        assert shown.sh("plain", f"touch {path} && echo written") == "written"
     assert shown.sh("frozen", "touch /scratch/x /dev/shm/x && echo written") == "written"
 
 

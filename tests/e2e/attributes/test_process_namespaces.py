@@ -62,7 +62,10 @@ def test_hostname_and_domainname_are_what_the_process_is_called(shown):
     assert shown.run("named", "hostname") == "box"
     assert shown.run("named", "cat", "/proc/sys/kernel/domainname") == "example.com"
     assert shown.run("named", "cat", "/etc/hostname") == "box"
-    assert "\tbox.example.com box" in shown.run("named", "cat", "/etc/hosts")
+    names = shown.run("named", "cat", "/etc/hosts").splitlines()
+    assert names[0] == "127.0.0.1\tlocalhost"
+    assert "ff02::1\tip6-allnodes" in names
+    assert names[-1].endswith("\tbox.example.com box")
     assert shown.run("named", "hostname", "-f") == "box.example.com"
     assert shown.sh("named", "echo $HOSTNAME") == "box"
 
@@ -88,6 +91,8 @@ def test_ipc_host_has_the_shared_memory_of_the_host(shown):
 
     assert os.readlink(f"/proc/{found}/ns/ipc") == host("ipc")
     assert os.stat(f"/proc/{found}/root/dev/shm").st_dev == os.stat("/dev/shm").st_dev
+    flags = [os.statvfs(path).f_flag for path in (f"/proc/{found}/root/dev/shm", "/dev/shm")]
+    assert flags[0] == flags[1], "mounted as the host has it"
 
 
 def test_ipc_none_has_no_shared_memory(shown):

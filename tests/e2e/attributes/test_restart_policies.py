@@ -57,6 +57,12 @@ def test_restart_and_deploy_restart_policy_bring_back_what_they_say_and_no_more(
     }
     counts = {name: runs(name) for name in ("tries", "within", "quiet", "never", "done")}
     assert counts == {"tries": 3, "within": 2, "quiet": 4, "never": 1, "done": 1}
+    shown = pyorch.ps("back")
+    assert shown["back-quiet-1"]["Status"] == f"Exited (3), given up: {held(state)['quiet.1']}"
+    assert shown["back-quiet-1"]["LastExitCodes"] == [3, 3, 3, 3]
+    assert shown["back-always-1"]["CrashLoop"]
+    assert "crash loop: " in shown["back-always-1"]["Status"]
+    assert not shown["back-stays-1"]["CrashLoop"]
 
     os.kill(pyorch.main_process("back/stays.1"), signal.SIGKILL)
     pyorch.until(
@@ -70,3 +76,7 @@ def test_restart_and_deploy_restart_policy_bring_back_what_they_say_and_no_more(
     pyorch.run("daemon", "stop")
     assert pyorch.ps("back")["back-stays-1"]["State"] == "exited"
     assert {name: runs(name) for name in counts} == counts
+
+    pyorch.try_("up", "-d")
+    pyorch.until("back", lambda _: runs("tries") == 6 and runs("never") == 2)
+    assert runs("done") == 1
