@@ -31,6 +31,7 @@ from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
+from runtime.oci.emulation import check_platform
 from runtime.oci.exec import RuntimeExec, end_leftovers
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
@@ -162,9 +163,13 @@ class Containers(ContainerDriver):
             )
 
     @override
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         if runtime:
             find_runtime(runtime)
+        if platform:
+            await in_thread(check_platform, platform)
         await in_thread(resolve, cdi, self._layout.instance.cdi)
 
     @override
