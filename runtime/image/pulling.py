@@ -27,9 +27,7 @@ from runtime.image.manifest import (
     Descriptor,
     Index,
     Manifest,
-    Platform,
     check_layers,
-    check_platform,
     choose_platform,
     parse_config,
     parse_document,
@@ -37,6 +35,7 @@ from runtime.image.manifest import (
 from runtime.image.reference import Reference
 from runtime.image.registry import Registry
 from runtime.image.store import Origin, Store
+from runtime.platforms import Platform, suits
 from runtime.types import Digest
 
 AT_ONCE = 3
@@ -81,9 +80,14 @@ async def find_remote(
         )
     config_data = await registry.document(document.config)
     config = parse_config(config_data, document.config.digest)
+    if platform is not None and suits(config.platform, platform) is None:
+        raise InvalidError(
+            "pull image",
+            str(reference),
+            f"there is none for {platform}, only {config.platform}",
+            code="platform",
+        )
     check_layers(document, config, str(reference))
-    if platform is not None and not origin.index:
-        check_platform(config_data, platform, str(reference))
     return Found(
         manifest_data=data,
         manifest=document,
@@ -91,6 +95,12 @@ async def find_remote(
         config=config,
         origin=origin,
     )
+
+
+async def find_digest(registry: Registry, reference: Reference) -> Digest:
+    """Return the digest of what a reference stands for at a registry: an image, or an index."""
+    data = await registry.manifest(reference.digest or reference.tag)
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
 async def find_variants(registry: Registry, reference: Reference) -> Mapping[str, Digest]:
@@ -107,8 +117,7 @@ async def find_variants(registry: Registry, reference: Reference) -> Mapping[str
         }
     found = await find_remote(registry, reference)
     digest = Digest(f"sha256:{hashlib.sha256(found.manifest_data).hexdigest()}")
-    platform = Platform.model_validate_json(found.config_data)
-    return {str(platform): digest}
+    return {str(found.config.platform): digest}
 
 
 class Puller:
