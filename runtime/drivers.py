@@ -101,11 +101,14 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         """Tell, before anything is made, whether this host has a runtime and devices.
 
-        Raises UnsupportedError for a runtime that is not here, NotFoundError for a device
-        nobody describes.
+        ``platform`` is ``os/architecture[/variant]`` of what is to run. Raises UnsupportedError
+        for a runtime that is not here, and for programs nobody here can run; NotFoundError for
+        a device nobody describes.
         """
 
     async def bound(self, group: str, ceiling: Limits) -> None:

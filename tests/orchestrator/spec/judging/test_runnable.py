@@ -18,6 +18,9 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("hostname: a_b", "is no host name"),
         ("container_name: 'ab c'", "is no name of a container"),
         ("user: 'a:b:c'", "is no user"),
+        ("platform: linux/arm64/v8", None),
+        ("platform: 'linux/arm 64'", "`linux/arm 64` is no platform"),
+        ("platform: linux/a/b/c", "is no platform"),
         ("user: '1:2'", None),
         ("stop_signal: SIGKILL;x", "is no signal"),
         ("stop_signal: SIGRTMIN+3", None),
@@ -148,7 +151,6 @@ EXAMPLES = {
     "develop": "{watch: [{path: ., action: rebuild}]}",
     "isolation": "x",
     "models": "[m]",
-    "platform": "linux/arm64",
     "storage_opt": "{size: 1G}",
     "use_api_socket": "true",
 }  # fmt: skip
