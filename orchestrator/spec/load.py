@@ -37,6 +37,7 @@ from orchestrator.spec.settling.select import (
     by_profiles,
     restrict,
     with_dependencies,
+    without_absent,
     without_build_secrets,
 )
 from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
@@ -130,7 +131,7 @@ def _load(request: LoadRequest) -> Loaded:
     if stack is not None:
         stack = restrict(stack, names)
     if stack is not None and request.to_run:
-        stack = without_build_secrets(stack)
+        stack = without_build_secrets(without_absent(stack))
         for path, cause, hint in refusals(stack):
             if not troubles.within(path):
                 troubles.add(tree, path, cause, hint=hint)
