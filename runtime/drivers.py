@@ -29,6 +29,7 @@ from runtime.types import (
     NetworkId,
     ProbeOutput,
     PullProgress,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     VolumeConfig,
@@ -347,6 +348,12 @@ class NetworkDriver(Protocol):
 
         Mending keeps the namespace, so that processes in it keep their sockets; another
         configuration makes a new one. Raises NotFoundError when a network does not exist.
+        """
+
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        """Hold the links of a sandbox to other rates; one that is not there is held to none.
+
+        Raises UnsupportedError where the kernel holds links to none.
         """
 
     async def remove_sandbox(self, container: ContainerId) -> None:
