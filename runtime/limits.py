@@ -104,7 +104,7 @@ def settings(
 
     Version 2 has weights of input and output of two kinds: ``bfq`` where groups have its own.
     """
-    return tuple(_unified(limits, devices, bfq) if unified else _split(limits, devices))
+    return tuple(_unified(limits, devices, bfq=bfq) if unified else _split(limits, devices))
 
 
 def changes(before: Iterable[Setting], after: Iterable[Setting]) -> tuple[Setting, ...]:
@@ -159,7 +159,7 @@ def _split(limits: Limits, devices: Mapping[str, Numbers]) -> Iterable[Setting]:
         yield Setting("blkio", RATES_V1[one.kind], f"{device} {one.rate}", f"{device} 0", device)
 
 
-def _unified(limits: Limits, devices: Mapping[str, Numbers], bfq: bool) -> Iterable[Setting]:
+def _unified(limits: Limits, devices: Mapping[str, Numbers], *, bfq: bool) -> Iterable[Setting]:
     if quota := _quota(limits):
         amount = str(quota[0]) if quota[0] > 0 else "max"
         yield Setting("cpu", "cpu.max", f"{amount} {quota[1]}", f"max {PERIOD}")
