@@ -22,7 +22,6 @@ from runtime.types.containers import (
     LogDriver,
     Mount,
     MountKind,
-    ProbeOutput,
     Running,
 )
 from runtime.types.images import (
@@ -52,6 +51,15 @@ from runtime.types.networks import (
     Subnet,
     Zone,
 )
+from runtime.types.probes import (
+    ExecProbe,
+    GrpcProbe,
+    HttpProbe,
+    LogProbe,
+    Probe,
+    ProbeOutput,
+    TcpProbe,
+)
 from runtime.types.volumes import VolumeConfig, VolumeFacts
 
 __all__ = [
@@ -68,12 +76,15 @@ __all__ = [
     "Device",
     "Digest",
     "ExecConfig",
+    "ExecProbe",
     "Exited",
     "Exposure",
     "Finding",
     "Freed",
     "GatewayMode",
+    "GrpcProbe",
     "HostFacts",
+    "HttpProbe",
     "ImageConfig",
     "ImageDamage",
     "ImageFacts",
@@ -85,6 +96,7 @@ __all__ = [
     "Listener",
     "LogConfig",
     "LogDriver",
+    "LogProbe",
     "Mount",
     "MountKind",
     "NamedAddresses",
@@ -93,6 +105,7 @@ __all__ = [
     "NetworkFacts",
     "NetworkId",
     "NetworkKind",
+    "Probe",
     "ProbeOutput",
     "PublishedPort",
     "PullProgress",
@@ -100,6 +113,7 @@ __all__ = [
     "SandboxConfig",
     "SandboxFacts",
     "Subnet",
+    "TcpProbe",
     "Verdict",
     "VolumeConfig",
     "VolumeFacts",

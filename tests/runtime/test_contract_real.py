@@ -28,7 +28,7 @@ from runtime.testing.contract import (
 from runtime.testing.contract import containers as contract
 from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
-from runtime.types import ExecConfig, NetworkKind, Running, VolumeConfig
+from runtime.types import ExecConfig, ExecProbe, NetworkKind, Running, VolumeConfig
 from runtime.volumes import Volumes
 from tests.images import write_layout
 from tests.leaks import find_leaks
@@ -135,10 +135,12 @@ class TestRealContainers(ContainerContract):
         config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
         await contract.run(driver, config)
 
-        await driver.probe(contract.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
+        await driver.probe(
+            contract.WEB, ExecProbe(("sh", "-c", "sleep 777 & sleep 778")), timeout=0.2
+        )
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        seen = await driver.probe(contract.WEB, ExecProbe(everybody), timeout=contract.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x0077" not in seen.output
         assert isinstance(await contract.phase(driver), Running)
@@ -152,7 +154,7 @@ class TestRealContainers(ContainerContract):
             await session.close()
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        seen = await driver.probe(contract.WEB, ExecProbe(everybody), timeout=contract.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x00779" not in seen.output
 

@@ -125,6 +125,12 @@ def _field(field: FieldInfo) -> Schema:
     for number, kind in _NUMBERS.items():
         if field.annotation in (number, number | None):
             return {"type": [kind, "string"]}
+    if field.annotation is str:
+        return {"type": "string"}
+    if field.annotation is bool:
+        return {"type": ["boolean", "string"]}
+    if field.annotation == tuple[str, ...]:
+        return {"type": "array", "items": {"type": "string"}}
     if get_origin(field.annotation) is not Literal:
         raise TypeError(f"{field.annotation}: say here how an editor is told of such a key")
     return _words(list(get_args(field.annotation)))

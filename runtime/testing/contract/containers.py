@@ -17,6 +17,7 @@ from runtime.types import (
     Created,
     Digest,
     ExecConfig,
+    ExecProbe,
     Exited,
     Limits,
     Mount,
@@ -200,13 +201,13 @@ class ContainerContract:
     ) -> None:
         config = container(WEB, image, tmp_path, *STUBBORN)
         await run(driver, config)
-        await driver.probe(WEB, TOUCH, timeout=PATIENCE)
+        await driver.probe(WEB, ExecProbe(TOUCH), timeout=PATIENCE)
         await driver.kill(WEB)
         await driver.remove(WEB)
 
         await run(driver, config)
 
-        assert (await driver.probe(WEB, HAS_NOTE, timeout=PATIENCE)).code == 1
+        assert (await driver.probe(WEB, ExecProbe(HAS_NOTE), timeout=PATIENCE)).code == 1
 
     # ── started and ended ────────────────────────────────────────────────────────────────
 
@@ -282,7 +283,7 @@ class ContainerContract:
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        await driver.probe(WEB, TOUCH, timeout=PATIENCE)
+        await driver.probe(WEB, ExecProbe(TOUCH), timeout=PATIENCE)
         await driver.kill(WEB)
 
         await driver.start(WEB)
@@ -290,7 +291,7 @@ class ContainerContract:
         found = await phase(driver)
         assert isinstance(found, Running)
         assert (found.run, found.stop_by) == (2, None)
-        assert (await driver.probe(WEB, HAS_NOTE, timeout=PATIENCE)).code == 0
+        assert (await driver.probe(WEB, ExecProbe(HAS_NOTE), timeout=PATIENCE)).code == 0
 
     async def test_many_are_started_side_by_side(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
@@ -495,14 +496,14 @@ class ContainerContract:
             with pytest.raises(NotFoundError):
                 await driver.exec(name, ExecConfig(argv=TALKING))
             with pytest.raises(NotFoundError):
-                await driver.probe(name, TALKING, timeout=PATIENCE)
+                await driver.probe(name, ExecProbe(TALKING), timeout=PATIENCE)
 
     async def test_a_probe_answers_with_code_and_output(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
 
-        found = await driver.probe(WEB, TALKING, timeout=PATIENCE)
+        found = await driver.probe(WEB, ExecProbe(TALKING), timeout=PATIENCE)
 
         assert found.code == 4
         assert sorted(found.output.split()) == [b"err", b"out"]
@@ -512,7 +513,7 @@ class ContainerContract:
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
 
-        found = await driver.probe(WEB, LONG, timeout=PATIENCE)
+        found = await driver.probe(WEB, ExecProbe(LONG), timeout=PATIENCE)
 
         assert found.code == 0
         assert found.output == (b"0123456789\n" * 1000)[:4096]
@@ -522,7 +523,7 @@ class ContainerContract:
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
 
-        found = await driver.probe(WEB, STUBBORN, timeout=0.1)
+        found = await driver.probe(WEB, ExecProbe(STUBBORN), timeout=0.1)
 
         assert found.code == -1
 
@@ -696,7 +697,7 @@ async def phase(driver: ContainerDriver, name: ContainerId = WEB) -> ContainerPh
 async def ready(driver: ContainerDriver) -> None:
     """Return once the main process has set its traps."""
     async with asyncio.timeout(PATIENCE):
-        while (await driver.probe(WEB, IS_READY, timeout=PATIENCE)).code != 0:
+        while (await driver.probe(WEB, ExecProbe(IS_READY), timeout=PATIENCE)).code != 0:
             pass
 
 
