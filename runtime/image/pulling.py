@@ -90,6 +90,12 @@ async def find_remote(
     )
 
 
+async def find_digest(registry: Registry, reference: Reference) -> Digest:
+    """Return the digest of what a reference stands for at a registry: an image, or an index."""
+    data = await registry.manifest(reference.digest or reference.tag)
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+
 async def find_variants(registry: Registry, reference: Reference) -> Mapping[str, Digest]:
     """Return the images a reference stands for at a registry, by platform."""
     document = parse_document(
