@@ -26,17 +26,15 @@ def _checks(service: Service, image: ImageFacts | None) -> Iterator[tuple[CheckK
     compose = _healthcheck(service, image)
     if compose is not None:
         yield CheckKind.HEALTH, compose
-    for kind in (CheckKind.STARTUP, CheckKind.READINESS, CheckKind.LIVENESS):
-        given: ProbeExtension | None = getattr(service.x_pyorch.probes, kind.value)
-        if given is not None:
-            timing = Healthcheck(
-                interval=given.interval,
-                timeout=given.timeout,
-                retries=given.retries,
-                start_period=given.start_period,
-                start_interval=given.start_interval or None,
-            )
-            yield kind, (timing, _probe(given))
+    for name, given in service.x_pyorch.probes.items():
+        timing = Healthcheck(
+            interval=given.interval,
+            timeout=given.timeout,
+            retries=given.retries,
+            start_period=given.start_period,
+            start_interval=given.start_interval or None,
+        )
+        yield CheckKind(name), (timing, _probe(given))
 
 
 def _probe(given: ProbeExtension) -> Probe:

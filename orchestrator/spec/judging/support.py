@@ -123,18 +123,11 @@ CARRIED_OUT = {
     "services.*.logging": "driver options",
     "services.*.x-pyorch": "backoff dns priority probes quarantine",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
-    "services.*.x-pyorch.probes": "liveness readiness startup",
-    **{
-        f"services.*.x-pyorch.probes.{kind}": """
-            exec grpc http interval log retries start_interval start_period tcp timeout
-        """
-        for kind in ("liveness", "readiness", "startup")
-    },
-    **{
-        f"services.*.x-pyorch.probes.{kind}.{below}": keys
-        for kind in ("liveness", "readiness", "startup")
-        for below, keys in (("grpc", "port service"), ("http", "path port tls"))
-    },
+    "services.*.x-pyorch.probes.*": """
+        exec grpc http interval log retries start_interval start_period tcp timeout
+    """,
+    "services.*.x-pyorch.probes.*.grpc": "port service",
+    "services.*.x-pyorch.probes.*.http": "path port tls",
     "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """

@@ -1,5 +1,6 @@
 """What only pyorch understands: ``x-pyorch``, at the top and in services. Strict both ways."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -82,18 +83,6 @@ class ProbeExtension(Extension):
         return self
 
 
-class ProbesExtension(Extension):
-    """``services.*.x-pyorch.probes``."""
-
-    startup: ProbeExtension | None = Field(
-        default=None, description="Whether it has started; the others wait for it."
-    )
-    readiness: ProbeExtension | None = Field(
-        default=None, description="Whether others should be led to it; failing is no illness."
-    )
-    liveness: ProbeExtension | None = Field(default=None, description="Whether it is well.")
-
-
 class Ceiling(Extension):
     """``x-pyorch.resources``."""
 
@@ -113,8 +102,9 @@ class ServiceExtension(Extension):
     backoff: BackoffExtension = Field(
         default=BackoffExtension(), description="The pauses before restarts in a row."
     )
-    probes: ProbesExtension = Field(
-        default=ProbesExtension(), description="Questions the daemon itself asks of replicas."
+    probes: Mapping[Literal["startup", "readiness", "liveness"], ProbeExtension] = Field(
+        default={},
+        description="Questions the daemon itself asks: has it started, is it ready, is it well.",
     )
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."
