@@ -35,6 +35,7 @@ from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.mounts import mounted_images
 from orchestrator.translate.network import build_network
 from orchestrator.translate.observed import HostView, build_observed, reserved_by_running
+from orchestrator.translate.references import reference_of
 from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts, SandboxConfig
@@ -139,7 +140,7 @@ class Reconciler:
             try:
                 model = self.model(stored)
                 _, pins = self.store.generation(stored.name, stored.generation)
-                names = {model.image_of(service) for service in model.services}
+                names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
                     model, stored, self.settings, images=images, pins=pins
@@ -161,7 +162,7 @@ class Reconciler:
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts], HostView]:
         """Translate intent and observe the host: everything a plan is made from."""
-        references = {model.image_of(service) for service in model.services}
+        references = {reference_of(model, service) for service in model.services}
         references.update(*(mounted_images(model, one) for one in model.services.values()))
         references.update(*(hook_images(model, name) for name in model.services))
         images = await find_images(self.drivers.images, references | set(pins.values()))

@@ -389,10 +389,12 @@ class Orchestrator:
         """Refuse a stack this host cannot run, before anything is done for it."""
         for name, service in model.services.items():
             names = cdi_names(service)
-            if not service.runtime and not names:
+            if not service.runtime and not names and not service.platform:
                 continue
             try:
-                await self.drivers.containers.check(runtime=service.runtime or None, cdi=names)
+                await self.drivers.containers.check(
+                    runtime=service.runtime or None, cdi=names, platform=service.platform or None
+                )
             except DriverError as error:
                 raise PyorchError(
                     f"services.{name}: {error}", hint=error.hint, code=error.code

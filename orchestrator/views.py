@@ -11,6 +11,7 @@ from orchestrator.sources.probes import ProbeResult
 from orchestrator.store import Ending, ReplicaHistory, Store, StoredStack
 from orchestrator.translate.observed import phase_of
 from runtime import types as host
+from runtime.image.reference import without_platform
 from scheduler.actions import bound
 from scheduler.desired import DesiredStack, Intent, RestartPolicy, ServiceIntent
 from scheduler.ids import ReplicaId, Revision, parse_container_name
@@ -241,7 +242,7 @@ class Views:
             else "",
             probes=self.reconciler.prober.results(facts.id) if running else (),
             last_codes=tuple(one.code for one in endings if one.replica == replica)[:SHOWN_CODES],
-            image=service.image if service else str(facts.image),
+            image=without_platform(service.image) if service else str(facts.image),
             image_id=str(facts.image),
             command=facts.labels.get("pyorch.command", ""),
             created_wall=facts.created_wall,

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from runtime.image import intake, saving
 from runtime.image.check import Damage, find_damage
 from runtime.image.credentials import Credentials, Login
 from runtime.image.flights import Flights
-from runtime.image.manifest import Platform, parse_platform
 from runtime.image.patience import Limits
 from runtime.image.pulling import Puller, find_digest, find_remote, find_variants
 from runtime.image.reference import Reference, parse_reference
@@ -35,6 +34,7 @@ from runtime.image.remotes import Remotes
 from runtime.image.repair import Mender, trouble
 from runtime.image.signatures import check_signature, need_verifier
 from runtime.image.store import Store
+from runtime.platforms import Platform, parse_platform, same
 from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
 
 SHORTEST_ID = 6
@@ -163,7 +163,7 @@ class Images(ImageDriver):
         progress: OnProgress | None = None,
     ) -> ImageFacts:
         settled = parse_reference(reference)
-        chosen = parse_platform(platform) if platform else None
+        chosen = parse_platform(platform) if platform else settled.platform
         return await self._pulls.share(
             f"{settled} {platform}", lambda tell: self._pull(settled, chosen, tell), progress
         )
@@ -406,13 +406,23 @@ class Images(ImageDriver):
         found = names.get(reference)
         if found is None and not reference.startswith("sha256:"):
             try:
-                found = names.get(str(parse_reference(reference)))
+                settled = parse_reference(reference)
             except InvalidError:
                 return None
+            found = names.get(str(settled)) or self._suiting(settled)
         if found is None and len(reference) >= SHORTEST_ID:
             prefix = f"sha256:{reference.removeprefix('sha256:')}"
             matches = [one for one in catalog.images if one.startswith(prefix)]
             found = matches[0] if len(matches) == 1 else None
+        return found
+
+    def _suiting(self, reference: Reference) -> Digest | None:
+        """Return what stands under the name alone, where it is for just the platform meant."""
+        if reference.platform is None:
+            return None
+        found = self.store.catalog().names.get(str(replace(reference, platform=None)))
+        if found is None or not same(self.store.platform(found), reference.platform):
+            return None
         return found
 
     def _known(self, verb: str, reference: str) -> Digest:

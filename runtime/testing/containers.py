@@ -91,6 +91,7 @@ class FakeContainers(Faults, ContainerDriver):
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
     runtimes: tuple[str, ...] = ("crun", "runc")
+    platforms: tuple[str, ...] = ("linux/amd64",)
     described: tuple[str, ...] = ()
     """Devices by the names their makers gave them."""
     leftovers: list[str] = field(default_factory=list)
@@ -160,8 +161,12 @@ class FakeContainers(Faults, ContainerDriver):
         box.config = replace(box.config, limits=limits)
 
     @override
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         await self.look("check")
+        if platform not in (None, *self.platforms):
+            raise UnsupportedError("run programs of", str(platform), "this machine does not")
         if runtime not in (None, *self.runtimes):
             raise UnsupportedError("use runtime", str(runtime), "it is not installed")
         for name in cdi:

@@ -36,6 +36,13 @@ def held(state):
     return {one["subject"]: one["reason"] for one in state["held"] if one["stuck"]}
 
 
+@pytest.mark.attribute(
+    "services.*.restart",
+    "services.*.deploy.restart_policy",
+    "services.*.x-pyorch.backoff.delay",
+    "services.*.x-pyorch.backoff.max_delay",
+    "services.*.x-pyorch.quarantine",
+)
 def test_restart_and_deploy_restart_policy_bring_back_what_they_say_and_no_more(pyorch):
     pyorch.write(STACK)
     pyorch.try_("up", "-d")
@@ -80,3 +87,16 @@ def test_restart_and_deploy_restart_policy_bring_back_what_they_say_and_no_more(
     pyorch.try_("up", "-d")
     pyorch.until("back", lambda _: runs("tries") == 6 and runs("never") == 2)
     assert runs("done") == 1
+
+
+@pytest.mark.attribute("services.*.x-pyorch.backoff.reset_after")
+def test_a_run_that_was_long_enough_begins_the_row_anew(pyorch):
+    pyorch.write(
+        "name: steady\nservices:\n  a: {image: busybox, command: 'false', restart: always,"
+        " x-pyorch: {quarantine: 3, backoff: {delay: 1ms, max_delay: 1ms, reset_after: 1ms}}}\n"
+    )
+    pyorch.try_("up", "-d")
+
+    state = pyorch.until("steady", lambda state: state["replicas"][0]["restarts"] > 5)
+
+    assert held(state) == {}
