@@ -27,8 +27,10 @@ from runtime.types import (
     NetworkConfig,
     NetworkFacts,
     NetworkId,
+    Probe,
     ProbeOutput,
     PullProgress,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     VolumeConfig,
@@ -163,10 +165,8 @@ class ContainerDriver(Protocol):
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
         """Start a process in a running container. Raises NotFoundError when it does not run."""
 
-    async def probe(
-        self, container: ContainerId, argv: Sequence[str], *, timeout: float
-    ) -> ProbeOutput:
-        """Run ``argv`` in it as its own user, kill it and its children after ``timeout``.
+    async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
+        """Ask it how it is, for ``timeout`` seconds at most; a command's children end with it.
 
         Raises NotFoundError when the container does not run.
         """
@@ -347,6 +347,12 @@ class NetworkDriver(Protocol):
 
         Mending keeps the namespace, so that processes in it keep their sockets; another
         configuration makes a new one. Raises NotFoundError when a network does not exist.
+        """
+
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        """Hold the links of a sandbox to other rates; one that is not there is held to none.
+
+        Raises UnsupportedError where the kernel holds links to none.
         """
 
     async def remove_sandbox(self, container: ContainerId) -> None:

@@ -94,9 +94,10 @@ class StackActions:
             case actions.LimitStack(stack):
                 await drivers.containers.bound(stack, self.factory.ceiling())
             case actions.LimitReplica(replica):
-                await drivers.containers.limit(
-                    self._container(replica), self.factory.limits(replica)
-                )
+                container = self._container(replica)
+                # What is written down of the container says that all of it is done.
+                await drivers.networks.limit_sandbox(container, self.factory.rates(replica))
+                await drivers.containers.limit(container, self.factory.limits(replica))
             case actions.StartReplica(replica=replica):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(

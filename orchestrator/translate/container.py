@@ -11,7 +11,7 @@ from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
-from orchestrator.translate.limits import ceiling_of, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_of, rates_of
 from orchestrator.translate.logging import log_config
 from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
 from orchestrator.translate.references import reference_of
@@ -24,6 +24,7 @@ from runtime.types import (
     ImageFacts,
     Limits,
     NetworkId,
+    Rates,
     Zone,
 )
 from scheduler.actions import Filling
@@ -86,6 +87,10 @@ class ContainerFactory:
     def limits(self, replica: ReplicaId) -> Limits:
         """Return what a replica keeps to."""
         return limits_of(self.model.services[replica.service])
+
+    def rates(self, replica: ReplicaId) -> Rates:
+        """Return what goes over the links of a replica's sandbox at most."""
+        return rates_of(self.model.services[replica.service])
 
     def build(
         self, action: Filling, netns: Path | None, made: Mapping[str, str]

@@ -46,6 +46,7 @@ from runtime.types import (
     NetworkId,
     NetworkKind,
     PublishedPort,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     Zone,
@@ -222,6 +223,10 @@ class Networks(NetworkDriver):
     @override
     async def create_sandbox(self, config: SandboxConfig) -> Path:
         return await self._sandboxes.create(config)
+
+    @override
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        await self._sandboxes.limit(container, rates)
 
     @override
     async def remove_sandbox(self, container: ContainerId) -> None:

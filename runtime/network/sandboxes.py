@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -19,6 +20,7 @@ from runtime.types import (
     Instance,
     NetworkId,
     NetworkKind,
+    Rates,
     SandboxConfig,
     SandboxFacts,
 )
@@ -66,14 +68,27 @@ class Sandboxes:
                 if place.network not in self._records.networks:
                     raise NotFoundError("attach to network", place.network, "it does not exist")
             found = self._records.sandboxes.get(config.id)
-            if found is not None and found != config:
+            if found is not None and replace(found, rates=config.rates) != config:
                 await self._take_down(config.id)
             self._records.put_sandbox(config)
             path = self._netns(config.id)
             async with self._few:
                 await in_thread(netns.create, path)
                 await self._attach(config)
+                if found is not None and found.rates != config.rates:
+                    await self._net.limit(path, self._ends(config))
             return path
+
+    async def limit(self, container: ContainerId, rates: Rates) -> None:
+        """Hold a sandbox's links to other rates, if there is one."""
+        async with self._lock(container):
+            found = self._records.sandboxes.get(container)
+            if found is None or found.rates == rates:
+                return
+            self._records.put_sandbox(replace(found, rates=rates))
+            await self._net.limit(
+                self._netns(container), self._ends(self._records.sandboxes[container])
+            )
 
     async def remove(self, container: ContainerId) -> None:
         """Take a sandbox down, if there is one."""

@@ -84,7 +84,8 @@ class Limits:
 
     ``cpus`` excludes ``cpu_period`` and ``cpu_quota``, which are in µs. ``memory_swap`` is
     memory and swap together, -1 for no limit of it. What is set aside (``reserved_…``) is
-    only reported back: whoever admits containers counts it.
+    only reported back: whoever admits containers counts it; and so is how much goes over the
+    network (``net_…``, bytes a second), which a sandbox is held to.
     """
 
     cpus: float | None = None
@@ -102,6 +103,8 @@ class Limits:
     io_weights: tuple[tuple[str, int], ...] = ()
     """By block device: its path on the host, and the weight."""
     io_rates: tuple[IoRate, ...] = ()
+    net_receive: int | None = None
+    net_send: int | None = None
     reserved_cpus: float = 0.0
     reserved_memory: int = 0
 
@@ -300,12 +303,3 @@ class ExecConfig:
     working_dir: str | None = None
     tty: bool = False
     privileged: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeOutput:
-    """What a command inside a container answered; ``code`` -1 means it ran out of time."""
-
-    code: int
-    output: bytes
-    """At most 4096 bytes of what it printed."""

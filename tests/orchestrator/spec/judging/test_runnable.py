@@ -73,6 +73,12 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("cpuset: '0-3,5'", None),
         ("pids_limit: -1", None),
         ("pids_limit: -2", "must not be negative"),
+        ("x-pyorch: {rates: {receive: 1mb, send: 1k}}", None),
+        ("x-pyorch: {rates: {receive: 1000}}", "receive: must be 1 KiB a second at least"),
+        (
+            "x-pyorch: {rates: {send: 1mb}}\n    network_mode: host",
+            "send: with `network_mode: host` it has no links of its own",
+        ),
         ("blkio_config: {weight: 9}", "weight: goes from 10 to 1000"),
         ("blkio_config: {weight_device: [{path: /dev/a, weight: 1001}]}", "goes from 10 to 1000"),
         ("blkio_config: {device_read_bps: [{path: sda, rate: 1}]}", "`sda` is no absolute path"),
