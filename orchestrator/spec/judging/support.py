@@ -150,7 +150,7 @@ REMARKS = {
     "services.*.build.secrets": "`target` is the id; the rest is said where a step mounts it",
     "services.*.build.ssh": "files of keys without a passphrase; agents are refused",
     "services.*.blkio_config.weight": "where the kernel has weights (BFQ, or io.cost on cgroup v2)",
-    "services.*.blkio_config.weight_device": "as `weight`",
+    "services.*.blkio_config.weight_device": "for devices that are scheduled by BFQ",
     "services.*.mem_swappiness": "on cgroup v1; on v2 `up` says that it is left out",
     "services.*.oom_kill_disable": "on cgroup v1; on v2 `up` says that it is left out",
     "services.*.expose": "services on a network reach each other's ports anyway",
