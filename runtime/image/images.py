@@ -31,10 +31,11 @@ from runtime.image.reference import Reference, parse_reference
 from runtime.image.registries import SETTINGS
 from runtime.image.registry import Registry
 from runtime.image.remotes import Remotes
-from runtime.image.repair import Mender, trouble
+from runtime.image.repair import Mender
 from runtime.image.signatures import check_signature, need_verifier
 from runtime.image.store import Store
 from runtime.platforms import Platform, parse_platform, same
+from runtime.trouble import trouble
 from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
 
 SHORTEST_ID = 6
