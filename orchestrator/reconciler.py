@@ -179,7 +179,7 @@ class Reconciler:
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
             ports=self.store.ports(),
-            machine=name_machine(self.settings.labels),
+            machine=name_machine(self.settings),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
             claims=self._claims_of_others(stored.name),
@@ -322,7 +322,7 @@ class Reconciler:
         """Note what a stack holds of the machine; where it is less, others may wait for that."""
         before = self._reserved.get(name, Reservation())
         self._reserved[name] = held
-        if held.cpus < before.cpus or held.memory < before.memory:
+        if held.is_less(before):
             for other, waiting in self._claims.items():
                 if waiting and other != name:
                     self.prober.wake(other)
@@ -333,10 +333,8 @@ class Reconciler:
         )
 
     def _reserved_by_others(self, name: str) -> Reservation:
-        others = [held for stack, held in self._reserved.items() if stack != name]
-        return Reservation(
-            cpus=sum(held.cpus for held in others), memory=sum(held.memory for held in others)
-        )
+        others = (held for stack, held in self._reserved.items() if stack != name)
+        return sum(others, Reservation())
 
     def _volumes_of_others(self, stored: StoredStack) -> dict[str, tuple[StackName, ...]]:
         """Return who else names which volume; asked only where a volume might be removed."""
