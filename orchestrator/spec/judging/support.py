@@ -122,9 +122,14 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "backoff dns priority quarantine rates",
+    "services.*.x-pyorch": "backoff dns priority probes quarantine rates",
     "services.*.x-pyorch.rates": "receive send",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
+    "services.*.x-pyorch.probes.*": """
+        exec grpc http interval log retries start_interval start_period tcp timeout
+    """,
+    "services.*.x-pyorch.probes.*.grpc": "port service",
+    "services.*.x-pyorch.probes.*.http": "path port tls",
     "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """
