@@ -72,6 +72,7 @@ class PassReport:
     """What the last pass over a stack came to."""
 
     generation: int
+    intent: Intent
     plan: Plan
     problems: tuple[Problem, ...]
     settled: bool
@@ -450,6 +451,7 @@ class Reconciler:
             failure = verdict.reason
         self.reports[stored.name] = PassReport(
             generation=stored.generation,
+            intent=stored.intent,
             plan=plan,
             problems=problems,
             settled=isinstance(verdict, Settled) and not problems,
@@ -465,6 +467,7 @@ class Reconciler:
         hint = getattr(error, "hint", None)
         self.reports[name] = PassReport(
             generation=stored.generation if stored else 0,
+            intent=stored.intent if stored else Intent.RUN,
             plan=Plan(),
             problems=(Problem(message=str(error), hint=hint),),
             settled=False,
