@@ -86,11 +86,11 @@ def default_routes(lab, container):
     return found
 
 
-@pytest.fixture
-def keys(lab):
-    lab.pyorch.write(KEYS)
-    lab.pyorch.run("up", "-d", "--wait")
-    return lab
+@pytest.fixture(scope="module")
+def keys(shared_lab):
+    shared_lab.pyorch.write(KEYS)
+    shared_lab.pyorch.run("up", "-d", "--wait")
+    return shared_lab
 
 
 @pytest.mark.attribute(
