@@ -32,6 +32,11 @@ services:
     <<: *web
     command: sleep 1000
     x-pyorch: {probes: {liveness: {http: {port: 80}, interval: 100ms, retries: 2}}}
+  heals:
+    <<: *web
+    command: sh -c 'echo yes >/well; exec sleep 1000'
+    restart: on-failure
+    healthcheck: {test: test -e /well, interval: 200ms, retries: 2}
 """
 
 
@@ -51,7 +56,6 @@ def test_the_daemon_asks_over_the_network_and_in_the_log_and_tells_what_was_answ
     pyorch.write(STACK)
     done = pyorch.try_("up", "-d", "--wait")
     shown = replicas(pyorch)
-    answers = {one["kind"]: one for one in shown["web"]["Probes"]}
 
     assert done.code == 1
     assert "quiet.1 is unhealthy" in done.err
@@ -65,6 +69,11 @@ def test_the_daemon_asks_over_the_network_and_in_the_log_and_tells_what_was_answ
         "liveness": (0, "accepted"),
     }
 
+    pyorch.run("exec", "-T", "heals", "busybox", "rm", "/well")
+    pyorch.until(
+        "asked", lambda state: (restarts(state, "heals"), health(state, "heals")) == (1, "healthy")
+    )
+
     pyorch.run("exec", "-T", "web", "busybox", "rm", "/w/ready")
     pyorch.until("asked", lambda state: health(state, "web") == "unready")
     last = [one for one in replicas(pyorch)["web"]["Probes"] if one["kind"] == "readiness"][-1]
@@ -73,6 +82,10 @@ def test_the_daemon_asks_over_the_network_and_in_the_log_and_tells_what_was_answ
 
 def health(state, name):
     return next(one["health"] for one in state["replicas"] if one["service"] == name)
+
+
+def restarts(state, name):
+    return next(one["restarts"] for one in state["replicas"] if one["service"] == name)
 
 
 MORE = """
@@ -93,12 +106,15 @@ services:
           retries: 1
   slow:
     <<: *one
+    restart: always
     x-pyorch:
+      on_unhealthy: none
       probes: {liveness: {exec: [sleep, "1000"], timeout: 100ms, interval: 100ms, retries: 1}}
 """
 
 
 @pytest.mark.attribute(
+    "services.*.x-pyorch.on_unhealthy",
     "services.*.x-pyorch.probes.*.exec",
     "services.*.x-pyorch.probes.*.grpc",
     "services.*.x-pyorch.probes.*.http.tls",
@@ -114,6 +130,7 @@ async def test_a_server_that_comes_late_is_found_and_a_check_that_hangs_is_not_w
     tls.load_cert_chain(certificate, key)
     pyorch.write(MORE)
     await asyncio.to_thread(pyorch.try_, "up", "-d")
+    before = pyorch.main_process("asked/slow.1")
     await becomes(pyorch, "slow", "unhealthy")
     shown = await asyncio.to_thread(replicas, pyorch)
     assert shown["served"]["Health"] == "starting", "nobody answers, and it has an hour"
@@ -126,6 +143,7 @@ async def test_a_server_that_comes_late_is_found_and_a_check_that_hangs_is_not_w
     ):
         await becomes(pyorch, "served", "healthy")
 
+    assert pyorch.main_process("asked/slow.1") == before, "`on_unhealthy` leaves it alone"
     assert set(heard) == {b"/grpc.health.v1.Health/Check"}
     assert (await asyncio.to_thread(pyorch.run, "exec", "-T", "served", "ls", "/started")).strip()
 
