@@ -72,6 +72,7 @@ class PassReport:
     """What the last pass over a stack came to."""
 
     generation: int
+    intent: Intent
     plan: Plan
     problems: tuple[Problem, ...]
     settled: bool
@@ -177,6 +178,7 @@ class Reconciler:
             references={name: images[name].id for name in references if name in images},
             checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
+            illnesses=self.prober.illnesses,
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
             ports=self.store.ports(),
@@ -448,6 +450,7 @@ class Reconciler:
             failure = verdict.reason
         self.reports[stored.name] = PassReport(
             generation=stored.generation,
+            intent=stored.intent,
             plan=plan,
             problems=problems,
             settled=isinstance(verdict, Settled) and not problems,
@@ -463,6 +466,7 @@ class Reconciler:
         hint = getattr(error, "hint", None)
         self.reports[name] = PassReport(
             generation=stored.generation if stored else 0,
+            intent=stored.intent if stored else Intent.RUN,
             plan=Plan(),
             problems=(Problem(message=str(error), hint=hint),),
             settled=False,
