@@ -147,6 +147,7 @@ def test_max_replicas_per_node_holds_the_replicas_beyond_it(pyorch):
     assert sorted(pyorch.ps("few")) == ["few-web-1", "few-web-2"]
 
 
+@pytest.mark.attribute("services.*.deploy.resources.reservations.generic_resources")
 def test_generic_resources_are_set_aside_of_what_the_machine_is_said_to_have(bare, busybox):
     bare.environment["PYORCH_RESOURCES"] = "gpu=3"
     bare.run("image", "import", str(busybox), "busybox")
