@@ -165,3 +165,18 @@ def test_generic_resources_are_set_aside_of_what_the_machine_is_said_to_have(bar
     assert held.code == 1
     assert "web.1: needs 2 of `gpu`: 1 of 3 free, 2 reserved" in held.err
     assert sorted(bare.ps("more")) == ["more-web-1"]
+
+
+@pytest.mark.attribute("services.*.deploy.endpoint_mode")
+def test_endpoint_mode_dnsrr_has_a_name_answer_with_every_replicas_own_address(pyorch):
+    web = "{image: busybox, command: sleep 1000, stop_grace_period: 0s"
+    deploy = "deploy: {replicas: 2, endpoint_mode: dnsrr}}"
+    pyorch.write(f"name: rr\nservices:\n  web: {web}, {deploy}\n")
+
+    done = pyorch.try_("up", "-d", "--wait")
+
+    assert (done.code, "endpoint_mode" in done.err) == (0, False)
+    addresses = {one["Addresses"]["rr_default"] for one in pyorch.ps("rr").values()}
+    answer = pyorch.run("-p", "rr", "exec", "-T", "web", "nslookup", "web")
+    assert len(addresses) == 2
+    assert all(address in answer for address in addresses)
