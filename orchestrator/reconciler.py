@@ -177,6 +177,7 @@ class Reconciler:
             references={name: images[name].id for name in references if name in images},
             checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
+            illnesses=self.prober.illnesses,
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
             ports=self.store.ports(),

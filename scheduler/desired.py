@@ -75,6 +75,14 @@ class RestartMode(StrEnum):
     UNLESS_STOPPED = "unless-stopped"
 
 
+class OnUnhealthy(StrEnum):
+    """What becomes of a replica that is unhealthy, where its restart policy has any come back."""
+
+    RESTART = "restart"
+    RECREATE = "recreate"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
     """When and how patiently an exited replica is restarted.
@@ -209,6 +217,7 @@ class DesiredService:
     replicas: int = 1
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     checks: Mapping[CheckKind, Healthcheck] = field(default_factory=dict)
+    on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
     dependencies: tuple[Dependency, ...] = ()
     networks: tuple[Membership, ...] = ()
     """In order of priority, the highest first."""

@@ -52,6 +52,14 @@ class HookProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Illness:
+    """Since when a replica is unhealthy, and how many seconds it was healthy before."""
+
+    since: float
+    well_for: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     """The container exists and no process was started in it."""
 
@@ -62,6 +70,7 @@ class Running:
 
     since: float
     health: Health = Health.NONE
+    illness: Illness | None = None
     monitored: bool = True
     """Somebody keeps its output, and will see how it ends."""
 
@@ -118,6 +127,8 @@ class ObservedReplica:
     """When the restarts were made of which its policy allows so many."""
     asked: bool = False
     """It has ended, and somebody has asked for it since."""
+    healing: bool = False
+    """It was told to stop because it was unhealthy: it is to run again."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""

@@ -21,7 +21,7 @@ from runtime.types import ContainerId, Probe, ProbeOutput
 from scheduler import HealthState, add_up, judge_probe, next_probe
 from scheduler.desired import CheckKind, DesiredStack, Healthcheck, Intent
 from scheduler.ids import ServiceName, StackName, container_name, parse_container_name
-from scheduler.observed import Health, ObservedStack, Running
+from scheduler.observed import Health, Illness, ObservedStack, Running
 
 log = structlog.get_logger()
 
@@ -62,6 +62,8 @@ class _Watched:
     """When the run began: it tells one run of a container from the next."""
     asked: dict[CheckKind, _Asked]
     health: Health = Health.STARTING
+    well_since: float | None = None
+    illness: Illness | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +81,11 @@ class Prober:
     def health(self) -> Mapping[ContainerId, Health]:
         """What is known of every replica that is probed."""
         return {name: watched.health for name, watched in self._watched.items()}
+
+    @property
+    def illnesses(self) -> Mapping[ContainerId, Illness]:
+        """Since when those are unhealthy that are."""
+        return {name: one.illness for name, one in self._watched.items() if one.illness}
 
     def results(self, container: ContainerId) -> tuple[ProbeResult, ...]:
         """Return what the last probes of a replica came to, the newest last."""
@@ -183,6 +190,13 @@ class Prober:
         watched.health = add_up({kind: one.state for kind, one in watched.asked.items()})
         if watched.health is before:
             return
+        now = self.now()
+        if watched.health is Health.HEALTHY and watched.well_since is None:
+            watched.well_since = now
+        watched.illness = None
+        if watched.health is Health.UNHEALTHY:
+            well = 0.0 if watched.well_since is None else now - watched.well_since
+            watched.illness, watched.well_since = Illness(now, well), None
         _, replica = parse_container_name(name)
         self.tell(watched.stack, f"replica.{watched.health}", str(replica), _in_words(kind, result))
         self.wake(watched.stack)

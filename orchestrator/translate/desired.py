@@ -36,6 +36,7 @@ from scheduler.desired import (
     DesiredVolume,
     Link,
     Membership,
+    OnUnhealthy,
     Port,
     RestartMode,
     RestartPolicy,
@@ -224,6 +225,7 @@ def _service(
         built=service.build is not None,
         replicas=service.replicas,
         restart=_restart(service),
+        on_unhealthy=OnUnhealthy(service.x_pyorch.on_unhealthy),
         checks={kind: timing for kind, (timing, _) in checks_of(service, image).items()},
         dependencies=tuple(
             Dependency(

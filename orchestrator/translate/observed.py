@@ -26,6 +26,7 @@ from scheduler.observed import (
     Health,
     HookProgress,
     HostListener,
+    Illness,
     Machine,
     Neighbour,
     ObservedNetwork,
@@ -62,6 +63,7 @@ def build_observed(
     references: Mapping[str, str],
     checked: Collection[str],
     health: Mapping[host.ContainerId, Health],
+    illnesses: Mapping[host.ContainerId, Illness],
     histories: Mapping[ReplicaId, ReplicaHistory],
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
@@ -77,9 +79,9 @@ def build_observed(
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
-    probe has said something else. ``machine`` is what it is called, ``size`` how large it
-    is, as far as that is known, ``reserved`` what other stacks hold of it, and ``claims``
-    what they wait for.
+    probe has said something else; ``illnesses`` tells of those that are unhealthy.
+    ``machine`` is what it is called, ``size`` how large it is, as far as that is known,
+    ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
     ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
     containers the stack's services share something with, by whatever name. ``hooks`` is what
     is known of the stack's hooks.
@@ -114,10 +116,13 @@ def build_observed(
                 pre_stop=hooks.of_replica(facts, replica, HookKind.PRE_STOP)
                 if runs
                 else HookProgress(),
-                phase=phase_of(facts, health.get(facts.id, unknown)),
+                phase=phase_of(
+                    facts, health.get(facts.id, unknown), illness=illnesses.get(facts.id)
+                ),
                 attempts=history.attempts,
                 counted=history.counted,
                 asked=history.asked,
+                healing=history.healing,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
@@ -246,13 +251,20 @@ def _reservation(facts: host.ContainerFacts) -> Reservation:
     return Reservation(cpus=facts.limits.reserved_cpus, memory=facts.limits.reserved_memory)
 
 
-def phase_of(facts: host.ContainerFacts, health: Health) -> Phase:
+def phase_of(
+    facts: host.ContainerFacts, health: Health, *, illness: Illness | None = None
+) -> Phase:
     """Return a container's phase in the planner's words."""
     match facts.phase:
         case host.Created():
             return Created()
         case host.Running(stop_by=None) as running:
-            return Running(since=running.started, health=health, monitored=running.monitored)
+            return Running(
+                since=running.started,
+                health=health,
+                illness=illness,
+                monitored=running.monitored,
+            )
         case host.Running() as stopping:
             return Stopping(until=stopping.stop_by or 0.0)
         case host.Exited() as exited:

@@ -21,6 +21,11 @@ services:
     <<: *web
     command: sleep 1000
     x-pyorch: {probes: {liveness: {http: {port: 80}, interval: 100ms, retries: 2}}}
+  heals:
+    <<: *web
+    command: sh -c 'echo yes >/well; exec sleep 1000'
+    restart: on-failure
+    healthcheck: {test: test -e /well, interval: 200ms, retries: 2}
 """
 
 
@@ -32,7 +37,6 @@ def test_the_daemon_asks_over_the_network_and_in_the_log_and_tells_what_was_answ
     pyorch.write(STACK)
     done = pyorch.try_("up", "-d", "--wait")
     shown = replicas(pyorch)
-    answers = {one["kind"]: one for one in shown["web"]["Probes"]}
 
     assert done.code == 1
     assert "quiet.1 is unhealthy" in done.err
@@ -46,6 +50,11 @@ def test_the_daemon_asks_over_the_network_and_in_the_log_and_tells_what_was_answ
         "liveness": (0, "accepted"),
     }
 
+    pyorch.run("exec", "-T", "heals", "busybox", "rm", "/well")
+    pyorch.until(
+        "asked", lambda state: (restarts(state, "heals"), health(state, "heals")) == (1, "healthy")
+    )
+
     pyorch.run("exec", "-T", "web", "busybox", "rm", "/w/ready")
     pyorch.until("asked", lambda state: health(state, "web") == "unready")
     last = [one for one in replicas(pyorch)["web"]["Probes"] if one["kind"] == "readiness"][-1]
@@ -54,3 +63,7 @@ def test_the_daemon_asks_over_the_network_and_in_the_log_and_tells_what_was_answ
 
 def health(state, name):
     return next(one["health"] for one in state["replicas"] if one["service"] == name)
+
+
+def restarts(state, name):
+    return next(one["restarts"] for one in state["replicas"] if one["service"] == name)
