@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import tarfile
@@ -13,12 +14,13 @@ from ipaddress import IPv4Network, IPv6Network
 import pytest
 
 from orchestrator.settings import Settings
-from runtime.errors import ConflictError, InvalidError
+from runtime.errors import ConflictError, InvalidError, UnavailableError
 from runtime.image import Images
 from runtime.logs import LogKeeper
 from runtime.network import Networks
 from runtime.network.names import bridge_name, veth_name
 from runtime.oci import Containers
+from runtime.syscalls import mount, umount2
 from runtime.testing.contract import (
     ContainerContract,
     ImageContract,
@@ -109,6 +111,38 @@ class TestRealContainers(ContainerContract):
         log = (config.log / "1.1.log").read_text()
         assert "out" in log
         assert "err" in log
+
+    async def test_a_full_disk_is_told_and_leaves_nothing_of_what_was_begun(
+        self, driver, image, tmp_path, instance
+    ):
+        place = instance.data / "containers"
+        mount("full", place, "tmpfs", 0, "size=8k")
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        try:
+            with pytest.raises(UnavailableError) as refused:
+                await driver.create(config)
+
+            assert refused.value.code == "no_space"
+            assert list(place.iterdir()) == []
+        finally:
+            umount2(place, 0)
+        await specimens.run(driver, config)
+
+    async def test_an_end_that_cannot_be_written_down_is_told_all_the_same(
+        self, driver, image, tmp_path, instance
+    ):
+        ends = specimens.Ends(driver)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
+        # What is written is put beside its place first.
+        obstacle = instance.data / "containers" / specimens.WEB / ".state.json.writing"
+        obstacle.mkdir()
+        found = await specimens.phase(driver)
+
+        os.kill(found.pid, signal.SIGKILL)
+
+        assert (await ends.wait(specimens.WEB)).code == 137
+        obstacle.rmdir()
 
     async def test_a_container_whose_record_is_broken_goes_on_and_can_be_ended(
         self, driver, image, tmp_path, instance, reopen
