@@ -76,6 +76,22 @@ def pyorch(bare, busybox):
     return bare
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, busybox, request):
+    """A pyorch for all tests of a file; nothing may be left of it afterwards."""
+    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path_factory.mktemp("begun") / "p")
+    # The daemon reads its settings when the first command starts it.
+    prepare = getattr(request.module, "prepare", None)
+    if prepare is not None:
+        prepare(pyorch)
+    try:
+        pyorch.run("image", "import", str(busybox), "busybox")
+        yield pyorch
+    finally:
+        left = pyorch.clean()
+    assert left == []
+
+
 @pytest.fixture
 def lab(tmp_path, busybox):
     """A host and a stranger in namespaces of their own; `lab.pyorch` runs on that host."""
