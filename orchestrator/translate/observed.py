@@ -123,6 +123,7 @@ def build_observed(
                 counted=history.counted,
                 asked=history.asked,
                 healing=history.healing,
+                follows=history.follows,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
@@ -132,6 +133,7 @@ def build_observed(
                 shares=_shares(facts),
                 cpu_reservation=reservation.cpus,
                 memory_reservation=reservation.memory,
+                units=reservation.units,
                 limits=limits_in_words(facts.limits),
             )
         )
@@ -194,6 +196,7 @@ def build_observed(
         memory=size.memory if size else 0,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
+        reserved_units=reserved.units,
         claims=claims,
     )
 
@@ -219,16 +222,19 @@ def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, 
     for facts in containers:
         if isinstance(facts.phase, host.Running):
             stack, _ = parse_container_name(facts.id)
-            before, more = found.get(stack, Reservation()), _reservation(facts)
-            found[stack] = Reservation(
-                cpus=before.cpus + more.cpus, memory=before.memory + more.memory
-            )
+            found[stack] = found.get(stack, Reservation()) + _reservation(facts)
     return found
 
 
 def made_of(facts: host.ContainerFacts) -> str:
     """Return what tells this very container from others that had its name."""
     return f"{facts.created_wall:.6f}"
+
+
+def name_of(facts: host.ContainerFacts) -> str:
+    """Return what people call a container: the name its file gives it, or the usual one."""
+    stack, replica = parse_container_name(facts.id)
+    return facts.labels.get(labels.NAME) or f"{stack}-{replica.service}-{replica.slot}"
 
 
 def _shares(facts: host.ContainerFacts) -> dict[str, str]:
@@ -248,7 +254,12 @@ def _neighbours(
 
 
 def _reservation(facts: host.ContainerFacts) -> Reservation:
-    return Reservation(cpus=facts.limits.reserved_cpus, memory=facts.limits.reserved_memory)
+    limits = facts.limits
+    return Reservation(
+        cpus=limits.reserved_cpus,
+        memory=limits.reserved_memory,
+        units=dict(limits.reserved_units),
+    )
 
 
 def phase_of(

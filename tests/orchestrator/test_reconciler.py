@@ -279,6 +279,22 @@ async def test_whatever_fails_for_a_while_the_stack_comes_up(world, driver, meth
     assert all(run == 1 for run in world.runs().values())
 
 
+async def test_what_a_pass_came_to_is_not_told_of_what_was_asked_for_since(world):
+    world.containers.programs[()] = Program(code=1)
+
+    async with world.daemon() as daemon:
+        await world.apply(ONE.replace("always", "on-failure:1"))
+        await world.until(lambda state: state["failure"])
+        earlier = daemon.reconciler.reports["shop"]
+        await daemon.remove("shop", volumes=False)
+        # The pass had begun before, and ended only now.
+        daemon.reconciler.reports["shop"] = earlier
+        view = await daemon.view("shop")
+
+    assert earlier.failure
+    assert (view.failure, view.reported) == ("", False)
+
+
 async def test_a_bug_in_one_stacks_pass_leaves_the_others_alone(world):
     world.containers.failures["create", WEB] = RuntimeError("a bug")
 
@@ -749,6 +765,20 @@ async def test_a_container_name_forbids_a_scale_given_beside_the_file(world):
             await world.apply(
                 ONE.replace("image: app", "image: app, container_name: w"), scale={"web": 2}
             )
+
+
+async def test_a_container_name_of_another_stack_is_refused_before_anything_is_done(world):
+    named = ONE.replace("image: app", "image: app, container_name: own")
+    async with world.daemon():
+        await world.up(named)
+        with pytest.raises(PyorchError, match="a container of stack `shop` is called `own`"):
+            await world.apply(named.replace("name: shop", "name: blog"))
+        usual = named.replace("name: shop", "name: blog").replace(": own", ": shop-web-1")
+        assert (await world.orchestrator.view("shop")).replicas[0].container == "own"
+        await world.apply(usual)
+        await world.up(named)
+
+    assert {stored.name for stored in world.store.stacks()} == {"blog", "shop"}
 
 
 async def test_a_stack_is_not_settled_between_an_exit_and_the_pass_that_judges_it(world):
