@@ -103,6 +103,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await drivers.containers.sweep()
     await drivers.networks.sweep()
     tell_losses(drivers.logs, orchestrator.events)
+    await drivers.logs.forwarding.resume(orchestrator.settings.logs)
     await orchestrator.builds.clear()
     watch_exits(drivers.containers, queue, store, orchestrator.events)
     for known in store.stacks():
@@ -167,7 +168,7 @@ def boot_clock() -> float:
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.build.builder import Builder
     from runtime.image import Images
-    from runtime.logs import LogKeeper
+    from runtime.logs import LocalSockets, LogKeeper
     from runtime.network import Networks
     from runtime.oci import Containers
     from runtime.volumes import Volumes
@@ -181,7 +182,7 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     networks = Networks(instance)
     await networks.open()
     stack.push_async_callback(networks.close)
-    logs = LogKeeper()
+    logs = LogKeeper(LocalSockets(journal=settings.journal, syslog=settings.syslog))
     containers = Containers(instance, images, volumes, logs)
     await containers.open()
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)

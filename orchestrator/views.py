@@ -42,6 +42,8 @@ class ReplicaView:
     ports: tuple[str, ...]
     addresses: Mapping[str, str]
     log: str
+    forwarding: Mapping[str, object] | None = None
+    """Where lines of its log are sent, and how it stands with that; None where they stay here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class StackView:
     restarting: tuple[str, ...] = ()
     """Services whose restart was asked for and is not over."""
     unmet: tuple[str, ...] = ()
-    """What of the file this host cannot do, each by its service."""
+    """What of the file this host cannot do, or cannot at present, each by its service."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -125,7 +127,7 @@ class Views:
                 dict.fromkeys(
                     f"services.{parse_container_name(facts.id)[1].service}.{lost}"
                     for facts in mine
-                    for lost in facts.unmet
+                    for lost in (*facts.unmet, *self._unreached(facts))
                 )
             ),
         )
@@ -175,7 +177,18 @@ class Views:
             ),
             addresses={place.network: ", ".join(map(str, place.addresses)) for place in places},
             log=str(facts.log),
+            forwarding=self._forwarding(facts),
         )
+
+    def _forwarding(self, facts: host.ContainerFacts) -> Mapping[str, object] | None:
+        found = self.drivers.logs.forwarding.status(facts.log)
+        return None if found is None else asdict(found)
+
+    def _unreached(self, facts: host.ContainerFacts) -> tuple[str, ...]:
+        found = self.drivers.logs.forwarding.status(facts.log)
+        if found is None or not found.cause:
+            return ()
+        return (f"logging: {found.target} cannot be reached, lines wait in its log: {found.cause}",)
 
     def _wall(self, moment: float) -> float:
         return time.time() - (self.reconciler.now() - moment)

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
                     "Restarts": one["restarts"],
                     "Ports": _ports(one),
                     "Addresses": one["addresses"],
+                    "Forwarding": one["forwarding"],
                 }
             )
             + "\n"

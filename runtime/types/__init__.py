@@ -24,6 +24,7 @@ from runtime.types.containers import (
     MountKind,
     ProbeOutput,
     Running,
+    SyslogConfig,
 )
 from runtime.types.images import (
     Freed,
@@ -100,6 +101,7 @@ __all__ = [
     "SandboxConfig",
     "SandboxFacts",
     "Subnet",
+    "SyslogConfig",
     "Verdict",
     "VolumeConfig",
     "VolumeFacts",
