@@ -15,7 +15,7 @@ from orchestrator.reconciler import Reconciler
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from runtime import types as host
-from runtime.oci.signals import signal_number
+from runtime.signals import signal_number
 from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import ServiceName, parse_container_name
 
@@ -44,6 +44,7 @@ class Intents:
         _need_containers(stack, names, replicas)
         others = set(model.services) - set(names) if stored.intent is Intent.STOP else ()
         stopped = Wish(intent=ServiceIntent.STOPPED)
+        self.store.request(stack, names)
         self._put(stored, {**dict.fromkeys(names, Wish()), **dict.fromkeys(others, stopped)})
 
     async def restart(

@@ -1,7 +1,8 @@
 """Ask every driver once, at the same time, and return one observation."""
 
 import asyncio
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.translate.observed import HostView
@@ -14,6 +15,7 @@ from runtime.drivers import (
 )
 from runtime.logs import LogKeeper
 from runtime.types import HostFacts, ImageFacts
+from scheduler.observed import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,17 @@ async def observe(drivers: Drivers, *, machine: bool, stack: str) -> HostView:
         volumes=volumes,
         machine=facts,
         ceiling=ceiling,
+    )
+
+
+def name_machine(labels: Mapping[str, str]) -> Machine:
+    """Return what this machine calls itself, with the labels it was given."""
+    system = os.uname()
+    return Machine(
+        name=system.nodename,
+        os=system.sysname.lower(),
+        architecture=system.machine,
+        labels=labels,
     )
 
 

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,10 +53,12 @@ class Settings:
     """Where the host's syslog may listen for it."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What `deploy.placement` may ask of this machine."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read ``PYORCH_INSTANCE``, ``PYORCH_DATA``, ``PYORCH_RUN``, ``PYORCH_POOLS``.
+        """Read the variables whose names begin with ``PYORCH_``.
 
         Raises PyorchError naming the variable whose value cannot be used.
         """
@@ -89,6 +91,7 @@ class Settings:
             )
             or SYSLOG,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
+            labels=_labels(environ, "PYORCH_LABELS"),
             patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
         )
 
@@ -112,6 +115,7 @@ class Settings:
             "PYORCH_JOURNAL": str(self.journal),
             "PYORCH_SYSLOG": ":".join(map(str, self.syslog)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
+            "PYORCH_LABELS": ",".join(f"{name}={value}" for name, value in self.labels.items()),
             "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
         }
 
@@ -149,6 +153,18 @@ class Settings:
         return Instance(
             name=self.name, data=self.data, run=self.run, patience=self.patience, cdi=self.cdi
         )
+
+
+def _labels(environ: Mapping[str, str], name: str) -> dict[str, str]:
+    found = {}
+    for entry in filter(None, (environ.get(name) or "").split(",")):
+        label, mark, value = entry.strip().partition("=")
+        if not mark or not label:
+            raise PyorchError(
+                f"{name}: `{entry}` is no label", hint="write NAME=VALUE, several by commas"
+            )
+        found[label] = value
+    return found
 
 
 def _seconds(environ: Mapping[str, str], name: str, usual: float) -> float:

@@ -1,18 +1,31 @@
 """What is told of stacks and replicas: their state, for people and programs."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
-from orchestrator.store import ReplicaHistory, Store, StoredStack
+from orchestrator.store import Ending, ReplicaHistory, Store, StoredStack
+from orchestrator.translate.observed import phase_of
 from runtime import types as host
+from runtime.image.reference import without_platform
 from scheduler.actions import bound
-from scheduler.desired import DesiredStack
-from scheduler.ids import ReplicaId, parse_container_name
-from scheduler.observed import Health
+from scheduler.desired import DesiredStack, Intent, RestartPolicy, ServiceIntent
+from scheduler.ids import ReplicaId, Revision, parse_container_name
+from scheduler.observed import Exited, Health, ObservedReplica
+from scheduler.restart import (
+    LOOPING,
+    RestartAt,
+    RestartDecision,
+    RestartNow,
+    StayDown,
+    decide_restart,
+)
+
+SHOWN_CODES = 5
+"""Of the last runs of a replica."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +42,20 @@ class ReplicaView:
     oom: bool
     """It ended because memory had run out."""
     why: str
+    """What is known of its end besides the code."""
     began: bool
     """False for one whose program could not be run at all."""
-    """What is known of its end besides the code."""
     restarts: int
+    attempts: int
+    """Restarts in a row."""
+    restarting_wall: float | None
+    """When it is started again; None where it runs, or stays as it is."""
+    crash_loop: bool
+    """It ends again and again, and is started again and again."""
+    given_up: str
+    """Why it is not started any more, though its restart policy would have it run."""
+    last_codes: tuple[int, ...]
+    """What its last runs ended with, the newest first."""
     image: str
     image_id: str
     command: str
@@ -41,9 +64,20 @@ class ReplicaView:
     revision: str
     ports: tuple[str, ...]
     addresses: Mapping[str, str]
+    labels: Mapping[str, str]
     log: str
     forwarding: Mapping[str, object] | None = None
     """Where lines of its log are sent, and how it stands with that; None where they stay here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceView:
+    """One service as its file has it. Its labels are not those of its containers."""
+
+    name: str
+    mode: str
+    replicas: int
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +95,7 @@ class StackView:
     held: tuple[Mapping[str, object], ...]
     errors: tuple[Mapping[str, object], ...]
     replicas: tuple[ReplicaView, ...]
+    services: tuple[ServiceView, ...] = ()
     host: tuple[str, ...] = ()
     """What of this host's own settings is changed as long as there are networks."""
     restarting: tuple[str, ...] = ()
@@ -86,13 +121,20 @@ class Views:
         stored: StoredStack,
         containers: tuple[host.ContainerFacts, ...],
         sandboxes: tuple[host.SandboxFacts, ...],
+        *,
+        labels: bool = False,
     ) -> StackView:
-        """Describe a stack whose host was looked at already."""
+        """Describe a stack whose host was looked at already.
+
+        Services, and labels of containers, are in it where ``labels`` says so: they are many,
+        and who follows a stack has no use for them.
+        """
         report = self.reconciler.reports.get(stored.name)
         if report is not None and report.generation != stored.generation:
             report = None
         mine = [one for one in containers if parse_container_name(one.id)[0] == stored.name]
         desired = self.reconciler.desired.get(stored.name)
+        endings = self.store.endings(stored.name)
         histories = self.store.histories(stored.name)
         places = {facts.config.id: facts.config.attachments for facts in sandboxes}
         return StackView(
@@ -117,8 +159,12 @@ class Views:
                 for problem in (report.problems if report else ())
             ),
             replicas=tuple(
-                self._replica(facts, places.get(facts.id, ()), desired, histories) for facts in mine
+                self._replica(
+                    facts, places.get(facts.id, ()), desired, histories, endings, labels=labels
+                )
+                for facts in mine
             ),
+            services=tuple(self._services(stored)) if desired and labels else (),
             host=tuple(self.drivers.networks.changes()),
             restarting=tuple(
                 name for name, wish in stored.wishes.items() if wish.restart_before is not None
@@ -132,12 +178,25 @@ class Views:
             ),
         )
 
+    def _services(self, stored: StoredStack) -> Iterator[ServiceView]:
+        for name, service in self.reconciler.model(stored).services.items():
+            deploy = service.deploy
+            yield ServiceView(
+                name=name,
+                mode=(deploy.mode if deploy else "") or "replicated",
+                replicas=service.replicas,
+                labels=deploy.labels if deploy else {},
+            )
+
     def _replica(
         self,
         facts: host.ContainerFacts,
         places: tuple[host.Attachment, ...],
         desired: DesiredStack | None,
         histories: Mapping[ReplicaId, ReplicaHistory],
+        endings: Sequence[Ending],
+        *,
+        labels: bool,
     ) -> ReplicaView:
         stack, replica = parse_container_name(facts.id)
         service = next(
@@ -151,6 +210,14 @@ class Views:
         versions = {address.version for place in places for address in place.addresses}
         everywhere = ("", "::") if 6 in versions else ("",)
         running = isinstance(phase, host.Running)
+        history = histories.get(replica, ReplicaHistory())
+        policy = service.restart if service else RestartPolicy()
+        decision = self._decision(facts, replica, history, policy)
+        wanted = desired is not None and desired.intent is Intent.RUN
+        wanted = wanted and service is not None and service.intent is ServiceIntent.RUN
+        returns = isinstance(decision, RestartNow | RestartAt) and wanted
+        now = self.reconciler.now()
+        lived = now - phase.started if isinstance(phase, host.Running) else 0.0
         return ReplicaView(
             id=str(replica),
             container=f"{stack}-{replica.service}-{replica.slot}",
@@ -162,8 +229,18 @@ class Views:
             oom=isinstance(phase, host.Exited) and phase.oom,
             why=phase.why if isinstance(phase, host.Exited) else "",
             began=not isinstance(phase, host.Exited) or phase.began,
-            restarts=histories.get(replica, ReplicaHistory()).restarts,
-            image=service.image if service else str(facts.image),
+            restarts=history.restarts,
+            attempts=history.attempts,
+            restarting_wall=self._wall(decision.moment if isinstance(decision, RestartAt) else now)
+            if returns
+            else None,
+            crash_loop=history.attempts >= LOOPING
+            and (returns or (running and lived < policy.settled_after)),
+            given_up=decision.reason
+            if isinstance(decision, StayDown) and decision.given_up and wanted
+            else "",
+            last_codes=tuple(one.code for one in endings if one.replica == replica)[:SHOWN_CODES],
+            image=without_platform(service.image) if service else str(facts.image),
             image_id=str(facts.image),
             command=facts.labels.get("pyorch.command", ""),
             created_wall=facts.created_wall,
@@ -176,6 +253,7 @@ class Views:
                 for host_ip in ([lease.host_ip] if lease.host_ip else everywhere)
             ),
             addresses={place.network: ", ".join(map(str, place.addresses)) for place in places},
+            labels=facts.labels if labels else {},
             log=str(facts.log),
             forwarding=self._forwarding(facts),
         )
@@ -189,6 +267,27 @@ class Views:
         if found is None or not found.cause:
             return ()
         return (f"logging: {found.target} cannot be reached, lines wait in its log: {found.cause}",)
+
+    def _decision(
+        self,
+        facts: host.ContainerFacts,
+        replica: ReplicaId,
+        history: ReplicaHistory,
+        policy: RestartPolicy,
+    ) -> RestartDecision | None:
+        phase = phase_of(facts, Health.NONE)
+        if not isinstance(phase, Exited):
+            return None
+        found = ObservedReplica(
+            id=replica,
+            revision=Revision(""),
+            image="",
+            phase=phase,
+            attempts=history.attempts,
+            counted=history.counted,
+            asked=history.asked,
+        )
+        return decide_restart(policy, found, phase, now=self.reconciler.now())
 
     def _wall(self, moment: float) -> float:
         return time.time() - (self.reconciler.now() - moment)

@@ -6,6 +6,7 @@ kinds and nothing else; anything else that escapes is a bug.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,7 @@ from runtime.types import (
     NetworkId,
     ProbeOutput,
     PullProgress,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     VolumeConfig,
@@ -100,11 +102,14 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         """Tell, before anything is made, whether this host has a runtime and devices.
 
-        Raises UnsupportedError for a runtime that is not here, NotFoundError for a device
-        nobody describes.
+        ``platform`` is ``os/architecture[/variant]`` of what is to run. Raises UnsupportedError
+        for a runtime that is not here, and for programs nobody here can run; NotFoundError for
+        a device nobody describes.
         """
 
     async def bound(self, group: str, ceiling: Limits) -> None:
@@ -199,6 +204,13 @@ class ImageDriver(Protocol):
         """Return the image a reference, a digest or an unambiguous id prefix stands for.
 
         None for everything else, text that can be no reference included.
+        """
+
+    def using(self, reference: str) -> AbstractAsyncContextManager[ImageFacts | None]:
+        """Yield what :meth:`find` returns; the image stays while the context lasts.
+
+        So it can be built upon: whatever began to remove images before the end of the context
+        leaves it alone, and what comes later asks who needs it.
         """
 
     async def load(self, source: Path, *, name: str | None = None) -> tuple[ImageFacts, ...]:
@@ -336,6 +348,12 @@ class NetworkDriver(Protocol):
 
         Mending keeps the namespace, so that processes in it keep their sockets; another
         configuration makes a new one. Raises NotFoundError when a network does not exist.
+        """
+
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        """Hold the links of a sandbox to other rates; one that is not there is held to none.
+
+        Raises UnsupportedError where the kernel holds links to none.
         """
 
     async def remove_sandbox(self, container: ContainerId) -> None:

@@ -21,6 +21,7 @@ from scheduler.observed import (
     Running,
     Stopping,
 )
+from scheduler.placement import Refusal, misplaced
 from scheduler.restart import StayDown, decide_restart
 
 HINT = "reserve less, run fewer replicas, or take another stack down"
@@ -37,19 +38,17 @@ class Reservation:
     memory: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a replica may not start now. ``stuck``: what is about to end will not be enough."""
-
-    reason: str
-    stuck: bool
-
-
 def refuse_starts(
     desired: DesiredStack, observed: ObservedStack, *, now: float
 ) -> Mapping[ReplicaId, Refusal]:
-    """Return the replicas the machine has no room for; none where its size is not known."""
-    return _judge(desired, observed, now=now).refused
+    """Return the replicas that may not run here, or the machine has no room for.
+
+    There is room where the machine's size is not known.
+    """
+    return {
+        **_judge(desired, observed, now=now).refused,
+        **misplaced(desired.services, observed.machine),
+    }
 
 
 def claims(desired: DesiredStack, observed: ObservedStack, *, now: float) -> tuple[Claim, ...]:
@@ -90,7 +89,8 @@ def _judge(desired: DesiredStack, observed: ObservedStack, *, now: float) -> "_R
     for replica in running:
         if replica.id not in kept:
             room.leaving += _held_by(replica)
-    turns = _in_turn(slots, now=now)
+    elsewhere = misplaced(desired.services, observed.machine)
+    turns = _in_turn([slot for slot in slots if slot.id not in elsewhere], now=now)
     for priority in sorted({slot.service.priority for slot in slots}, reverse=True):
         for group in turns:
             for slot in group:
@@ -147,7 +147,7 @@ def _in_turn(slots: Sequence[_Slot], *, now: float) -> Sequence[list[_Slot]]:
             case Running():
                 if outdated or slot.held != slot.wanted:
                     replaced.append(slot)
-            case Exited(stopped=False) as exited if not outdated:
+            case Exited() as exited if not outdated:
                 policy = slot.service.restart
                 decision = decide_restart(policy, replica, exited, now=now)
                 if not isinstance(decision, StayDown):
@@ -202,7 +202,9 @@ class _Room:
         known = self.total.cpus > 0 and self.total.memory > 0
         if known and not more.fits(free):
             stuck = not more.fits(free + self.leaving)
-            self.refused[slot.id] = Refusal(reason=self._reason(more, wanted, free), stuck=stuck)
+            self.refused[slot.id] = Refusal(
+                reason=self._reason(more, wanted, free), stuck=stuck, hint=HINT
+            )
             return
         self.taken += more
         self.leaving += slot.held.beyond(wanted)

@@ -172,6 +172,18 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """What is asked of the machine: that it be called so under a key, or not be."""
+
+    key: str
+    value: str
+    equal: bool = True
+
+    def __str__(self) -> str:
+        return f"`{self.key} {'==' if self.equal else '!='} {self.value}`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredService:
     """One service as its file asks for it, replicas and all."""
 
@@ -202,6 +214,10 @@ class DesiredService:
     memory_reservation: int = 0
     priority: int = 0
     """Where not everybody's reservations fit, the higher one is let in first."""
+    constraints: tuple[Constraint, ...] = ()
+    """Where it may run: where all of them hold."""
+    most_here: int = 0
+    """How many of its replicas one machine may hold; 0 for all."""
     cpus: float = 0.0
     """How many processors a replica may use; 0 for all."""
     limits: Mapping[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from scheduler.actions import (
     PullImage,
     RemoveReplica,
 )
-from scheduler.capacity import Refusal, refuse_starts
+from scheduler.capacity import refuse_starts
 from scheduler.desired import DesiredService, DesiredStack, Intent
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
@@ -32,6 +32,7 @@ from scheduler.ids import (
 )
 from scheduler.networks import NetworkPlanner
 from scheduler.observed import HookProgress, ObservedReplica, ObservedStack, PortLease
+from scheduler.placement import Refusal
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
 from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas

@@ -20,7 +20,6 @@ from scheduler.actions import (
     StartReplica,
     StopReplica,
 )
-from scheduler.capacity import HINT, Refusal
 from scheduler.desired import DesiredService, HookKind, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
 from scheduler.hooks import await_hooks
@@ -35,6 +34,7 @@ from scheduler.observed import (
     Running,
     Stopping,
 )
+from scheduler.placement import Refusal
 from scheduler.plan import PlanBuilder
 from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
 
@@ -63,8 +63,8 @@ class Ground:
     ``image`` is the id of the image they must be made from, and ``mounted_images`` of those
     that are mounted in them, None while they are not there.
     ``after`` are the steps of this plan that must succeed before a slot is filled, and
-    ``shut`` says why none can be filled at all. ``refused`` are the replicas the machine has
-    no room for.
+    ``shut`` says why none can be filled at all. ``refused`` are the replicas that
+    may not be started, for want of room or because their place is elsewhere.
     """
 
     image: str | None
@@ -204,7 +204,7 @@ class _Slots:
         if self.ground.shut:
             self.plan.hold(str(replica), self.ground.shut)
             return
-        if self.has_no_room(replica) or self.lacks_donor(replica):
+        if self.is_refused(replica) or self.lacks_donor(replica):
             return
         created = self.plan.add(
             CreateReplica(
@@ -258,7 +258,7 @@ class _Slots:
         restart: RestartNow = FIRST,
         after: tuple[int, ...] = (),
     ) -> None:
-        if self.service.intent is ServiceIntent.CREATED or self.has_no_room(replica):
+        if self.service.intent is ServiceIntent.CREATED or self.is_refused(replica):
             return
         gate = self.gates.judge(self.service)
         if gate.shut:
@@ -288,15 +288,15 @@ class _Slots:
             step = RunHooks(replica=replica, kind=HookKind.POST_START)
             self.plan.add(step, "it has started", after=(number,))
 
-    def has_no_room(self, replica: ReplicaId) -> bool:
-        """Hold a replica the machine has no room for, and say whether it is one."""
+    def is_refused(self, replica: ReplicaId) -> bool:
+        """Hold a replica that may not be started, and say whether it is one."""
         refusal = self.ground.refused.get(replica)
         if refusal is None:
             return False
         self.plan.hold(
             str(replica),
             refusal.reason,
-            hint=HINT if refusal.stuck else None,
+            hint=refusal.hint if refusal.stuck else None,
             stuck=refusal.stuck,
         )
         return True
@@ -351,7 +351,7 @@ class _Slots:
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
         runs = isinstance(found.phase, Running)
-        if self.has_no_room(found.id):
+        if self.is_refused(found.id):
             return False
         if runs and (self.ground.shut or self.ground.after):
             # What the new one needs comes first: the old one serves as long as it can.
@@ -379,7 +379,7 @@ class _Slots:
         changes = changed_limits(found.limits, self.service.limits)
         if not changes or isinstance(found.phase, Stopping):
             return ()  # what is on its way out keeps to what it has
-        if isinstance(found.phase, Running) and self.has_no_room(found.id):
+        if isinstance(found.phase, Running) and self.is_refused(found.id):
             return ()
         step = LimitReplica(found.id)
         return (self.plan.add(step, ", ".join(changes), after=self.ground.first),)
@@ -413,8 +413,6 @@ class _Slots:
                     self.plan.add(KillReplica(found.id), "did not stop in time")
             case Created():
                 self.start_again(found, "created but never started", after=limited)
-            case Exited(stopped=True):
-                self.start_again(found, "was stopped", after=limited)
             case Exited() as exited:
                 match decide_restart(self.service.restart, found, exited, now=self.now):
                     case RestartNow(_, reason) as restart:

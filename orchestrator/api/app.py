@@ -22,7 +22,7 @@ from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
-from runtime.image.manifest import this_platform
+from runtime.platforms import this_platform
 from scheduler import PlanError
 
 log = structlog.get_logger()
@@ -161,7 +161,7 @@ async def _stacks(request: web.Request) -> web.StreamResponse:
 
 async def _stack(request: web.Request) -> web.StreamResponse:
     name, orchestrator = request.match_info["name"], request.app[KEY]
-    view = await orchestrator.view(name)
+    view = await orchestrator.view(name, labels=request.query.get("labels") == "1")
     await orchestrator.need_services(name, request.query.getall("service", []))
     return web.json_response(view.as_json())
 

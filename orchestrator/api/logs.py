@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from orchestrator.api.streams import KEY
+from orchestrator.hiding import blacken
 from orchestrator.service import Orchestrator
 from runtime.files import in_thread
 from runtime.logs import EVERYTHING, NANO, Entry, Line, MergedLogs, Range
@@ -41,6 +42,8 @@ class LogQuery:
     """End when the stack has been stopped or has nothing left that runs."""
     hidden: frozenset[str] = frozenset()
     """Services that are not shown, whatever else is asked."""
+    quoted: bool = False
+    """They are told where nobody asked for a log: contents of secrets are not."""
 
     def asks_for(self, service: str, slot: int) -> bool:
         """Whether lines of a replica are wanted."""
@@ -65,6 +68,7 @@ class LogQuery:
             index=None if index is None else _count(index),
             follow=query.get("follow") == "1",
             attached=query.get("attached") == "1",
+            quoted=query.get("quoted") == "1",
         )
 
 
@@ -75,6 +79,7 @@ async def send_logs(request: web.Request) -> web.StreamResponse:
     await orchestrator.need_services(stack, query.services)
     if query.attached:
         query = replace(query, hidden=orchestrator.unattached(stack))
+    secrets = orchestrator.secrets_of(stack) if query.quoted else ()
     stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await stream.prepare(request)
     try:
@@ -82,7 +87,7 @@ async def send_logs(request: web.Request) -> web.StreamResponse:
             await stream.write(json.dumps({"replica": owner, "unlogged": True}).encode() + b"\n")
         async with aclosing(follow_logs(orchestrator, stack, query)) as batches:
             async for batch in batches:
-                await stream.write(await in_thread(_encoded, batch))
+                await stream.write(await in_thread(_encoded, batch, secrets))
         await stream.write(b'{"end": true}\n')
     except ConnectionResetError:
         log.debug("stream.left", path=request.path)
@@ -184,21 +189,22 @@ def _left(wanted: Range) -> float | None:
     return None if wanted.until is None else max((wanted.until - time.time_ns()) / NANO, 0.0)
 
 
-def _encoded(batch: Sequence[Entry]) -> bytes:
-    return b"".join(json.dumps(_told(entry)).encode() + b"\n" for entry in batch)
+def _encoded(batch: Sequence[Entry], secrets: Sequence[bytes]) -> bytes:
+    return b"".join(json.dumps(_told(entry, secrets)).encode() + b"\n" for entry in batch)
 
 
-def _told(entry: Entry) -> dict[str, object]:
+def _told(entry: Entry, secrets: Sequence[bytes]) -> dict[str, object]:
     what = entry.what
     if not isinstance(what, Line):
         lost = {"bytes": what.size, "since": what.since, "until": what.at, "why": what.why}
         return {"replica": entry.owner, "lost": lost}
     told: dict[str, object] = {"replica": entry.owner, "stream": what.stream, "at": what.stamp}
+    text = blacken(what.text, secrets) if secrets else what.text
     try:
-        told["line"] = what.text.decode()
+        told["line"] = text.decode()
     except UnicodeDecodeError:
-        told["line"] = what.text.decode(errors="replace")
-        told["raw"] = base64.b64encode(what.text).decode()
+        told["line"] = text.decode(errors="replace")
+        told["raw"] = base64.b64encode(text).decode()
     if what.cut:
         told["cut"] = True
     return told

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.cli.loading import stack_name
-from orchestrator.cli.render import ago, status, table
+from orchestrator.cli.render import ago, state, status, table
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     name = stack_name(args)
     client = connect(Settings.from_environ())
     try:
-        replicas = client.get(f"/v1/stacks/{name}", {"service": args.services})["replicas"]
+        query = {"service": args.services, "labels": "1" if args.format == "json" else "0"}
+        replicas = client.get(f"/v1/stacks/{name}", query)["replicas"]
     except PyorchError as error:
         if error.code != "not_found":
             raise
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     shown = [
         one
         for one in replicas
-        if (args.all or one["phase"] in ("running", "stopping"))
+        if (args.all or state(one) in ("running", "stopping", "restarting"))
         and (not args.services or one["service"] in args.services)
     ]
     if args.quiet:
@@ -50,15 +51,18 @@ def run(args: argparse.Namespace) -> int:
                     "Service": one["service"],
                     "Image": one["image"],
                     "Command": one["command"],
-                    "State": one["phase"],
+                    "State": state(one),
                     "Status": status(one),
                     "Health": "" if one["health"] == "none" else one["health"],
                     "ExitCode": one["exit_code"] or 0,
                     "OOMKilled": one["oom"],
                     "Restarts": one["restarts"],
+                    "CrashLoop": one["crash_loop"],
+                    "LastExitCodes": one["last_codes"],
                     "Ports": _ports(one),
                     "Addresses": one["addresses"],
                     "Forwarding": one["forwarding"],
+                    "Labels": ",".join(f"{key}={text}" for key, text in one["labels"].items()),
                 }
             )
             + "\n"

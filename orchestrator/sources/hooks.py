@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from orchestrator.hiding import blacken
 from orchestrator.store import HookMark, Store
 from orchestrator.translate import labels
 from orchestrator.translate.hooks import HookBatch
@@ -31,7 +32,6 @@ LAST_LINES = 20
 """Lines of a hook that failed which are told; of these, no more than the next says."""
 TAIL = 2048
 """Bytes of what a hook said last that are told with its failure."""
-HIDDEN = "***"
 NOT_RUN = 125
 """Exit code of a hook that could not even be begun, as a shell's callers know it."""
 
@@ -193,7 +193,5 @@ def _last_words(facts: ContainerFacts) -> bytes:
 
 
 def _readable(output: bytes, hidden: tuple[bytes, ...]) -> str:
-    for secret in hidden:
-        output = output.replace(secret.strip() or secret, HIDDEN.encode())
-    text = output.decode(errors="replace").strip()
+    text = blacken(output, hidden).decode(errors="replace").strip()
     return "".join(mark if mark.isprintable() or mark == "\n" else "?" for mark in text)

@@ -8,6 +8,8 @@ from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
+from orchestrator.spec.models.deploy import JOBS
+from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import StoredStack, Wish
 from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
@@ -20,11 +22,13 @@ from orchestrator.translate.network import (
     nameless_network,
     network_revision,
 )
+from orchestrator.translate.references import reference_of
 from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
     Condition,
+    Constraint,
     Dependency,
     DesiredService,
     DesiredStack,
@@ -90,7 +94,7 @@ def build_desired(
         intent=stored.intent,
         services=tuple(
             _wished(
-                _service(model, name, service, images.get(model.image_of(name)), settings),
+                _service(model, name, service, images.get(reference_of(model, name)), settings),
                 stored.wishes.get(ServiceName(name)),
             )
             for name, service in sorted(model.services.items())
@@ -215,7 +219,7 @@ def _service(
     return DesiredService(
         name=ServiceName(name),
         revision=revision(model, service),
-        image=model.image_of(name),
+        image=reference_of(model, name),
         pull=_pull(service),
         built=service.build is not None,
         replicas=service.replicas,
@@ -252,6 +256,8 @@ def _service(
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
         priority=service.x_pyorch.priority,
+        constraints=_constraints(service),
+        most_here=deploy.placement.max_replicas_per_node if deploy else 0,
         cpus=limits.cpus or 0.0,
         limits=limits_in_words(limits),
         dns_all=service.x_pyorch.dns == "all",
@@ -280,23 +286,32 @@ def _wished(service: DesiredService, wish: Wish | None) -> DesiredService:
     )
 
 
+def _constraints(service: Service) -> tuple[Constraint, ...]:
+    wanted = service.deploy.placement.constraints if service.deploy else ()
+    return tuple(
+        Constraint(key=one.key, value=one.value, equal=one.equal)
+        for one in map(parse_constraint, wanted)
+    )
+
+
 def _container_name(service: Service) -> tuple[str, ...]:
     return (service.container_name,) if service.container_name else ()
 
 
 def _restart(service: Service) -> RestartPolicy:
     policy = service.deploy.restart_policy if service.deploy else None
+    job = service.deploy is not None and service.deploy.mode in JOBS
     if policy is not None:
         modes = {"none": RestartMode.NO, "on-failure": RestartMode.ON_FAILURE}
         found = RestartPolicy(
-            mode=modes.get(policy.condition, RestartMode.ALWAYS),
+            mode=modes.get(policy.condition, RestartMode.ON_FAILURE if job else RestartMode.ALWAYS),
             # As everywhere: so many of nothing is no limit.
             max_attempts=policy.max_attempts or None,
             window=policy.window or None,
             delay=policy.delay or 0.0,
         )
     else:
-        mode, _, limit = (service.restart or "no").partition(":")
+        mode, _, limit = (service.restart or ("on-failure" if job else "no")).partition(":")
         found = RestartPolicy(mode=RestartMode(mode), max_attempts=int(limit or 0) or None)
     own = service.x_pyorch
     return replace(

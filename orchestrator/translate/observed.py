@@ -26,6 +26,7 @@ from scheduler.observed import (
     Health,
     HookProgress,
     HostListener,
+    Machine,
     Neighbour,
     ObservedNetwork,
     ObservedReplica,
@@ -65,6 +66,7 @@ def build_observed(
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
     size: host.HostFacts | None,
+    machine: Machine,
     reserved: Reservation,
     claims: tuple[Claim, ...],
     volumes_of_others: Mapping[str, tuple[StackName, ...]],
@@ -75,8 +77,9 @@ def build_observed(
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
-    probe has said something else. ``size`` is how large the machine is, as far as that is
-    known, ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
+    probe has said something else. ``machine`` is what it is called, ``size`` how large it
+    is, as far as that is known, ``reserved`` what other stacks hold of it, and ``claims``
+    what they wait for.
     ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
     containers the stack's services share something with, by whatever name. ``hooks`` is what
     is known of the stack's hooks.
@@ -111,9 +114,10 @@ def build_observed(
                 pre_stop=hooks.of_replica(facts, replica, HookKind.PRE_STOP)
                 if runs
                 else HookProgress(),
-                phase=_phase(facts, health.get(facts.id, unknown)),
+                phase=phase_of(facts, health.get(facts.id, unknown)),
                 attempts=history.attempts,
                 counted=history.counted,
+                asked=history.asked,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
@@ -130,7 +134,7 @@ def build_observed(
     for facts_ in view.sandboxes:
         for place in facts_.config.attachments:
             members[place.network] = members.get(place.network, 0) + 1
-    machine = view.machine
+    seen = view.machine
     return ObservedStack(
         name=stack,
         replicas=tuple(sorted(replicas, key=lambda found: found.id)),
@@ -167,8 +171,8 @@ def build_observed(
         images=dict(references),
         ports=ports,
         addresses=(*addresses, *_guests(view)),
-        routes=machine.routes if machine else (),
-        **({"protocols": machine.protocols} if machine else {}),
+        routes=seen.routes if seen else (),
+        **({"protocols": seen.protocols} if seen else {}),
         listeners=tuple(
             HostListener(
                 protocol=found.protocol,
@@ -176,8 +180,9 @@ def build_observed(
                 port=found.port,
                 holder=f"{found.command} (pid {found.pid})" if found.pid else "another process",
             )
-            for found in (machine.listeners if machine else ())
+            for found in (seen.listeners if seen else ())
         ),
+        machine=machine,
         ceiling=limits_in_words(view.ceiling),
         ceiling_cpus=view.ceiling.cpus or 0.0,
         cpus=float(size.cpus) if size else 0.0,
@@ -241,7 +246,8 @@ def _reservation(facts: host.ContainerFacts) -> Reservation:
     return Reservation(cpus=facts.limits.reserved_cpus, memory=facts.limits.reserved_memory)
 
 
-def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
+def phase_of(facts: host.ContainerFacts, health: Health) -> Phase:
+    """Return a container's phase in the planner's words."""
     match facts.phase:
         case host.Created():
             return Created()
@@ -255,6 +261,7 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
                 at=exited.at,
                 lived=exited.lived,
                 stopped=exited.stopped,
+                before_boot=exited.before_boot,
                 why=exited.why,
                 lost=exited.why == host.MONITOR_DIED,
                 began=exited.began,

@@ -1,13 +1,14 @@
 """Indexes, manifests and configurations of images (image-spec), checked as they come in."""
 
-import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
-from runtime.errors import InvalidError
+from runtime.errors import ConflictError, InvalidError
 from runtime.image.reference import parse_digest
+from runtime.platforms import Platform, suits, this_platform
+from runtime.signals import signal_number
 from runtime.types import Digest, ImageConfig, ImageHealthcheck
 
 MAX_MANIFEST = 4 * 1024 * 1024
@@ -29,17 +30,6 @@ _FOREIGN = (
     "application/vnd.docker.image.rootfs.foreign.",
 )
 
-_ARCHES = {
-    "x86_64": ("amd64", ""),
-    "aarch64": ("arm64", "v8"),
-    "armv7l": ("arm", "v7"),
-    "armv6l": ("arm", "v6"),
-    "riscv64": ("riscv64", ""),
-    "ppc64le": ("ppc64le", ""),
-    "s390x": ("s390x", ""),
-    "i686": ("386", ""),
-}
-
 
 def _digest(value: object) -> Digest:
     try:
@@ -55,15 +45,22 @@ def _empty(value: object) -> object:
     return () if value is None else value
 
 
-class Platform(BaseModel):
-    """What an image of an index is for."""
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("it has a NUL in it, which no process can be given")
+    return value
 
-    os: str = ""
-    architecture: str = ""
-    variant: str = ""
 
-    def __str__(self) -> str:
-        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+def _signal(value: str) -> str:
+    if value:
+        try:
+            signal_number(value)
+        except ConflictError as error:
+            raise ValueError(f"`{value[:80]}`: {error.cause}") from None
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
 
 
 class Descriptor(BaseModel):
@@ -97,7 +94,7 @@ class Manifest(BaseModel):
 
 
 class _Health(BaseModel):
-    Test: list[str] | None = None
+    Test: list[Text] | None = None
     Interval: int = 0
     Timeout: int = 0
     StartPeriod: int = 0
@@ -106,16 +103,16 @@ class _Health(BaseModel):
 
 
 class _RunConfig(BaseModel):
-    Env: Annotated[list[str], BeforeValidator(_empty)] = []
-    Entrypoint: Annotated[list[str], BeforeValidator(_empty)] = []
-    Cmd: Annotated[list[str], BeforeValidator(_empty)] = []
-    User: str = ""
-    WorkingDir: str = ""
-    StopSignal: str = ""
-    Volumes: dict[str, Any] | None = None
+    Env: Annotated[list[Text], BeforeValidator(_empty)] = []
+    Entrypoint: Annotated[list[Text], BeforeValidator(_empty)] = []
+    Cmd: Annotated[list[Text], BeforeValidator(_empty)] = []
+    User: Text = ""
+    WorkingDir: Text = ""
+    StopSignal: Annotated[str, AfterValidator(_signal)] = ""
+    Volumes: dict[Text, Any] | None = None
     ExposedPorts: dict[str, Any] | None = None
     Labels: dict[str, str] | None = None
-    Shell: list[str] | None = None
+    Shell: list[Text] | None = None
     Healthcheck: _Health | None = None
 
 
@@ -128,6 +125,14 @@ class Config(BaseModel):
 
     config: Annotated[_RunConfig, BeforeValidator(lambda value: value or {})] = _RunConfig()
     rootfs: _RootFs = _RootFs()
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+
+    @property
+    def platform(self) -> Platform:
+        """What machines it is for, as far as it says."""
+        return Platform(os=self.os, architecture=self.architecture, variant=self.variant)
 
     def settle(self) -> ImageConfig:
         """Return what it says about running the image."""
@@ -191,6 +196,8 @@ def check_layers(manifest: Manifest, config: "Config", subject: str) -> None:
             subject,
             f"it has {len(manifest.layers)} layers and {len(config.rootfs.diff_ids)} diff ids",
         )
+    if not manifest.layers:
+        raise _refused(subject, "it has no layers: there is nothing to run")
     foreign = next((one for one in manifest.layers if one.foreign), None)
     if foreign is not None:
         raise _refused(
@@ -203,22 +210,9 @@ def parse_config(data: bytes, subject: str) -> Config:
     try:
         return Config.model_validate(_load(data, subject, MAX_CONFIG))
     except ValidationError as error:
-        raise InvalidError("read image configuration", subject, _first(error)) from error
-
-
-def parse_platform(text: str) -> Platform:
-    """Return ``os/architecture[/variant]``. Raises InvalidError for anything else."""
-    parts = text.split("/")
-    if len(parts) not in (2, 3) or not all(part.isalnum() for part in parts):
-        raise InvalidError("read platform", text[:80], "it is not `os/architecture[/variant]`")
-    return Platform(os=parts[0], architecture=parts[1], variant="".join(parts[2:]))
-
-
-def this_platform() -> Platform:
-    """Return what this machine runs."""
-    machine = os.uname().machine
-    architecture, variant = _ARCHES.get(machine, (machine, ""))
-    return Platform(os="linux", architecture=architecture, variant=variant)
+        raise InvalidError(
+            "read image configuration", subject, _first(error), code="image_config"
+        ) from error
 
 
 def choose_platform(index: Index, subject: str, wanted: Platform | None = None) -> Descriptor:
@@ -232,7 +226,7 @@ def choose_platform(index: Index, subject: str, wanted: Platform | None = None) 
     for entry in index.manifests:
         if entry.mediaType in _INDEXES:
             continue
-        rank = _rank(entry.platform, wanted)
+        rank = suits(entry.platform, wanted)
         if rank is not None and (best is None or rank > best[0]):
             best = rank, entry
     if best is not None:
@@ -245,27 +239,6 @@ def choose_platform(index: Index, subject: str, wanted: Platform | None = None) 
         f"there is none for {wanted}, only {listed}",
         code="platform",
     )
-
-
-def _rank(platform: Platform | None, wanted: Platform) -> int | None:
-    """Return how well an image suits, the higher the better; None for not at all."""
-    if platform is None:
-        return 0
-    if platform.os not in ("", wanted.os) or platform.architecture != wanted.architecture:
-        return None
-    if platform.variant == wanted.variant:
-        return 100
-    if not platform.variant:
-        return 50
-    if not wanted.variant and wanted.architecture not in ("arm", "arm64"):
-        return None  # amd64/v3 and its like need more than every machine has
-    have, need = _version(wanted.variant), _version(platform.variant)
-    return 50 + need if need < have else None
-
-
-def _version(variant: str) -> int:
-    digits = variant.removeprefix("v")
-    return int(digits) if digits.isdigit() and len(digits) < 3 else 0
 
 
 def _refused(subject: str, cause: str) -> InvalidError:
@@ -288,7 +261,10 @@ def _load(data: bytes, subject: str, limit: int) -> Mapping[str, Any]:
 
 def _first(error: ValidationError) -> str:
     found = error.errors()[0]
-    return f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
+    # Keys and values are the image's own words: nothing of them may steer a terminal.
+    where = ".".join(str(part) for part in found["loc"])
+    told = f"{where[:200]}: {found['msg'].removeprefix('Value error, ')}"
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in told)
 
 
 def _healthcheck(found: _Health | None) -> ImageHealthcheck | None:

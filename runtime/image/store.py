@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +34,7 @@ from runtime.image.manifest import (
 )
 from runtime.image.reference import parse_digest
 from runtime.image.registry import verify
+from runtime.platforms import Platform
 from runtime.syscalls import syncfs
 from runtime.types import Digest, Freed, ImageFacts
 
@@ -76,6 +78,12 @@ class Store:
         self._index = root / "index.json"
         self._catalog: Catalog | None = None
         self._holds: Counter[str] = Counter()
+        self._seen: set[str] = set()
+        """What was held at any time since the last call of :meth:`watch`."""
+        self._guard = threading.Lock()
+        """For these two: they change on the event loop and are read beside it."""
+        self._deciding = threading.Lock()
+        """Held while it is decided which images go."""
 
     def open(self) -> None:
         """Throw away what an earlier daemon was killed in the middle of."""
@@ -253,14 +261,34 @@ class Store:
 
     @contextmanager
     def held(self, digests: Iterable[str]) -> Iterator[None]:
-        """Keep layers and blobs that nothing leads to yet while the context lasts."""
+        """Keep images, layers and blobs that nothing leads to yet while the context lasts.
+
+        A collection that has decided before does not see it: ``settle`` waits for that one.
+        """
         given = [parse_digest(digest)[7:] for digest in digests]
-        self._holds.update(given)
+        with self._guard:
+            self._holds.update(given)
+            self._seen.update(given)
         try:
             yield
         finally:
-            self._holds.subtract(given)
-            self._holds += Counter()
+            with self._guard:
+                self._holds.subtract(given)
+                self._holds += Counter()
+
+    def settle(self) -> None:
+        """Return when no decision about what goes is being taken."""
+        with self._deciding:
+            return
+
+    def watch(self) -> None:
+        """Begin to note what is held: who asks now what is needed may be told too little."""
+        with self._guard:
+            self._seen = set(self._holds)
+
+    def _kept(self) -> set[str]:
+        with self._guard:
+            return self._seen | set(self._holds)
 
     # ── images ───────────────────────────────────────────────────────────────────────────
 
@@ -284,27 +312,51 @@ class Store:
             created_wall=(self._blobs / image[7:]).stat().st_mtime,
         )
 
+    def platform(self, image: Digest) -> Platform:
+        """Return what machines an image is for; nothing where its documents are damaged."""
+        try:
+            return self.read(image)[1].platform
+        except (NotFoundError, InvalidError):
+            return Platform()
+
+    def drop_names(self, needed: Iterable[str]) -> None:
+        """Take away every name of images that are neither ``needed`` nor held."""
+        with self._deciding:
+            catalog = self.catalog()
+            wanted, kept = set(needed), self._kept()
+            left = {
+                name: image
+                for name, image in catalog.names.items()
+                if image in wanted or image[7:] in kept
+            }
+            self.write_catalog(left, catalog.images)
+
     def collect(self, needed: Iterable[str], *, unnamed_for: float = KEPT_UNNAMED) -> Freed:
         """Remove images that have no name and are not ``needed``, and what only they used.
 
+        What was held since :meth:`watch` stays, too: ``needed`` may have been told before.
         Whatever cannot be read is no reason to delete anything: damage is for repair.
         """
-        catalog = self.catalog()
-        wanted = {*catalog.names.values(), *needed}
-        keep = [image for image in catalog.images if image in wanted]
-        gone = tuple(sorted(image for image in catalog.images if image not in wanted))
-        kept = set(+self._holds)
-        for image in keep:
-            kept.add(image[7:])
-            try:
-                manifest, config = self.read(image)
-            except (NotFoundError, InvalidError):
-                return Freed()
-            kept.add(manifest.config.digest[7:])
-            kept |= {layer.digest[7:] for layer in manifest.layers}
-            kept |= {diff[7:] for diff in config.rootfs.diff_ids}
-        if gone:
-            self.write_catalog(catalog.names, {image: catalog.images[image] for image in keep})
+        with self._deciding:
+            catalog = self.catalog()
+            kept = self._kept()
+            wanted = {*catalog.names.values(), *needed}
+            wanted |= {image for image in catalog.images if image[7:] in kept}
+            gone = tuple(sorted(image for image in catalog.images if image not in wanted))
+            for image in catalog.images:
+                if image not in wanted:
+                    continue
+                kept.add(image[7:])
+                try:
+                    manifest, config = self.read(image)
+                except (NotFoundError, InvalidError):
+                    return Freed()
+                kept.add(manifest.config.digest[7:])
+                kept |= {layer.digest[7:] for layer in manifest.layers}
+                kept |= {diff[7:] for diff in config.rootfs.diff_ids}
+            if gone:
+                left = {one: origin for one, origin in catalog.images.items() if one in wanted}
+                self.write_catalog(catalog.names, left)
         size = 0
         for path in (*_entries(self._blobs), *_entries(self._layers)):
             if path.name.removesuffix(PACKED) in kept:

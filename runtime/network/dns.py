@@ -9,20 +9,19 @@ import asyncio
 import contextlib
 import grp
 import hashlib
-import json
 import os
 import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any
 
 from runtime.errors import UnavailableError
 from runtime.files import drop_staging, read_json, write_atomic
 from runtime.network.host import upstream_servers
 from runtime.network.names import LINK_LOCAL
+from runtime.plain import read_plain, write_plain
 from runtime.process import run
 from runtime.types import Address, Alias, Instance, NamedAddresses, Net, NetworkId, Zone
 
@@ -59,16 +58,17 @@ class Resolvers:
         """Take over the zones an earlier daemon handed out."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         drop_staging(self._folder)
-        found: dict[str, Any] = read_json(self._folder / "zones.json") or {}
-        if net := found.get("net"):
-            self._net = IPv4Network(net)
-        for entry in found.get("zones", ()):
-            zone = Zone(
-                networks=tuple(NetworkId(name) for name in entry["networks"]),
-                servers=tuple(entry["servers"]),
-                aliases=tuple(Alias(**alias) for alias in entry["aliases"]),
-            )
-            self._zones[zone] = entry["number"]
+        try:
+            written = read_plain(_Written, read_json(self._folder / "zones.json"))
+        except ValueError:
+            written = _Written()
+        self._net = written.net
+        self._zones = {one.zone(): one.number for one in written.zones}
+        known = set(self._zones.values())
+        for path in self._folder.glob("*.pid"):
+            if path.stem.isdigit() and int(path.stem) not in known:
+                # Nobody knows whom it answers: it ends when names are next published.
+                self._zones[Zone(networks=(), servers=(path.stem,))] = int(path.stem)
 
     @property
     def settled(self) -> bool:
@@ -258,19 +258,35 @@ class Resolvers:
         return self._folder / f"{self._number(zone)}.{suffix}"
 
     def _save(self) -> None:
-        found = {
-            "net": str(self._net) if self._net else None,
-            "zones": [
-                {
-                    "networks": zone.networks,
-                    "servers": zone.servers,
-                    "aliases": [asdict(alias) for alias in zone.aliases],
-                    "number": number,
-                }
-                for zone, number in self._zones.items()
-            ],
-        }
-        write_atomic(self._folder / "zones.json", json.dumps(found).encode())
+        numbered = tuple(_Numbered.of(zone, number) for zone, number in self._zones.items())
+        write_atomic(
+            self._folder / "zones.json", write_plain(_Written(net=self._net, zones=numbered))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Numbered:
+    """A zone as it is written down."""
+
+    number: int
+    networks: tuple[NetworkId, ...]
+    servers: tuple[str, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+
+    @classmethod
+    def of(cls, zone: Zone, number: int) -> "_Numbered":
+        return cls(
+            number=number, networks=zone.networks, servers=zone.servers, aliases=zone.aliases
+        )
+
+    def zone(self) -> Zone:
+        return Zone(networks=self.networks, servers=self.servers, aliases=self.aliases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    net: IPv4Network | None = None
+    zones: tuple[_Numbered, ...] = ()
 
 
 def candidate_nets(instance: str) -> Iterator[IPv4Network]:

@@ -116,7 +116,12 @@ class Firewall:
     def _opened(self) -> dict[str, list[str]]:
         """Return the families that were turned on, each with the links that were spared."""
         found: dict[str, Any] = read_json(self._record) or {}
-        return found
+        return {
+            version: [str(link) for link in spared]
+            for version, spared in found.items()
+            # Another version may have written down something else.
+            if version in map(str, FORWARDING) and isinstance(spared, list)
+        }
 
     def _forward(self) -> tuple[int, ...]:
         changed = tuple(version for version in self._wanted if not _is_on(version))

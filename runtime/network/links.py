@@ -33,6 +33,8 @@ IPV6 = Path("/proc/sys/net/ipv6")
 IFF_UP = 1
 ALREADY_THERE = frozenset({errno.EEXIST})
 GONE = frozenset({errno.ENODEV})
+NOT_HELD = frozenset({errno.ENOENT, errno.EINVAL})
+"""What the kernel says of a queue nobody has made."""
 
 _one_at_a_time = threading.Lock()
 """The kernel changes links one at a time, and lets whoever else wants to spin meanwhile."""
@@ -43,12 +45,12 @@ class Links:
 
     async def list(self) -> tuple[Link, ...]:
         """Return every link that has an alias."""
-        with _refusal("list links of", "this host"):
+        with refusal("list links of", "this host"):
             return tuple(link for link in await in_thread(read_links) if link.alias)
 
     async def addresses(self) -> frozenset[tuple[int, Address]]:
         """Return every address of this host with the index of its link."""
-        with _refusal("list addresses of", "this host"):
+        with refusal("list addresses of", "this host"):
             return await in_thread(read_addresses)
 
     async def add_bridge(
@@ -90,10 +92,14 @@ class Links:
         """Join a namespace to bridges, and bring up its loopback; safe to repeat."""
         await in_thread(_attach, namespace, ends)
 
+    async def limit(self, namespace: Path, ends: Sequence[End]) -> None:
+        """Hold links that are there to the rates of their ends, or to none."""
+        await in_thread(_limit, namespace, ends)
+
     async def routes(self, ours: frozenset[int]) -> tuple[Net, ...]:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
         found: set[Net] = set()
-        with _refusal("list routes of", "this host"):
+        with refusal("list routes of", "this host"):
             for family in (socket.AF_INET, socket.AF_INET6):
                 found.update(
                     way.target
@@ -104,7 +110,7 @@ class Links:
 
 
 def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str, mtu: int) -> None:
-    with _refusal("make bridge", name), _one_at_a_time, Route() as route:
+    with refusal("make bridge", name), _one_at_a_time, Route() as route:
         # An address of its own: a port's would go with the port, and what members have noted
         # as their gateway's would lead nowhere until they ask again.
         route.ask(
@@ -127,7 +133,7 @@ def _add_bridge(name: str, alias: str, addresses: Sequence[Interface], mac: str,
 
 
 def _add_holder(name: str, alias: str) -> None:
-    with _refusal("make link", name), _one_at_a_time, Route() as route:
+    with refusal("make link", name), _one_at_a_time, Route() as route:
         route.ask(
             netlink.add_bridge(name),
             netlink.set_link(name, alias=alias, up=True),
@@ -136,14 +142,14 @@ def _add_holder(name: str, alias: str) -> None:
 
 
 def _add_address(name: str, address: Address) -> None:
-    with _refusal("give an address to link", name), _one_at_a_time, Route() as route:
+    with refusal("give an address to link", name), _one_at_a_time, Route() as route:
         index = socket.if_nametoindex(name)
         alone = ip_interface(address)
         route.ask(netlink.add_address(index, alone), may_be=ALREADY_THERE)
 
 
 def _claim(name: str, net: IPv4Network) -> bool:
-    with _refusal("lead a net to link", name), _one_at_a_time, Route() as route:
+    with refusal("lead a net to link", name), _one_at_a_time, Route() as route:
         try:
             # Two who ask at the same time cannot both be told yes: there is one such route.
             route.ask(netlink.add_link_route(socket.if_nametoindex(name), net))
@@ -153,7 +159,7 @@ def _claim(name: str, net: IPv4Network) -> bool:
 
 
 def _remove(name: str) -> None:
-    with _refusal("remove link", name), _one_at_a_time, Route() as route:
+    with refusal("remove link", name), _one_at_a_time, Route() as route:
         route.ask(netlink.remove_link(name), may_be=GONE)
 
 
@@ -174,7 +180,7 @@ def _wait_until_gone(names: Sequence[str], patience: float) -> Sequence[str]:
 
 
 def _attach(namespace: Path, ends: Sequence[End]) -> None:
-    with _refusal("join namespace", namespace.name):
+    with refusal("join namespace", namespace.name):
         pinned = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for end in ends:
@@ -201,6 +207,8 @@ def _join(end: End, pinned: int) -> None:
         route.ask(
             netlink.set_port(end.name, isolated=end.isolated), netlink.set_link(end.name, up=True)
         )
+        # What the host sends into it is what is received inside.
+        _hold(route, end.name, end.rates.receive)
 
 
 def _share(end: End, pinned: int) -> None:
@@ -236,12 +244,47 @@ def _configure(ends: Sequence[End]) -> None:
                 _set_sysctl(path, value)
             index = socket.if_nametoindex(end.inside)
             wanted += [netlink.add_address(index, address) for address in end.addresses]
+            _hold(route, end.inside, end.rates.send)
             wanted.append(netlink.set_link(end.inside, up=True))
             wanted += [netlink.add_route(gateway) for gateway in end.gateways]
             if end.resolvers is not None:
                 net, way = end.resolvers
                 wanted.append(netlink.add_route(way, net))
         route.ask(*wanted, may_be=ALREADY_THERE)
+
+
+def _limit(namespace: Path, ends: Sequence[End]) -> None:
+    def inside() -> None:
+        with Route() as route:
+            for end in ends:
+                _let_go(route, end.inside)
+                _hold(route, end.inside, end.rates.send)
+
+    with refusal("limit what goes over links of", namespace.name):
+        with Route() as route:
+            for end in ends:
+                if end.kind is NetworkKind.BRIDGE:
+                    _let_go(route, end.name)
+                    _hold(route, end.name, end.rates.receive)
+        netns.run_inside(namespace, inside)
+
+
+def _hold(route: Route, name: str, rate: int | None) -> None:
+    if rate is None:
+        return
+    try:
+        route.ask(netlink.hold_to_rate(socket.if_nametoindex(name), rate))
+    except FileNotFoundError:
+        raise UnsupportedError(
+            "limit what goes over",
+            name,
+            "this kernel has no token buckets",
+            hint="`modprobe sch_tbf`, or leave `x-pyorch.rates` out",
+        ) from None
+
+
+def _let_go(route: Route, name: str) -> None:
+    route.ask(netlink.let_go(socket.if_nametoindex(name)), may_be=NOT_HELD)
 
 
 def _set_sysctl(path: str, value: str) -> None:
@@ -274,7 +317,7 @@ def exists(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _refusal(verb: str, subject: str) -> Iterator[None]:
+def refusal(verb: str, subject: str) -> Iterator[None]:
     """Say a kernel's refusal the way drivers do."""
     try:
         yield

@@ -11,7 +11,7 @@ from runtime.syscalls import CLONE_NEWNET, setns
 
 T = TypeVar("T")
 
-__all__ = ["create", "delete", "is_pinned", "run_inside"]
+__all__ = ["create", "delete", "enter", "is_pinned", "run_inside"]
 
 
 def create(path: Path) -> None:
@@ -22,15 +22,20 @@ def create(path: Path) -> None:
 def run_inside(path: Path, work: Callable[[], T]) -> T:
     """Call ``work`` with the calling thread inside the namespace, and return its answer."""
 
-    def enter() -> T:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            setns(fd, CLONE_NEWNET)
-        finally:
-            os.close(fd)
+    def entered() -> T:
+        enter(path)
         return work()
 
-    return pins.in_own_thread(enter)
+    return pins.in_own_thread(entered)
+
+
+def enter(path: Path) -> None:
+    """Have the calling thread be inside the namespace; it must be one made for that."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(fd, CLONE_NEWNET)
+    finally:
+        os.close(fd)
 
 
 def delete(path: Path) -> None:

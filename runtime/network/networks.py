@@ -1,30 +1,27 @@
 """The network driver: bridges, sandboxes, the table and the resolvers put together.
 
-Records live in the run directory and go with a reboot, like everything they describe. The
-record is written before the thing is made: whatever is found without one is nobody's.
+The record of a thing is written before it is made: whatever is found without one is nobody's.
 """
 
 import asyncio
-import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import override
 
 from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError, UnavailableError
-from runtime.files import drop_staging, in_thread, read_json, write_atomic
-from runtime.network import links, netns
+from runtime.files import in_thread
+from runtime.network import links
 from runtime.network.dns import Resolvers, candidate_nets
-from runtime.network.drift import Places, lost_bridges, lost_sandboxes
-from runtime.network.ends import End, bridge_of, ends_of, host_addresses, mac_of
+from runtime.network.drift import lost_bridges
+from runtime.network.ends import bridge_of, host_addresses, mac_of
 from runtime.network.firewall import Firewall
 from runtime.network.host import (
     read_listeners,
@@ -33,14 +30,10 @@ from runtime.network.host import (
     upstream_servers,
 )
 from runtime.network.links import Links
-from runtime.network.names import resolver_link, veth_name
+from runtime.network.names import resolver_link
 from runtime.network.passages import PASSAGES
-from runtime.network.records import (
-    read_network,
-    read_sandbox,
-    write_network,
-    write_sandbox,
-)
+from runtime.network.records import Records
+from runtime.network.sandboxes import Sandboxes
 from runtime.network.table import render_table
 from runtime.network.watch import Lost, Watch
 from runtime.types import (
@@ -53,14 +46,12 @@ from runtime.types import (
     NetworkId,
     NetworkKind,
     PublishedPort,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     Zone,
     overlap,
 )
-
-PATIENCE = 2.0
-"""Seconds to wait for the links of ended namespaces."""
 
 
 class Networks(NetworkDriver):
@@ -69,57 +60,41 @@ class Networks(NetworkDriver):
     def __init__(self, instance: Instance) -> None:
         """Keep records below the instance's run directory; nothing is touched yet."""
         self._instance = instance
-        self._records = instance.run / "network"
-        self._namespaces = instance.run / "netns"
-        self._networks: dict[NetworkId, NetworkConfig] = {}
-        self._sandboxes: dict[ContainerId, SandboxConfig] = {}
+        self._records = Records(instance.run / "network")
+        self._networks = self._records.networks
         self._firewall = Firewall(instance)
         self._resolvers = Resolvers(instance, lambda: self._suspect(Lost.LINKS))
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        # The kernel makes them one after the other; the first may start while others wait.
-        self._few = asyncio.Semaphore(4)
-        self._leaving: dict[str, NetworkId] = {}
         self._exposure: Exposure | None = None
         self._flows: Mapping[tuple[str, int], PublishedPort] | None = None
         """UDP ports as they were when stale flows to them were last dropped."""
-        self._names: set[str] = set()
-        """Links that should be there now."""
+        self._parents: set[str] = set()
+        """Links of the host's that members of networks are on themselves."""
         self._lost: set[Lost] = set(Lost)
         self._drifted: Callable[[], None] = _nobody
-        self._opened = self._records / "opened"
+        self._opened = instance.run / "network" / "opened"
         """Exists while this host is not as it was before any network of ours."""
         self._stack = AsyncExitStack()
         self._net = Links()
+        self._sandboxes = Sandboxes(instance, self._records, self._net, self._resolvers)
+        self._names = self._sandboxes.names
+        """Links that should be there now."""
 
     async def open(self) -> None:
         """Read the records; those of an earlier boot are void."""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        for name in ("networks", "sandboxes"):
-            (self._records / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-            drop_staging(self._records / name)
-        self._namespaces.mkdir(parents=True, exist_ok=True, mode=0o700)
-        mark = self._records / "boot"
-        if mark.exists() and mark.read_text() != boot:
-            for folder in (self._records / "networks", self._records / "sandboxes"):
-                for path in folder.iterdir():
-                    path.unlink()
-            (self._records / "forwarding.json").unlink(missing_ok=True)
-        write_atomic(mark, boot.encode())
-        for path in (self._records / "networks").glob("*.json"):
-            if document := read_json(path):
-                network = read_network(document)
-                self._networks[network.id] = network
-        for path in (self._records / "sandboxes").glob("*.json"):
-            if document := read_json(path):
-                sandbox = read_sandbox(document)
-                self._sandboxes[sandbox.id] = sandbox
-        self._names = {self._bridge(one.id) for one in self._bridged()}
-        self._names |= {link for config in self._sandboxes.values() for link in self._veths(config)}
+        self._records.open(boot)
+        self._sandboxes.open()
+        self._names.update(self._bridge(one.id) for one in self._bridged())
         self._names.add(resolver_link(self._instance))
+        self._note_parents()
         self._resolvers.open()
         self._stack.push_async_callback(self._resolvers.close)
         watch = Watch(
-            links=self._names, marks=(self._instance.table, *PASSAGES), hint=self._suspect
+            links=self._names,
+            parents=self._parents,
+            marks=(self._instance.table, *PASSAGES),
+            hint=self._suspect,
         )
         self._stack.callback(watch.close)
         watch.open()
@@ -138,17 +113,15 @@ class Networks(NetworkDriver):
         async with self._locks["networks"]:
             found = self._networks.get(config.id)
             await self._refuse_contradictions(config, found)
-            self._put("networks", config.id, write_network(config))
-            self._networks[config.id] = config
+            self._records.put_network(config)
+            self._note_parents()
             self._opened.touch()
             if config.kind is NetworkKind.BRIDGE:
                 await asyncio.gather(
                     self._open_host(), self._add_bridge(config), self._add_resolver_link()
                 )
-            for sandbox in tuple(self._sandboxes.values()):
-                # A bridge that was lost took its ports' membership along.
-                if found is not None and any(p.network == config.id for p in sandbox.attachments):
-                    await self._attach(sandbox)
+            if found is not None:
+                await self._sandboxes.attach_to(config.id)
 
     async def _refuse_contradictions(
         self, config: NetworkConfig, found: NetworkConfig | None
@@ -170,7 +143,8 @@ class Networks(NetworkDriver):
                         f"{mine.net} overlaps network `{other.id}` ({theirs.net})",
                         hint="set `ipam.config` to a free subnet, or leave it out",
                     )
-        if found is None and config.bridge and links.exists(config.bridge):
+        known = found is not None or config.id in self._records.unread
+        if not known and config.bridge and links.exists(config.bridge):
             raise ConflictError(
                 "create network", config.id, f"this host has a link `{config.bridge}` already"
             )
@@ -180,23 +154,19 @@ class Networks(NetworkDriver):
     @override
     async def remove(self, network: NetworkId) -> None:
         async with self._locks["networks"]:
-            members = [
-                sandbox.id
-                for sandbox in self._sandboxes.values()
-                if any(place.network == network for place in sandbox.attachments)
-            ]
-            if members:
+            if members := self._sandboxes.members(network):
                 raise ConflictError(
-                    "remove network", network, f"`{members[0]}` is still attached to it"
+                    "remove network", network, f"`{members[0].id}` is still attached to it"
                 )
             found = self._networks.get(network)
             if found is not None and found.kind is NetworkKind.BRIDGE:
-                self._names.discard(self._bridge(network))
+                bridge = self._bridge(network)
+                self._names.discard(bridge)
                 await asyncio.gather(
-                    self._wait_for_leaving(network), self._net.remove(self._bridge(network))
+                    self._sandboxes.wait_for_leaving(network), self._net.remove(bridge)
                 )
-            self._networks.pop(network, None)
-            self._drop("networks", network)
+            self._records.drop_network(network)
+            self._note_parents()
             if not self._networks:
                 await self._close_host()
 
@@ -222,7 +192,7 @@ class Networks(NetworkDriver):
             await self._net.add_holder(link, f"{self._instance.alias}resolvers")
             if self._resolvers.settled and await self._net.claim(link, self._resolvers.net):
                 return
-            if self._resolvers.settled and self._sandboxes:
+            if self._resolvers.settled and self._records.sandboxes:
                 # Containers have the addresses of before: others would be none to them.
                 raise UnavailableError(
                     "serve names on", str(self._resolvers.net), "another route leads there by now"
@@ -244,81 +214,23 @@ class Networks(NetworkDriver):
             self._resolvers.settle(None)
         self._opened.unlink(missing_ok=True)
 
-    async def _wait_for_leaving(self, network: NetworkId) -> None:
-        """Return once no link of removed sandboxes is left in a network."""
-        names = [name for name, place in self._leaving.items() if place == network]
-        for name in await self._net.wait_until_gone(names, PATIENCE):
-            # Somebody else is still inside its namespace.
-            await self._net.remove(name)
-        for name in names:
-            self._leaving.pop(name, None)
-
     # ── sandboxes ────────────────────────────────────────────────────────────────────────
 
     @override
     async def list_sandboxes(self) -> tuple[SandboxFacts, ...]:
-        return tuple(
-            SandboxFacts(config=config, netns=self._netns(name), intact=self._intact(config))
-            for name, config in sorted(self._sandboxes.items())
-        )
+        return self._sandboxes.list()
 
     @override
     async def create_sandbox(self, config: SandboxConfig) -> Path:
-        async with self._locks[config.id]:
-            for place in config.attachments:
-                if place.network not in self._networks:
-                    raise NotFoundError("attach to network", place.network, "it does not exist")
-            found = self._sandboxes.get(config.id)
-            if found is not None and found != config:
-                await self._take_down(config.id)
-            self._put("sandboxes", config.id, write_sandbox(config))
-            self._sandboxes[config.id] = config
-            path = self._netns(config.id)
-            async with self._few:
-                await in_thread(netns.create, path)
-                await self._attach(config)
-            return path
+        return await self._sandboxes.create(config)
+
+    @override
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        await self._sandboxes.limit(container, rates)
 
     @override
     async def remove_sandbox(self, container: ContainerId) -> None:
-        async with self._locks[container]:
-            await self._take_down(container)
-        self._locks.pop(container, None)
-
-    async def _attach(self, config: SandboxConfig) -> None:
-        ends = self._ends(config)
-        for end in ends:
-            if end.name in self._leaving:
-                await self._net.remove(end.name)
-                self._leaving.pop(end.name, None)
-        self._names.update(self._veths(config))
-        await self._net.attach(self._netns(config.id), ends)
-
-    def _ends(self, config: SandboxConfig) -> tuple[End, ...]:
-        return ends_of(self._instance, config, self._networks, self._resolvers.nets)
-
-    async def _take_down(self, container: ContainerId) -> None:
-        config = self._sandboxes.get(container)
-        self._names.difference_update(self._veths(config) if config else ())
-        await in_thread(netns.delete, self._netns(container))
-        # The links go with the namespace, all that end together in one go of the kernel's;
-        # removing them one by one takes it twenty milliseconds each.
-        self._leaving |= self._veths(config) if config else {}
-        self._sandboxes.pop(container, None)
-        self._drop("sandboxes", container)
-
-    def _intact(self, config: SandboxConfig) -> bool:
-        return netns.is_pinned(self._netns(config.id)) and all(
-            links.exists(link) for link in self._veths(config)
-        )
-
-    def _veths(self, config: SandboxConfig) -> dict[str, NetworkId]:
-        """Return the host's ends of a sandbox's links, and the network each leads into."""
-        return {
-            veth_name(self._instance, config.id, place.network): place.network
-            for place in config.attachments
-            if self._is_bridge(place.network)
-        }
+        await self._sandboxes.remove(container)
 
     # ── ports and names ──────────────────────────────────────────────────────────────────
 
@@ -338,7 +250,8 @@ class Networks(NetworkDriver):
 
     def _asked_by(self, zone: Zone) -> int | None:
         """Return the family by which a zone's members reach their resolver; None if they do not."""
-        bridged = [self._networks[name] for name in zone.networks if self._is_bridge(name)]
+        members = [self._networks[name] for name in zone.networks]
+        bridged = [one for one in members if one.kind is NetworkKind.BRIDGE]
         return next((v for v in (4, 6) if any(one.of_version(v) for one in bridged)), None)
 
     @override
@@ -417,21 +330,18 @@ class Networks(NetworkDriver):
     @override
     async def sweep(self) -> Sequence[str]:
         found = []
-        wanted = {self._bridge(one.id) for one in self._bridged()}
-        for config in self._sandboxes.values():
-            wanted |= self._veths(config).keys()
-        if self._networks:
+        wanted = {self._bridge(one.id) for one in self._bridged()} | self._sandboxes.links()
+        if self._networks or self._records.unread:
             wanted.add(resolver_link(self._instance))
-        wanted |= self._leaving.keys()
         for link in await self._net.list():
-            if link.alias.startswith(self._instance.alias) and link.name not in wanted:
+            owner = link.alias.removeprefix(self._instance.alias)
+            if owner in (link.alias, *self._records.unread):
+                continue
+            if link.name not in wanted:
                 await self._net.remove(link.name)
                 found.append(f"link {link.name} ({link.alias})")
-        for path in tuple(self._namespaces.iterdir()):
-            if path.name not in self._sandboxes and not self._locks[path.name].locked():
-                await in_thread(netns.delete, path)
-                found.append(f"namespace {path.name}")
-        if self._opened.exists() and not self._networks:
+        found += await self._sandboxes.sweep()
+        if self._opened.exists() and not self._networks and not self._records.unread:
             async with self._locks["networks"]:
                 if not self._networks:
                     await self._close_host()
@@ -461,7 +371,7 @@ class Networks(NetworkDriver):
         if Lost.LINKS in lost:
             async with self._locks["networks"]:
                 found += await self._mend_bridges()
-            found += await self._mend_veths()
+            found += await self._sandboxes.mend()
             if self._exposure is not None:
                 async with self._locks["publish"]:
                     found += await self._publish(self._exposure)
@@ -478,27 +388,6 @@ class Networks(NetworkDriver):
             await self._add_bridge(self._networks[name])
         return [f"bridge of network {name}" for name in lost]
 
-    async def _mend_veths(self) -> Sequence[str]:
-        found = []
-        for name in lost_sandboxes(self._places(self._sandboxes), await self._net.list()):
-            async with self._locks[name]:
-                # Meanwhile it may have been finished, or taken away, by whoever held the lock.
-                places = self._places(name for name in (name,) if name in self._sandboxes)
-                if lost_sandboxes(places, await self._net.list()):
-                    await in_thread(netns.create, self._netns(name))
-                    await self._attach(self._sandboxes[name])
-                    found.append(f"links of {name}")
-        return found
-
-    def _places(self, names: Iterable[ContainerId]) -> Mapping[ContainerId, Places]:
-        return {
-            name: tuple(
-                (link, self._bridge(network))
-                for link, network in self._veths(self._sandboxes[name]).items()
-            )
-            for name in names
-        }
-
     def _suspect(self, lost: Lost) -> None:
         self._lost.add(lost)
         self._drifted()
@@ -510,22 +399,13 @@ class Networks(NetworkDriver):
     def _bridge(self, network: NetworkId) -> str:
         return bridge_of(self._instance, self._networks[network])
 
-    def _is_bridge(self, network: NetworkId) -> bool:
-        found = self._networks.get(network)
-        return found is None or found.kind is NetworkKind.BRIDGE
+    def _note_parents(self) -> None:
+        self._parents.clear()
+        self._parents.update(one.parent for one in self._networks.values() if one.parent)
 
     def _bridged(self) -> Sequence[NetworkConfig]:
         """Return the networks that have a bridge."""
         return [one for one in self._networks.values() if one.kind is NetworkKind.BRIDGE]
-
-    def _netns(self, container: ContainerId) -> Path:
-        return self._namespaces / container
-
-    def _put(self, kind: str, name: str, document: dict[str, Any]) -> None:
-        write_atomic(self._records / kind / f"{name}.json", json.dumps(document).encode())
-
-    def _drop(self, kind: str, name: str) -> None:
-        (self._records / kind / f"{name}.json").unlink(missing_ok=True)
 
 
 def _nobody() -> None:

@@ -4,6 +4,7 @@ A dump costs what is decoded of it, and a host has hundreds of links with dozens
 each: no more is looked at here than is asked for. Layouts: rtnetlink(7).
 """
 
+import errno
 import os
 import socket
 import struct
@@ -83,10 +84,13 @@ def read_addresses() -> frozenset[tuple[int, Address]]:
     return frozenset(found)
 
 
-def read_routes(family: int) -> tuple[Way, ...]:
-    """Return every route of an address family but those without a target. Raises OSError."""
+def read_routes(family: int, *, most: int | None = None) -> tuple[Way, ...]:
+    """Return every route of an address family but those without a target.
+
+    Raises OSError, also where there are more than ``most``.
+    """
     found = []
-    for content in _dump(_GET_ROUTE, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)):
+    for content in _dump(_GET_ROUTE, _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0), most):
         _, length, _, _, table, *_ = _ROUTE.unpack_from(content)
         given = dict(attributes(content[_ROUTE.size :]))
         if _DESTINATION in given:
@@ -97,7 +101,7 @@ def read_routes(family: int) -> tuple[Way, ...]:
     return tuple(found)
 
 
-def _dump(kind: int, body: bytes) -> list[bytes]:
+def _dump(kind: int, body: bytes, most: int | None = None) -> list[bytes]:
     found: list[bytes] = []
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
@@ -112,6 +116,8 @@ def _dump(kind: int, body: bytes) -> list[bytes]:
                     (code,) = struct.unpack_from("=i", content)
                     raise OSError(-code, os.strerror(-code))
                 found.append(content)
+                if most is not None and len(found) > most:
+                    raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
             if whole:
                 break
     return found

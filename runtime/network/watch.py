@@ -50,14 +50,17 @@ class Watch:
         self,
         *,
         links: Collection[str],
+        parents: Collection[str],
         marks: Collection[str],
         hint: Callable[[Lost], None],
     ) -> None:
         """Call ``hint`` when one of ``links`` or a rule that names one of ``marks`` may be gone.
 
-        ``links`` is read anew each time: it may change meanwhile.
+        And when one of ``parents`` comes up: what was on it went with its like of before.
+        ``links`` and ``parents`` are read anew each time: they may change meanwhile.
         """
         self._links = links
+        self._parents = parents
         self._marks = tuple(mark.encode() + b"\0" for mark in marks)
         self._hint = hint
         self._sockets: list[socket.socket] = []
@@ -111,7 +114,9 @@ class Watch:
         for kind, _, message in messages(data):
             if kind == RTM_NEWNETCONF:
                 lost.add(Lost.RULES)  # ip_forward, for one, which goes with them
-            elif any(name in self._links for name in lost_links(kind, message)):
+            elif any(name in self._links for name in lost_links(kind, message)) or (
+                self._parents and any(name in self._parents for name in risen_links(kind, message))
+            ):
                 lost.add(Lost.LINKS)
         return lost
 
@@ -129,6 +134,14 @@ def lost_links(kind: int, message: bytes) -> Iterator[str]:
             yield socket.if_indextoname(ADDRESS_HEADER.unpack_from(message)[0])
     elif kind == RTM_DELADDR:
         yield from _names(message[ADDRESS_HEADER.size :], IFA_LABEL)
+
+
+def risen_links(kind: int, message: bytes) -> Iterator[str]:
+    """Yield the name of the link an rtnetlink(7) message says came up."""
+    if kind == RTM_NEWLINK:
+        _, _, _, flags, changed = LINK_HEADER.unpack_from(message)
+        if changed & flags & IFF_UP:
+            yield from _names(message[LINK_HEADER.size :], IFLA_IFNAME)
 
 
 def _names(data: bytes, wanted: int) -> Iterator[str]:

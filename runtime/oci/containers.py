@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -31,19 +31,21 @@ from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
+from runtime.oci.emulation import check_platform
 from runtime.oci.exec import RuntimeExec, end_leftovers
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
 from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
+from runtime.oci.rlimits import settle_files
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
-from runtime.oci.signals import signal_number
 from runtime.oci.starting import check_group, start_process, unrunnable
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
+from runtime.signals import signal_number
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
@@ -122,7 +124,7 @@ class Containers(ContainerDriver):
     @override
     async def create(self, config: ContainerConfig) -> None:
         verb = "create container"
-        async with self._holding(config.id):
+        async with self._holding(config.id), self._using_images(config):
             fingerprint = records.fingerprint_of(config)
             found = self._records.get(config.id)
             if found is not None:
@@ -161,9 +163,13 @@ class Containers(ContainerDriver):
             )
 
     @override
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         if runtime:
             find_runtime(runtime)
+        if platform:
+            await in_thread(check_platform, platform)
         await in_thread(resolve, cdi, self._layout.instance.cdi)
 
     @override
@@ -199,6 +205,7 @@ class Containers(ContainerDriver):
             try:
                 pid = await monitor.create()
                 check_group(container, pid, self._layout.cgroup(record.config))
+                settle_files(pid, record.config.ulimits)
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)
@@ -360,6 +367,15 @@ class Containers(ContainerDriver):
         if image is None:
             raise NotFoundError(verb, record.config.id, "its image is gone")
         return image
+
+    @asynccontextmanager
+    async def _using_images(self, config: ContainerConfig) -> AsyncIterator[None]:
+        """Keep a container's images: before it is on record nothing says that it needs them."""
+        mounted = [one.source for one in config.mounts if one.kind is MountKind.IMAGE]
+        async with AsyncExitStack() as stack:
+            for reference in (config.image, *mounted):
+                await stack.enter_async_context(self._images.using(reference))
+            yield
 
     async def _mounted(self, record: Record) -> dict[str, ImageFacts]:
         """Return the images that are mounted in a container."""

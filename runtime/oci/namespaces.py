@@ -6,6 +6,7 @@ with its first process, and takes everybody in it along (pid_namespaces(7)).
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,10 @@ def shared_memory(config: ContainerConfig, scratch: Path) -> list[dict[str, Any]
     """Return the mount of ``/dev/shm``, where there is one."""
     if config.ipc == NONE:
         return []
+    safe: Sequence[str] = SAFE
     if config.ipc == HOST:
-        source = "/dev/shm"
+        # As the host has it: who asks for that may run what another of its programs put there.
+        source, safe = "/dev/shm", ()
     elif donor := ipc_donor(config):
         source = str(scratch / donor / "shm")
     else:
@@ -73,7 +76,7 @@ def shared_memory(config: ContainerConfig, scratch: Path) -> list[dict[str, Any]
             "destination": "/dev/shm",
             "type": "bind",
             "source": source,
-            "options": ["bind", "rw", *SAFE],
+            "options": ["bind", "rw", *safe],
         }
     ]
 

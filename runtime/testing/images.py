@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +35,9 @@ class FakeImages(Faults, ImageDriver):
     _images: dict[Digest, ImageFacts] = field(default_factory=dict)
     _names: dict[str, Digest] = field(default_factory=dict)
     _needed: Needed = field(default_factory=lambda: _nobody)
+    _used: Counter[Digest] = field(default_factory=Counter)
+    _seen: set[Digest] = field(default_factory=set)
+    """What was in use at any time since somebody began to ask what is needed."""
 
     # ── the protocol ─────────────────────────────────────────────────────────────────────
 
@@ -47,6 +52,21 @@ class FakeImages(Faults, ImageDriver):
         await self.look("find", reference)
         found = self._find(reference)
         return self._facts(found) if found else None
+
+    @override
+    @asynccontextmanager
+    async def using(self, reference: str) -> AsyncIterator[ImageFacts | None]:
+        await self.look("using", reference)
+        found = self._find(reference)
+        if found is None:
+            yield None
+            return
+        self._used[found] += 1
+        self._seen.add(found)
+        try:
+            yield self._facts(found)
+        finally:
+            self._used[found] -= 1
 
     @override
     async def load(self, source: Path, *, name: str | None = None) -> tuple[ImageFacts, ...]:
@@ -149,8 +169,8 @@ class FakeImages(Faults, ImageDriver):
         await self.change("prune")
         before = set(self._images)
         if unused:
-            needed = await self._needed()
-            self._names = {k: image for k, image in self._names.items() if image in needed}
+            wanted = await self._wanted()
+            self._names = {k: image for k, image in self._names.items() if image in wanted}
         await self._collect()
         gone = before - set(self._images)
         return Freed(images=tuple(sorted(gone)), size=SIZE * len(gone))
@@ -227,10 +247,14 @@ class FakeImages(Faults, ImageDriver):
         return self._facts(found) if found else None
 
     async def _collect(self) -> None:
-        wanted = {*self._names.values(), *await self._needed()}
+        wanted = await self._wanted() | set(self._names.values())
         self._images = {one: facts for one, facts in self._images.items() if one in wanted}
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    async def _wanted(self) -> set[Digest]:
+        self._seen = set(+self._used)
+        return set(await self._needed()) | self._seen
 
     def _put(self, reference: str, config: ImageConfig, *, origin: str) -> ImageFacts:
         image = _digest(origin, config)

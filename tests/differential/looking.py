@@ -50,7 +50,7 @@ def _facts(sections: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
             key, _, value = line.partition(" ")
             yield f"{section}.{key}", " ".join(value.split())
     yield "writable", " ".join(sections.get("writable", []))
-    yield "files", " | ".join(sections.get("files", []))
+    yield "files", " | ".join(filter(None, sections.get("files", [])))
 
 
 def _mounts(lines: list[str]) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,7 @@ for place in / /etc /proc/sys/kernel/hostname /sys/kernel /dev /run /tmp /made /
 done
 section files
 for file in /plain /run/secrets/key; do
-  [ -e "$file" ] && $b stat -c '%n %a %u:%g' "$file" && $b cat "$file"
+  [ -e "$file" ] && $b stat -c '%n %a %u:%g' "$file" && $b cat "$file" && echo
 done
 section processes
 [ "$($b ls -d /proc/[0-9]* | $b wc -l)" -gt 30 ] && echo many || echo few

@@ -74,6 +74,22 @@ def test_a_container_whose_record_is_broken_is_replaced_and_the_others_are_not(p
     assert pyorch.try_("plan").code == 0
 
 
+def test_networks_whose_records_are_broken_go_on_under_what_runs(pyorch):
+    pyorch.write(STACK)
+    pyorch.run("up", "-d", "--wait")
+    before = pids(pyorch)
+    pyorch.run("daemon", "stop")
+    for record in (pyorch.settings.run / "network").rglob("*.json"):
+        record.write_bytes(b"{}")
+
+    pyorch.run("ls")
+    pyorch.until("one", lambda state: state["reported"] and state["settled"])
+
+    assert pids(pyorch) == before
+    assert "one-a-2" in pyorch.run("exec", "a", "nslookup", "one-a-2")
+    assert pyorch.try_("plan").code == 0
+
+
 def test_two_ups_at_once_have_one_result(pyorch):
     pyorch.write(STACK)
 

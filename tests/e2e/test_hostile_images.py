@@ -124,7 +124,7 @@ def test_m29_a_healthcheck_that_forks_and_floods_is_ended(bare, busybox):
     assert bare.processes("x/a.1") == []
 
 
-def test_an_image_with_a_great_many_layers_runs(bare, busybox):
+def test_m30_an_image_with_a_great_many_layers_runs(bare, busybox):
     """Every one of them is mounted: the last file of the last one is there."""
     layers = [busybox.read_bytes()]
     for number in range(100):
@@ -142,7 +142,7 @@ def test_an_image_with_a_great_many_layers_runs(bare, busybox):
     assert bare.run("-p", "x", "exec", "-T", "a", "ls", "/layer99") == "/layer99\n"
 
 
-def test_pruning_beside_stacks_that_come_and_go_takes_nothing_they_need(bare, busybox):
+def test_f37_pruning_beside_stacks_that_come_and_go_takes_nothing_they_need(bare, busybox):
     evil(bare, busybox)
     bare.write(STACK.format(more=""))
     bare.run("up", "-d", "--wait")

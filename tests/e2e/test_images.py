@@ -64,7 +64,7 @@ def test_a_directory_is_imported(bare, busybox, tmp_path):
     assert colour(bare, "tiny") == "red"
 
 
-def test_a_changed_byte_is_found_by_its_digest(bare, layout):
+def test_m12_a_changed_byte_is_found_by_its_digest(bare, layout):
     biggest = max((layout / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
     data = bytearray(biggest.read_bytes())
     data[5000] ^= 1
@@ -92,6 +92,7 @@ def push(layout, reference):
     subprocess.run(["skopeo", "copy", *flags, f"oci:{layout}", f"docker://{reference}"], check=True)
 
 
+@pytest.mark.attribute("services.*.image")
 def test_a_missing_image_is_pulled_by_up(bare, layout, registry):
     push(layout, f"{registry}/tiny:1")
 
@@ -108,7 +109,7 @@ def test_an_image_that_is_nowhere_is_one_sentence(bare, layout, registry):
     assert "Traceback" not in done.err
 
 
-def test_a_registry_that_lies_about_a_layer_is_found_out(bare, layout, registry, tmp_path):
+def test_m12_a_registry_that_lies_about_a_layer_is_found_out(bare, layout, registry, tmp_path):
     push(layout, f"{registry}/tiny:1")
     stored = sorted(tmp_path.glob("registry/docker/registry/v2/blobs/sha256/*/*/data"))
     biggest = max(stored, key=lambda path: path.stat().st_size)
@@ -155,7 +156,7 @@ def test_a_registry_is_trusted_by_its_settings_alone(bare, layout, tls_registry,
     assert colour(bare, f"{address}/tiny:1") == "green"
 
 
-def test_a_certificate_that_ran_out_is_refused(bare, layout, tmp_path, free_port):
+def test_f21_a_certificate_that_ran_out_is_refused(bare, layout, tmp_path, free_port):
     certificate, key = make_certificate(tmp_path, expired=True)
     tls = f", tls: {{certificate: {certificate}, key: {key}}}"
     bare.environment["SSL_CERT_FILE"] = str(certificate)
@@ -168,7 +169,7 @@ def test_a_certificate_that_ran_out_is_refused(bare, layout, tmp_path, free_port
     assert "expired" in done.err
 
 
-def test_a_certificate_nobody_trusts_is_refused_and_http_is_not_tried_instead(
+def test_r9_a_certificate_nobody_trusts_is_refused_and_http_is_not_tried_instead(
     bare, layout, tls_registry
 ):
     address, _ = tls_registry

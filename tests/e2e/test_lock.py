@@ -18,7 +18,9 @@ def push(pyorch, name, colour, busybox):
     return image(pyorch, name)
 
 
-def test_a_locked_stack_runs_on_what_was_locked_though_its_tag_has_moved(bare, busybox, registry):
+def test_m24_a_locked_stack_runs_on_what_was_locked_though_its_tag_has_moved(
+    bare, busybox, registry
+):
     name = f"{registry}/app:1"
     old = push(bare, name, "old", busybox)
     bare.run("image", "import", str(busybox), "built")
@@ -87,6 +89,7 @@ def test_a_lock_file_that_is_none_is_refused_and_written_anew(bare, busybox, reg
     assert lock["images"][name] == {"linux/amd64": digest}
 
 
+@pytest.mark.attribute("services.*.pull_policy")
 def test_an_image_is_asked_for_again_when_its_policy_says_so(bare, busybox, registry):
     name = f"{registry}/app:1"
 

@@ -1,7 +1,6 @@
-"""A secret reaches the container it is for, and is written down nowhere else."""
+"""Secrets of before are forgotten with the generations that used them."""
 
 import base64
-import stat
 
 import pytest
 
@@ -35,12 +34,6 @@ def inside(pyorch, *words):
     return pyorch.run("-p", "safe", "exec", "-T", "a", *words)
 
 
-def test_secrets_are_files_in_the_container(safe):
-    assert inside(safe, "cat", "/run/secrets/word") == WORD
-    assert inside(safe, "cat", "/run/secrets/deep/other") == f"{WORD}-too"
-    assert inside(safe, "ls", "-l", "/run/secrets/deep/other").startswith("-r--------")
-
-
 def holders(folder):
     """Return the files below ``folder`` that hold the word, as it is or as it travels."""
     marks = (WORD.encode(), base64.b64encode(WORD.encode())[:-4])
@@ -54,32 +47,12 @@ def holders(folder):
     ]
 
 
-def test_a_secret_is_nowhere_but_in_its_own_closed_place(safe):
-    data = safe.settings.data
-    kept = holders(data)
-
-    assert kept
-    assert all((data / "secrets") in path.parents for path in kept)
-    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
-    assert stat.S_IMODE((data / "secrets").stat().st_mode) == 0o700
-    mounted = holders(safe.settings.run)
-    assert all(path.parent.is_mount() for path in mounted)
-
-
-def test_no_output_shows_a_secret(safe):
-    for words in (["config"], ["config", "--format", "json"], ["plan", "--json"], ["logs"]):
-        done = safe.try_("-f", "stack.yml", *words)
-        assert WORD not in done.out + done.err
-        assert base64.b64encode(WORD.encode()).decode() not in done.out + done.err
-    entry = next(safe.client.stream("GET", "/v1/stacks/safe/events"))
-    assert WORD not in str(entry)
-
-
 def test_another_content_makes_a_new_container_and_the_old_one_is_forgotten(safe):
     safe.write(f"{WORD}-changed", "word.txt")
 
     safe.run("up", "-d", "--wait")
     assert inside(safe, "cat", "/run/secrets/word") == f"{WORD}-changed"
+    assert holders(safe.settings.data) != []
 
     safe.run("down")
     assert holders(safe.settings.data) == []

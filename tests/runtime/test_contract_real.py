@@ -1,10 +1,13 @@
 """The real drivers keep their promises on this machine, and leave nothing on it."""
 
+import asyncio
 import os
 import secrets
+import socket
 import subprocess
 import tarfile
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
@@ -21,11 +24,11 @@ from runtime.testing.contract import (
     ImageContract,
     NetworkContract,
     VolumeContract,
+    specimens,
 )
-from runtime.testing.contract import containers as contract
-from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
+from runtime.testing.contract.networks import BACK, FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
-from runtime.types import ExecConfig, Running, VolumeConfig
+from runtime.types import ExecConfig, NetworkKind, Running, VolumeConfig
 from runtime.volumes import Volumes
 from tests.images import write_layout
 from tests.leaks import find_leaks
@@ -96,12 +99,12 @@ class TestRealContainers(ContainerContract):
         return driver
 
     async def test_logs_outlive_their_container(self, driver, image, tmp_path):
-        ends = contract.Ends(driver)
-        config = contract.container(contract.WEB, image, tmp_path, *contract.TALKING)
-        await contract.run(driver, config)
-        await ends.wait(contract.WEB)
+        ends = specimens.Ends(driver)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.TALKING)
+        await specimens.run(driver, config)
+        await ends.wait(specimens.WEB)
 
-        await driver.remove(contract.WEB)
+        await driver.remove(specimens.WEB)
 
         log = (config.log / "1.1.log").read_text()
         assert "out" in log
@@ -110,46 +113,46 @@ class TestRealContainers(ContainerContract):
     async def test_a_container_whose_record_is_broken_goes_on_and_can_be_ended(
         self, driver, image, tmp_path, instance, reopen
     ):
-        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
-        await contract.run(driver, config)
-        (instance.data / "containers" / contract.WEB / "record.json").write_bytes(b"")
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
+        (instance.data / "containers" / specimens.WEB / "record.json").write_bytes(b"")
         again = await reopen()
 
         assert await again.sweep() == []
 
         (found,) = await again.list()
-        assert (found.id, found.image, found.logged) == (contract.WEB, "", False)
+        assert (found.id, found.image, found.logged) == (specimens.WEB, "", False)
         assert isinstance(found.phase, Running)
         with pytest.raises(ConflictError):
             await again.create(config)
-        await again.stop(contract.WEB, grace=60.0)
-        await again.kill(contract.WEB)
-        await again.remove(contract.WEB)
+        await again.stop(specimens.WEB, grace=60.0)
+        await again.kill(specimens.WEB)
+        await again.remove(specimens.WEB)
         assert await again.list() == ()
-        await contract.run(again, config)
+        await specimens.run(again, config)
 
     async def test_a_probe_that_takes_too_long_leaves_no_process(self, driver, image, tmp_path):
-        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
-        await contract.run(driver, config)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
 
-        await driver.probe(contract.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
+        await driver.probe(specimens.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x0077" not in seen.output
-        assert isinstance(await contract.phase(driver), Running)
+        assert isinstance(await specimens.phase(driver), Running)
 
     async def test_a_session_closed_at_once_leaves_no_process(self, driver, image, tmp_path):
-        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
-        await contract.run(driver, config)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
 
         for _ in range(5):
-            session = await driver.exec(contract.WEB, ExecConfig(argv=("sleep", "779")))
+            session = await driver.exec(specimens.WEB, ExecConfig(argv=("sleep", "779")))
             await session.close()
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x00779" not in seen.output
 
@@ -268,10 +271,144 @@ class TestRealNetworks(NetworkContract):
 
         assert os.stat(path).st_ino == before
 
+    @pytest.fixture
+    def parent(self):
+        """A link of the host's that networks may be on; it has nothing to do with pyorch."""
+        name = f"t{secrets.token_hex(4)}"
+        make_link(name)
+        yield name
+        delete_link(name)
+
+    async def test_the_way_to_the_resolvers_is_put_back_and_nothing_members_may_change(
+        self, driver, subnets
+    ):
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        path = await driver.create_sandbox(sandbox(WEB, front))
+        net = way_to_names(path)
+        assert list(await driver.mend(everything=True)) == []
+
+        within(path, "ip", "route", "delete", net)
+        within(path, "ip", "route", "delete", "default")
+        mended = await driver.mend(everything=True)
+
+        assert mended == [f"way to the resolvers of {WEB}"]
+        assert within(path, "ip", "route", "show", net) != ""
+        assert within(path, "ip", "route", "show", "default") == "", "somebody had reasons"
+        within(path, "ip", "link", "set", "eth0", "down")
+        assert list(await driver.mend(everything=True)) == [], "there is no way it could lead"
+
+    async def test_a_namespace_full_of_routes_is_let_be(self, driver, subnets):
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        path = await driver.create_sandbox(sandbox(WEB, front))
+        net = way_to_names(path)
+        gateway = str(front.subnets[0].gateway)
+        many = (f"route add 10.{n >> 8}.{n & 255}.0/24 via {gateway}" for n in range(5000))
+
+        within(path, "ip", "-batch", "-", stdin="\n".join(many))
+        within(path, "ip", "route", "delete", net)
+
+        assert list(await driver.mend(everything=True)) == []
+
+    async def test_a_link_on_one_of_the_hosts_is_made_again_once_that_is_back(
+        self, driver, subnets, parent
+    ):
+        lan = replace(network(FRONT, subnets[0]), kind=NetworkKind.MACVLAN, parent=parent)
+        await driver.create(lan)
+        path = await driver.create_sandbox(sandbox(WEB, lan))
+        before = within(path, "ip", "-o", "address", "show", "dev", "eth0")
+        await driver.mend(everything=True)
+
+        delete_link(parent)
+        alone = list(await driver.mend(everything=True))
+        heard = asyncio.Event()
+        driver.on_drift(heard.set)
+        make_link(parent)
+        await heard.wait()
+        mended = await driver.mend(everything=False)
+
+        assert alone == []
+        assert mended == [f"link eth0 of {WEB}"]
+        assert list(await driver.mend(everything=True)) == []
+        assert addresses(within(path, "ip", "-o", "address", "show", "dev", "eth0")) == (
+            addresses(before)
+        )
+        assert "dev eth0" in within(path, "ip", "route", "show", "default")
+
+    @pytest.mark.parametrize("broken", ["", '{"id": "shop_front"}', "[]"])
+    async def test_what_is_recorded_in_a_way_nobody_can_read_stays_and_is_taken_over(
+        self, driver, subnets, instance, reopen, broken
+    ):
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        namespace = await driver.create_sandbox(sandbox(WEB, front))
+        before = os.stat(namespace).st_ino
+        bridge = index_of(bridge_name(instance, FRONT))
+        link = index_of(veth_name(instance, WEB, FRONT))
+        records = instance.run / "network"
+        (records / "networks" / f"{FRONT}.json").write_text(broken)
+        (records / "sandboxes" / f"{WEB}.json").write_text(broken)
+        again = await reopen()
+
+        assert await again.list() == ()
+        assert await again.list_sandboxes() == ()
+        assert await again.sweep() == []
+        assert await again.mend(everything=True) == []
+        await again.create(front)
+        await again.create_sandbox(sandbox(WEB, front))
+
+        assert os.stat(namespace).st_ino == before
+        assert index_of(bridge_name(instance, FRONT)) == bridge
+        assert index_of(veth_name(instance, WEB, FRONT)) == link
+        assert [one.intact for one in await again.list_sandboxes()] == [True]
+
+    async def test_a_sandbox_of_a_network_nobody_can_read_of_is_mended_once_it_is_known(
+        self, driver, subnets, instance, reopen, lose_link
+    ):
+        front, back = network(FRONT, subnets[0]), network(BACK, subnets[1])
+        await driver.create(front)
+        await driver.create(back)
+        await driver.create_sandbox(sandbox(WEB, front))
+        (instance.run / "network" / "networks" / f"{FRONT}.json").write_text("{}")
+        again = await reopen()
+        await lose_link(WEB)
+
+        assert await again.mend(everything=True) == []
+        assert await again.sweep() == []
+        await again.create(front)
+
+        assert await again.mend(everything=True) == [f"links of {WEB}"]
+        assert [one.intact for one in await again.list_sandboxes()] == [True]
+
     async def test_what_no_record_accounts_for_is_swept(self, driver, instance, stray):
         swept = await driver.sweep()
 
         assert swept == [f"link {stray} ({instance.alias}stray)"]
+
+
+def make_link(name):
+    run("ip", "link", "add", name, "up", "type", "bridge")
+
+
+def within(path, *words, stdin=""):
+    """Run a command in the network namespace pinned at ``path``; return what it printed."""
+    return run("nsenter", f"--net={path}", *words, stdin=stdin)
+
+
+def way_to_names(path):
+    """Return the net of the resolvers, as a namespace knows the way to it."""
+    lines = within(path, "ip", "route", "show").splitlines()
+    return next(line.split()[0] for line in lines if line.startswith("169.254."))
+
+
+def addresses(printed):
+    """Return those of what `ip -o address` prints."""
+    return {word for word in printed.split() if "/" in word and word[0].isdigit()}
+
+
+def run(*words, stdin=""):
+    return subprocess.run(words, input=stdin, capture_output=True, text=True, check=True).stdout
 
 
 class TestRealVolumes(VolumeContract):
@@ -304,6 +441,10 @@ class TestRealVolumes(VolumeContract):
         await driver.create(VolumeConfig(id=DATA))
 
         assert list(found.path.iterdir()) == []
+
+
+def index_of(link):
+    return socket.if_nametoindex(link)
 
 
 def delete_link(name):

@@ -8,9 +8,10 @@ import pytest
 from runtime.errors import InvalidError, UnavailableError
 from runtime.image.challenge import Challenge, parse_challenges
 from runtime.image.credentials import Credentials, Login
-from runtime.image.manifest import Index, choose_platform, parse_platform
-from runtime.image.reference import parse_reference
+from runtime.image.manifest import Index, choose_platform, parse_config
+from runtime.image.reference import for_platform, parse_reference, without_platform
 from runtime.image.registries import Registries
+from runtime.platforms import parse_platform, this_platform
 
 # ── WWW-Authenticate ─────────────────────────────────────────────────────────────────────
 
@@ -155,14 +156,14 @@ async def test_a_helper_that_does_not_know_is_no_error(home, credentials):
 
 
 @pytest.mark.parametrize("name", ["../../bin/sh", "x; id", "$(id)", "", "a b", "/bin/sh", "-x"])
-async def test_a_helpers_name_is_never_a_path_or_a_command(home, credentials, name):
+async def test_r12_a_helpers_name_is_never_a_path_or_a_command(home, credentials, name):
     write(home / ".docker/config.json", {"credHelpers": {"ghcr.io": name}})
 
     with pytest.raises(InvalidError, match="no helper's name"):
         await credentials.find("ghcr.io")
 
 
-async def test_a_helper_in_the_working_directory_is_not_run(home, credentials, monkeypatch):
+async def test_r12_a_helper_in_the_working_directory_is_not_run(home, credentials, monkeypatch):
     write(home / ".docker/config.json", {"credsStore": "evil"})
     (home / "cwd").mkdir()
     path = home / "cwd/docker-credential-evil"
@@ -225,7 +226,7 @@ def test_mirrors_come_first_each_with_its_own_exceptions(tmp_path):
     assert (last.host, last.plain_http, last.skip_verify) == ("registry-1.docker.io", False, False)
 
 
-def test_without_a_file_nothing_is_insecure(tmp_path):
+def test_r9_without_a_file_nothing_is_insecure(tmp_path):
     (endpoint,) = Registries.read(tmp_path / "none").endpoints(parse_reference("a.lan/b"))
 
     assert (endpoint.plain_http, endpoint.skip_verify, endpoint.local) == (False, False, False)
@@ -243,7 +244,7 @@ def test_without_a_file_nothing_is_insecure(tmp_path):
         ("10.0.0.1:5000", False),
     ],
 )
-def test_only_this_machine_is_this_machine(name, local):
+def test_r9_only_this_machine_is_this_machine(name, local):
     assert Registries().endpoint(parse_reference(f"{name}/a")).local is local
 
 
@@ -292,6 +293,39 @@ def test_what_is_no_reference_is_refused(text):
     assert str(found) == "docker.io/library/a:latest"
 
 
+# ── configurations ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Entrypoint": 5},
+        {"Cmd": ["a\0b"]},
+        {"Env": ["A=b\0c"]},
+        {"Volumes": {"/a\0": {}}},
+        {"User": "\0"},
+        {"WorkingDir": "/\0"},
+        {"StopSignal": "x"},
+        {"StopSignal": "SIGRTMIN+99"},
+        {"StopSignal": "0"},
+        {"Healthcheck": {"Test": ["CMD", "\0"]}},
+    ],
+    ids=str,
+)
+def test_m16_a_configuration_no_process_can_have_is_refused(said):
+    with pytest.raises(InvalidError) as refused:
+        parse_config(json.dumps({"config": said}).encode(), "x")
+
+    assert refused.value.code == "image_config"
+    assert str(refused.value).isprintable()
+
+
+def test_m16_a_variable_that_is_none_is_left_out():
+    data = json.dumps({"config": {"Env": ["NOEQUALS", "A=b"]}, "history": [{}] * 9}).encode()
+
+    assert parse_config(data, "x").settle().environment == ("A=b",)
+
+
 def offered(*platforms):
     digest = "sha256:" + "0" * 63
     return Index.model_validate(
@@ -319,21 +353,54 @@ def offered(*platforms):
         ("linux/arm64/v8", ["linux/arm64", "windows/arm64"], 0),
         ("linux/arm64", ["linux/arm/v7", "linux/arm64"], 1),
         ("linux/amd64", ["linux/amd64/v3", "linux/amd64"], 1),
+        ("linux/arm", ["linux/arm/v5", "linux/arm/v7"], 1),
+        ("aarch64", ["linux/amd64", "linux/arm64/v8"], 1),
+        ("x86_64", ["linux/arm64", "linux/amd64"], 1),
         ("linux/amd64", ["unknown/unknown", "linux/386", "linux/amd64", "linux/amd64"], 2),
     ],
 )
-def test_the_best_variant_a_machine_runs_is_chosen(wanted, platforms, chosen):
+def test_r11_the_best_variant_a_machine_runs_is_chosen(wanted, platforms, chosen):
     found = choose_platform(offered(*platforms), "x", parse_platform(wanted))
 
     assert found.digest.endswith(str(chosen))
 
 
-def test_a_variant_that_needs_more_is_not_chosen():
+def test_r11_a_variant_that_needs_more_is_not_chosen():
     with pytest.raises(InvalidError, match="linux/amd64/v3"):
         choose_platform(offered("linux/amd64/v3"), "x", parse_platform("linux/amd64"))
 
 
-@pytest.mark.parametrize("text", ["linux", "linux/", "a/b/c/d", "linux/../x", "linux/amd 64"])
+@pytest.mark.parametrize("text", ["plan9", "linux/", "a/b/c/d", "linux/../x", "linux/amd 64", ""])
 def test_what_is_no_platform_is_refused(text):
     with pytest.raises(InvalidError):
         parse_platform(text)
+
+
+def test_the_system_alone_is_this_machine():
+    assert parse_platform("linux") == this_platform()
+
+
+@pytest.mark.parametrize(
+    ("image", "platform", "settled"),
+    [
+        ("nginx", "linux/arm64", "docker.io/library/nginx:latest (linux/arm64)"),
+        ("r:5000/a:1", "aarch64", "r:5000/a:1 (linux/arm64)"),
+        ("r:5000/a@sha256:" + "0" * 64, "linux/arm/v6", None),
+    ],
+)
+def test_a_reference_may_say_for_which_platform(image, platform, settled):
+    written = for_platform(image, platform)
+
+    found = parse_reference(written)
+
+    assert str(found.platform) == str(parse_platform(platform))
+    assert settled is None or str(found) == settled
+    assert parse_reference(str(found)) == found
+    assert without_platform(written) == image
+    assert without_platform(image) == image
+
+
+@pytest.mark.parametrize("text", ["a (b", "a (linux/amd64) x", "a (plan9)", "a ()", "a(linux/arm)"])
+def test_a_reference_for_what_is_no_platform_is_refused(text):
+    with pytest.raises(InvalidError):
+        parse_reference(text)

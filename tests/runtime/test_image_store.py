@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import json
 import os
+import shutil
 import subprocess
 from contextlib import AsyncExitStack
 
@@ -74,7 +76,7 @@ def staged(place):
 # ── full disks ───────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_pull_that_cannot_fit_is_refused_before_it_begins(registry, make, disk):
+async def test_f15_a_pull_that_cannot_fit_is_refused_before_it_begins(registry, make, disk):
     place = disk()
     images = make(place)
     big = tarball(f=os.urandom(9_000_000))
@@ -87,7 +89,7 @@ async def test_a_pull_that_cannot_fit_is_refused_before_it_begins(registry, make
 
 
 @pytest.mark.parametrize("way", ["pull", "load", "import"])
-async def test_a_disk_that_fills_up_leaves_what_was_there(registry, make, disk, tmp_path, way):
+async def test_f15_a_disk_that_fills_up_leaves_what_was_there(registry, make, disk, tmp_path, way):
     place = disk()
     images = make(place)
     small = tmp_path / "small.tar"
@@ -114,7 +116,7 @@ async def test_a_disk_that_fills_up_leaves_what_was_there(registry, make, disk, 
     assert await images.check(deep=True) == ()
 
 
-async def test_a_disk_without_inodes_is_told_as_a_full_one(make, disk, tmp_path):
+async def test_f18_a_disk_without_inodes_is_told_as_a_full_one(make, disk, tmp_path):
     place = disk("-N", "64")
     images = make(place)
     many = tmp_path / "many.tar"
@@ -127,7 +129,7 @@ async def test_a_disk_without_inodes_is_told_as_a_full_one(make, disk, tmp_path)
     assert await images.list() == ()
 
 
-async def test_what_is_removed_makes_room(make, disk, tmp_path):
+async def test_f15_what_is_removed_makes_room(make, disk, tmp_path):
     images = make(disk())
     for number in range(6):
         source = tmp_path / f"{number}.tar"
@@ -152,7 +154,7 @@ def rootfs(tmp_path):
     return rootfs
 
 
-async def test_a_needed_image_outlives_its_name(images, rootfs):
+async def test_f37_a_needed_image_outlives_its_name(images, rootfs):
     old = await images.import_rootfs(rootfs("old"), name="app")
 
     async def needed():
@@ -168,7 +170,7 @@ async def test_a_needed_image_outlives_its_name(images, rootfs):
         await images.remove(old.id)
 
 
-async def test_pruning_beside_pulls_takes_nothing_of_them(registry, images):
+async def test_f37_pruning_beside_pulls_takes_nothing_of_them(registry, images):
     shared = tarball(f=os.urandom(100_000))
     for number in range(8):
         registry.put_image(f"app{number}", shared, tarball(own=str(number).encode()))
@@ -191,7 +193,7 @@ async def test_pruning_beside_pulls_takes_nothing_of_them(registry, images):
     assert await images.check(deep=True) == ()
 
 
-async def test_what_a_pull_has_already_is_not_collected_under_it(registry, images):
+async def test_f37_what_a_pull_has_already_is_not_collected_under_it(registry, images):
     shared = tarball(f=os.urandom(100_000))
     other = tarball(own=b"x")
     registry.put_image("old", shared)
@@ -216,7 +218,7 @@ async def test_what_a_pull_has_already_is_not_collected_under_it(registry, image
     assert len(registry.asked(digest_of(shared))) == 1
 
 
-async def test_an_unreadable_image_is_no_reason_to_delete(images, rootfs):
+async def test_f20_an_unreadable_image_is_no_reason_to_delete(images, rootfs):
     kept = await images.import_rootfs(rootfs("kept"), name="kept")
     broken = await images.import_rootfs(rootfs("broken"), name="broken")
     (images.store._blobs / broken.id[7:]).write_text("damaged")
@@ -228,3 +230,79 @@ async def test_an_unreadable_image_is_no_reason_to_delete(images, rootfs):
     assert (kept.layers[0] / "f").exists()
     assert (broken.layers[0] / "f").exists()
     assert [one.subject for one in await images.check()] == [f"document {broken.id}"]
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────
+
+
+def flip(path, place=5):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES = {
+    "a byte of a file": lambda layer, blob: flip(layer / "f"),
+    "a file gone": lambda layer, blob: (layer / "f").unlink(),
+    "a file more": lambda layer, blob: (layer / "more").touch(),
+    "a file cut off": lambda layer, blob: os.truncate(layer / "f", 3),
+    "a mode": lambda layer, blob: (layer / "f").chmod(0o4755),
+    "an owner": lambda layer, blob: os.chown(layer / "f", 7, 7),
+    "an attribute": lambda layer, blob: os.setxattr(layer / "f", "user.more", b"x"),
+    "a layer gone": lambda layer, blob: shutil.rmtree(layer),
+    "a byte of a blob": lambda layer, blob: flip(blob("layers")),
+    "a blob gone": lambda layer, blob: blob("layers").unlink(),
+    "a blob cut off": lambda layer, blob: os.truncate(blob("layers"), 3),
+    "a byte of the manifest": lambda layer, blob: flip(blob("manifest")),
+    "the manifest gone": lambda layer, blob: blob("manifest").unlink(),
+    "a byte of the configuration": lambda layer, blob: flip(blob("config")),
+    "the configuration gone": lambda layer, blob: blob("config").unlink(),
+    "layer and blob": lambda layer, blob: (flip(layer / "f"), flip(blob("layers"))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_f20_damage_is_found_named_and_mended_from_the_registry(registry, images, damage):
+    manifest = registry.put_image("tiny", tarball(f=b"whole" * 100))
+    name = f"{registry.address}/tiny:1"
+    facts = await images.pull(name)
+    document = json.loads(manifest)
+    digests = {
+        "manifest": facts.id,
+        "config": document["config"]["digest"],
+        "layers": document["layers"][0]["digest"],
+    }
+    DAMAGES[damage](facts.layers[0], lambda what: images.store._blobs / digests[what][7:])
+
+    found = await images.check(deep=True)
+    mended = await images.check(deep=True, repair=True)
+
+    assert found
+    assert all(one.references == (name,) for one in found)
+    assert all(one.repaired for one in mended)
+    assert await images.check(deep=True) == ()
+    assert (facts.layers[0] / "f").read_bytes() == b"whole" * 100
+
+
+async def test_f20_what_nobody_knows_the_origin_of_is_named_and_stays(images, rootfs):
+    facts = await images.import_rootfs(rootfs("mine"), name="mine")
+    flip(facts.layers[0] / "f", 0)
+    (blob,) = [path for path in images.store._blobs.iterdir() if path.suffix]
+    blob.unlink()
+
+    told = await images.check(deep=True, repair=True)
+
+    assert {one.repaired for one in told} == {False}
+    assert all("import the image again" in one.remedy for one in told)
+    assert (facts.layers[0] / "f").exists()
+
+
+async def test_f20_a_layer_of_no_image_goes_when_it_is_asked_for(images, rootfs):
+    facts = await images.import_rootfs(rootfs("kept"), name="kept")
+    stray = images.store._layers / ("0" * 64)
+    (stray / "d").mkdir(parents=True)
+
+    await images.prune()
+
+    assert not stray.exists()
+    assert facts.layers[0].is_dir()

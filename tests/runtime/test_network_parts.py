@@ -6,11 +6,13 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from orchestrator.settings import Settings
 from runtime.network.conntrack import Flow, is_stale
 from runtime.network.drift import lost_bridges, lost_sandboxes
+from runtime.network.firewall import Firewall
 from runtime.network.obstacles import find_obstacles
 from runtime.network.tables import Link
-from runtime.network.watch import lost_links
+from runtime.network.watch import lost_links, risen_links
 from runtime.network.wire import messages
 from runtime.types import PublishedPort
 
@@ -107,12 +109,13 @@ def link_message(kind, *, flags, changed, name=b"povx"):
     return message(kind, struct.pack("=BxHiII", 0, 1, 9, flags, changed) + attributes)
 
 
-def heard(data):
-    return [name for kind, _, content in messages(data) for name in lost_links(kind, content)]
+def heard(data, judge=lost_links):
+    return [name for kind, _, content in messages(data) for name in judge(kind, content)]
 
 
-def test_links_that_go_or_fall_are_heard_of_and_new_ones_are_not():
+def test_links_that_go_or_fall_are_heard_of_and_so_are_those_that_come_up():
     made = link_message(16, flags=0, changed=0xFFFFFFFF)
+    made_up = link_message(16, flags=1, changed=0xFFFFFFFF)
     risen = link_message(16, flags=1, changed=1)
     fallen = link_message(16, flags=0, changed=1)
     gone = link_message(17, flags=0, changed=0xFFFFFFFF)
@@ -120,15 +123,36 @@ def test_links_that_go_or_fall_are_heard_of_and_new_ones_are_not():
     assert heard(made + risen) == []
     assert heard(made + fallen) == ["povx"]
     assert heard(gone) == ["povx"]
+    assert heard(made + fallen + gone, risen_links) == []
+    assert heard(made_up, risen_links) == heard(risen, risen_links) == ["povx"]
 
 
 @pytest.mark.parametrize("size", range(0, 44, 3))
 def test_a_message_cut_short_is_no_message(size):
     assert heard(link_message(17, flags=0, changed=0)[:size]) == []
+    assert heard(link_message(16, flags=1, changed=1)[:size], risen_links) == []
 
 
 def test_a_message_that_claims_no_length_ends_the_reading():
     assert heard(struct.pack("=IHHII", 0, 17, 0, 0, 0) * 4) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "opened"),
+    [
+        ('{"4": [], "6": ["eth0"]}', (4, 6)),
+        ('{"4": [], "6": true, "later": []}', (4,)),
+        ('{"families": [4]}', ()),
+        ("[4]", ()),
+        ("", ()),
+    ],
+)
+def test_what_was_changed_of_the_host_is_read_for_what_both_versions_know(tmp_path, text, opened):
+    instance = Settings(name="t", data=tmp_path / "data", run=tmp_path / "run").instance()
+    (instance.run / "network").mkdir(parents=True)
+    (instance.run / "network" / "forwarding.json").write_text(text)
+
+    assert Firewall(instance).opened_forwarding == opened
 
 
 def chain(name, hook=None, policy="accept", table="mine", family="inet"):

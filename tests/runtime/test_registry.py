@@ -5,6 +5,7 @@ import base64
 import gzip
 import json
 import os
+import tarfile
 from contextlib import AsyncExitStack
 
 import pytest
@@ -33,7 +34,7 @@ from tests.faulty_registry import (
 pytestmark = pytest.mark.root
 
 PATIENT = Limits(attempts=4, first_pause=0.01, longest_pause=0.05, document=30, total=120)
-HASTY = Limits(attempts=3, first_pause=0.01, longest_pause=0.05, stall=0.3, document=1, total=120)
+HASTY = Limits(attempts=3, first_pause=0.01, longest_pause=0.05, stall=0.3, document=0.3, total=120)
 PASSWORD = "s3cret-w0rd"
 
 
@@ -141,7 +142,7 @@ async def test_progress_is_told_in_bytes_up_to_the_last(registry, images):
     assert {step.subject for step in told} == {digest_of(BIG)[7:19]}
 
 
-async def test_ten_pulls_of_one_image_download_it_once(registry, images):
+async def test_f21_ten_pulls_of_one_image_download_it_once(registry, images):
     registry.put_image("tiny", BIG)
     told = [[] for _ in range(10)]
 
@@ -154,7 +155,7 @@ async def test_ten_pulls_of_one_image_download_it_once(registry, images):
     assert all(one[-1].done == len(BIG) for one in told)
 
 
-async def test_images_that_share_a_layer_download_it_once(registry, images):
+async def test_f21_images_that_share_a_layer_download_it_once(registry, images):
     names = [f"app{number}" for number in range(10)]
     for name in names:
         registry.put_image(name, BIG, tarball(own=name.encode()))
@@ -164,7 +165,7 @@ async def test_images_that_share_a_layer_download_it_once(registry, images):
     assert len(registry.asked(digest_of(BIG))) == 1
 
 
-async def test_who_leaves_a_shared_pull_does_not_end_it_for_the_others(registry, images):
+async def test_f21_who_leaves_a_shared_pull_does_not_end_it_for_the_others(registry, images):
     registry.put_image("tiny", BIG)
     arrived, go = asyncio.Event(), asyncio.Event()
 
@@ -186,7 +187,7 @@ async def test_who_leaves_a_shared_pull_does_not_end_it_for_the_others(registry,
         await first
 
 
-async def test_a_pull_everybody_left_ends_and_leaves_nothing(registry, images):
+async def test_f21_a_pull_everybody_left_ends_and_leaves_nothing(registry, images):
     registry.put_image("tiny", BIG)
     arrived = asyncio.Event()
 
@@ -209,7 +210,7 @@ async def test_a_pull_everybody_left_ends_and_leaves_nothing(registry, images):
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_broken_transfer_goes_on_where_it_stopped(registry, images, reset):
+async def test_f21_a_broken_transfer_goes_on_where_it_stopped(registry, images, reset):
     registry.put_image("tiny", BIG)
     registry.fail(digest_of(BIG), dies_after(100_000, reset=reset), dies_after(90_000))
 
@@ -223,7 +224,7 @@ async def test_a_broken_transfer_goes_on_where_it_stopped(registry, images, rese
     assert starts[-1] > 0
 
 
-async def test_a_changed_blob_is_begun_with_anew(registry, images):
+async def test_f21_a_changed_blob_is_begun_with_anew(registry, images):
     registry.put_image("tiny", BIG)
 
     async def other_tag(request, data):
@@ -237,7 +238,7 @@ async def test_a_changed_blob_is_begun_with_anew(registry, images):
     assert (facts.layers[0] / "f").stat().st_size == 300_000
 
 
-async def test_a_registry_that_knows_no_ranges_is_begun_with_anew(registry, images):
+async def test_f21_a_registry_that_knows_no_ranges_is_begun_with_anew(registry, images):
     registry.put_image("tiny", BIG)
     registry.fail(digest_of(BIG), dies_after(100_000), instead(BIG))
 
@@ -246,7 +247,7 @@ async def test_a_registry_that_knows_no_ranges_is_begun_with_anew(registry, imag
     assert "Range" in registry.asked(digest_of(BIG))[1].headers
 
 
-async def test_a_part_that_is_not_the_one_asked_for_is_not_glued_on(registry, images):
+async def test_f21_a_part_that_is_not_the_one_asked_for_is_not_glued_on(registry, images):
     registry.put_image("tiny", BIG)
 
     async def wrong_part(request, data):
@@ -264,14 +265,37 @@ async def test_a_part_that_is_not_the_one_asked_for_is_not_glued_on(registry, im
 
 @pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("path", ["/manifests/1", "/blobs/"])
-async def test_a_status_that_passes_is_waited_for(registry, images, code, path):
+async def test_f21_a_status_that_passes_is_waited_for(registry, images, code, path):
     registry.put_image("tiny", BIG)
     registry.fail(path, status(code, Retry_After="0"), status(code))
 
     await images.pull(f"{registry.address}/tiny:1")
 
 
-async def test_how_long_to_wait_is_what_the_registry_asks_for_within_reason():
+@pytest.mark.parametrize("when", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+async def test_f21_what_a_registry_asks_for_goes_before_our_own_patience(registry, make, when):
+    images = make(Limits(attempts=3, first_pause=3600, longest_pause=3600))
+    registry.put_image("tiny", BIG)
+    for path in ("/manifests/1", digest_of(BIG)):
+        registry.fail(path, status(429, Retry_After=when), status(503, Retry_After=when))
+
+    await images.pull(f"{registry.address}/tiny:1")
+
+    assert len(registry.asked(digest_of(BIG))) == 3
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_f21_a_document_that_breaks_off_is_asked_for_again(registry, images, reset):
+    registry.put_image("tiny", BIG)
+    for path in ("/manifests/1", "/blobs/"):
+        registry.fail(path, dies_after(20, reset=reset), dies_after(0, reset=reset))
+
+    await images.pull(f"{registry.address}/tiny:1")
+
+    assert len(registry.asked("/manifests/1")) == 3
+
+
+async def test_f21_how_long_to_wait_is_what_the_registry_asks_for_within_reason():
     limits = Limits(longest_pause=30)
 
     assert limits.pause("x", 1, asked=7) == 7
@@ -290,7 +314,7 @@ async def test_pauses_grow_differ_between_pulls_and_are_the_same_each_time():
     assert limits.pause("one", 50) <= limits.longest_pause * 1.25
 
 
-async def test_trouble_that_does_not_pass_is_given_up(registry, images):
+async def test_f21_trouble_that_does_not_pass_is_given_up(registry, images):
     registry.put_image("tiny", BIG)
     registry.fail(digest_of(BIG), *[status(500)] * 50)
 
@@ -300,7 +324,7 @@ async def test_trouble_that_does_not_pass_is_given_up(registry, images):
     assert len(registry.asked(digest_of(BIG))) == PATIENT.attempts
 
 
-async def test_a_registry_that_dies_each_time_without_getting_on_is_given_up(registry, images):
+async def test_f21_a_registry_that_dies_each_time_without_getting_on_is_given_up(registry, images):
     registry.put_image("tiny", BIG)
     registry.fail(digest_of(BIG), *[dies_after(10)] * 200)
 
@@ -309,7 +333,7 @@ async def test_a_registry_that_dies_each_time_without_getting_on_is_given_up(reg
     assert len(registry.asked(digest_of(BIG))) <= 2 * PATIENT.attempts
 
 
-async def test_a_transfer_that_trickles_is_broken_off(registry, make):
+async def test_f21_a_transfer_that_trickles_is_broken_off(registry, make):
     images = make(HASTY)
     registry.put_image("tiny", BIG)
     registry.fail(digest_of(BIG), *[trickles()] * 50)
@@ -317,7 +341,7 @@ async def test_a_transfer_that_trickles_is_broken_off(registry, make):
     await refused(images, f"{registry.address}/tiny:1", UnavailableError, "only .* bytes in")
 
 
-async def test_a_trickling_document_is_broken_off(registry, make):
+async def test_f21_a_trickling_document_is_broken_off(registry, make):
     images = make(HASTY)
     registry.put_image("tiny", BIG)
     registry.fail("/manifests/1", *[trickles()] * 50)
@@ -325,7 +349,7 @@ async def test_a_trickling_document_is_broken_off(registry, make):
     await refused(images, f"{registry.address}/tiny:1", UnavailableError)
 
 
-async def test_a_registry_that_never_answers_is_given_up(registry, make):
+async def test_f21_a_registry_that_never_answers_is_given_up(registry, make):
     images = make(HASTY)
     registry.put_image("tiny", BIG)
     registry.fail("/blobs/", *[hangs()] * 50)
@@ -340,7 +364,7 @@ async def test_nobody_there_is_said_at_once(images, free_port):
 # ── content that is not what it says ─────────────────────────────────────────────────────
 
 
-async def test_a_blob_with_another_digest_is_refused(registry, images):
+async def test_f21_m12_r5_a_blob_with_another_digest_is_refused(registry, images):
     registry.put_image("tiny", BIG)
     other = bytearray(BIG)
     other[100_000] ^= 1
@@ -352,7 +376,7 @@ async def test_a_blob_with_another_digest_is_refused(registry, images):
 
 
 @pytest.mark.parametrize("change", [lambda data: data + b"x", lambda data: data[:-1]])
-async def test_a_blob_a_byte_longer_or_shorter_is_refused(registry, images, change):
+async def test_f21_m12_r5_a_blob_a_byte_longer_or_shorter_is_refused(registry, images, change):
     registry.put_image("tiny", BIG)
     registry.blobs[digest_of(BIG)] = change(BIG)
 
@@ -360,7 +384,7 @@ async def test_a_blob_a_byte_longer_or_shorter_is_refused(registry, images, chan
 
 
 @pytest.mark.parametrize("by", [1, -1])
-async def test_a_size_that_is_wrong_by_one_is_refused(registry, images, by):
+async def test_f21_m12_r5_a_size_that_is_wrong_by_one_is_refused(registry, images, by):
     manifest = json.loads(registry.put_image("tiny", BIG))
     manifest["layers"][0]["size"] += by
     registry.put_manifest("tiny", json.dumps(manifest).encode())
@@ -369,7 +393,7 @@ async def test_a_size_that_is_wrong_by_one_is_refused(registry, images, by):
 
 
 @pytest.mark.parametrize("what", ["manifest", "config"])
-async def test_a_document_with_another_digest_is_refused(registry, images, what):
+async def test_m12_a_document_with_another_digest_is_refused(registry, images, what):
     manifest = registry.put_image("tiny", BIG)
     registry.put_index("multi", (manifest, {"os": "linux", "architecture": "amd64"}))
     if what == "manifest":
@@ -382,14 +406,18 @@ async def test_a_document_with_another_digest_is_refused(registry, images, what)
     await refused(images, f"{registry.address}/multi:1", InvalidError, "digest")
 
 
-async def test_a_manifest_asked_for_by_digest_must_have_it(registry, images):
-    data = registry.put_image("tiny", BIG)
-    registry.manifests["tiny", digest_of(data)] = data + b" ", OCI_MANIFEST
+@pytest.mark.parametrize("what", ["manifest", "index"])
+async def test_m12_a_document_asked_for_by_digest_must_have_it(registry, images, what):
+    data, kind = registry.put_image("tiny", BIG), OCI_MANIFEST
+    if what == "index":
+        data = registry.put_index("tiny", (data, {"os": "linux", "architecture": "amd64"}))
+        kind = OCI_INDEX
+    registry.manifests["tiny", digest_of(data)] = data + b" ", kind
 
     await refused(images, f"{registry.address}/tiny@{digest_of(data)}", InvalidError, "digest")
 
 
-async def test_a_layer_with_another_diff_id_is_refused(registry, images):
+async def test_m12_a_layer_with_another_diff_id_is_refused(registry, images):
     registry.put_image("tiny", gzip.compress(BIG), diffs=["sha256:" + "0" * 64])
 
     await refused(images, f"{registry.address}/tiny:1", InvalidError, "not sha256:000")
@@ -400,7 +428,7 @@ async def test_a_layer_with_another_diff_id_is_refused(registry, images):
     ["sha256:../../x", "sha256:" + "A" * 64, "sha256:abc", "md5:" + "a" * 32, "sha256:" + "a" * 65],
 )
 @pytest.mark.parametrize("where", ["config", "layers", "diff"])
-async def test_a_digest_that_is_none_never_becomes_a_path(registry, images, digest, where):
+async def test_m13_r4_a_digest_that_is_none_never_becomes_a_path(registry, images, digest, where):
     manifest = json.loads(
         registry.put_image("tiny", BIG, diffs=[digest] if where == "diff" else None)
     )
@@ -411,6 +439,17 @@ async def test_a_digest_that_is_none_never_becomes_a_path(registry, images, dige
     registry.put_manifest("tiny", json.dumps(manifest).encode())
 
     await refused(images, f"{registry.address}/tiny:1", InvalidError, "64 hex digits")
+
+
+async def test_f21_r8_a_bomb_is_refused_by_what_its_header_says(registry, images):
+    info = tarfile.TarInfo("f")
+    info.size = 3 * 2**30
+    bomb = gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(2**20))
+    registry.put_image("tiny", bomb, diffs=["sha256:" + "0" * 64])
+
+    error = await refused(images, f"{registry.address}/tiny:1", InvalidError, "larger than")
+
+    assert error.code == "layer_size"
 
 
 # ── documents ────────────────────────────────────────────────────────────────────────────
@@ -444,15 +483,40 @@ def manifest_with(**changes):
             OCI_INDEX,
             "1000",
         ),
+        (
+            manifest_with(config={**described(b"{}", OCI_CONFIG), "size": 9_000_000}),
+            OCI_MANIFEST,
+            "over 8388608 bytes",
+        ),
+    ],
+    ids=[
+        "R6 both at once",
+        "R6 called an index",
+        "R6 calls itself an index",
+        "R6 of another kind",
+        "schema 1",
+        "deep",
+        "no object",
+        "config",
+        "R7 manifest too large",
+        "R7 too many layers",
+        "R7 too many images",
+        "R7 configuration too large",
     ],
 )
-async def test_a_document_that_is_no_honest_one_is_refused(registry, images, data, kind, match):
+async def test_m14_a_document_that_is_no_honest_one_is_refused(registry, images, data, kind, match):
     registry.put_manifest("tiny", data, kind=kind)
 
     await refused(images, f"{registry.address}/tiny:1", InvalidError, match)
 
 
-async def test_an_index_within_an_index_is_not_followed(registry, images):
+async def test_m14_an_image_without_layers_is_refused(registry, images):
+    registry.put_image("tiny")
+
+    await refused(images, f"{registry.address}/tiny:1", InvalidError, "no layers")
+
+
+async def test_m14_r7_an_index_within_an_index_is_not_followed(registry, images):
     inner = registry.put_index("multi", (b"x", {"os": "linux", "architecture": "amd64"}), tag="in")
     entry = described(inner, OCI_MANIFEST, platform={"os": "linux", "architecture": "amd64"})
     outer = json.dumps({"mediaType": OCI_INDEX, "manifests": [entry]}).encode()
@@ -461,7 +525,7 @@ async def test_an_index_within_an_index_is_not_followed(registry, images):
     await refused(images, f"{registry.address}/multi:1", InvalidError, "index")
 
 
-async def test_an_image_for_other_machines_names_those_it_is_for(registry, images):
+async def test_m25_an_image_for_other_machines_names_those_it_is_for(registry, images):
     manifest = registry.put_image("tiny", BIG)
     registry.put_index(
         "multi",
@@ -476,7 +540,7 @@ async def test_an_image_for_other_machines_names_those_it_is_for(registry, image
     assert "windows/amd64" in str(error)
 
 
-async def test_the_platform_that_is_asked_for_is_chosen_and_noted(registry, images):
+async def test_r11_the_platform_that_is_asked_for_is_chosen_and_noted(registry, images):
     both = {}
     for variant in ("v6", "v7"):
         both[variant] = registry.put_image(variant, tarball(own=variant.encode()))
@@ -506,7 +570,9 @@ async def test_the_platform_that_is_asked_for_is_chosen_and_noted(registry, imag
         "application/vnd.oci.image.layer.nondistributable.v1.tar",
     ],
 )
-async def test_a_layer_that_is_elsewhere_is_never_fetched_there(registry, images, evil, kind):
+async def test_f21_m15_r3_a_layer_that_is_elsewhere_is_never_fetched_there(
+    registry, images, evil, kind
+):
     registry.put_image("tiny", BIG, kind=kind, urls=[f"http://{evil.address}/layer"])
 
     await refused(images, f"{registry.address}/tiny:1", InvalidError, "other addresses")
@@ -514,7 +580,9 @@ async def test_a_layer_that_is_elsewhere_is_never_fetched_there(registry, images
     assert evil.log == []
 
 
-async def test_addresses_beside_an_honest_layer_are_not_looked_at(registry, images, evil):
+async def test_f21_m15_r3_addresses_beside_an_honest_layer_are_not_looked_at(
+    registry, images, evil
+):
     registry.put_image("tiny", BIG, urls=[f"http://{evil.address}/layer"])
 
     await images.pull(f"{registry.address}/tiny:1")
@@ -529,7 +597,7 @@ def let_in(images, registry, name=None):
     registry.users = {"me": PASSWORD}
     from runtime.image.credentials import Login
 
-    images._credentials.keep(name or registry.address, Login("me", PASSWORD))
+    images.remotes.credentials.keep(name or registry.address, Login("me", PASSWORD))
 
 
 def basic():
@@ -583,7 +651,7 @@ async def test_an_identity_token_is_sent_in_a_form(registry, images):
     registry.users = {"x": "y"}
     registry.challenge = f'Bearer realm="http://{registry.address}/token"'
     registry.fail("/token", instead(b'{"access_token": "the-token"}', "application/json"))
-    images._credentials.keep(registry.address, Login("", identity_token="identity"))
+    images.remotes.credentials.keep(registry.address, Login("", identity_token="identity"))
 
     await images.pull(f"{registry.address}/tiny:1")
 
@@ -592,7 +660,7 @@ async def test_an_identity_token_is_sent_in_a_form(registry, images):
     assert b"grant_type=refresh_token" in asked.body
 
 
-async def test_a_registry_that_is_never_satisfied_is_given_up(registry, images):
+async def test_f21_a_registry_that_is_never_satisfied_is_given_up(registry, images):
     registry.put_image("tiny", BIG)
     let_in(images, registry)
     registry.challenge = f'Bearer realm="http://{registry.address}/token"'
@@ -615,7 +683,7 @@ async def test_a_wrong_password_is_said_so(registry, images):
     assert PASSWORD not in str(error) + error.hint
 
 
-async def test_the_login_is_not_sent_where_a_redirect_leads(registry, images, evil):
+async def test_m15_r1_the_login_is_not_sent_where_a_redirect_leads(registry, images, evil):
     registry.put_image("tiny", BIG)
     let_in(images, registry)
     evil.blobs = {digest_of(BIG): BIG}
@@ -628,7 +696,7 @@ async def test_the_login_is_not_sent_where_a_redirect_leads(registry, images, ev
     assert "Authorization" not in asked.headers
 
 
-async def test_a_challenge_behind_a_redirect_is_not_answered(registry, images, evil):
+async def test_m15_r1_a_challenge_behind_a_redirect_is_not_answered(registry, images, evil):
     registry.put_image("tiny", BIG)
     let_in(images, registry)
     evil.users = {"x": "y"}
@@ -641,7 +709,7 @@ async def test_a_challenge_behind_a_redirect_is_not_answered(registry, images, e
 
 
 @pytest.mark.parametrize("named", [False, True])
-async def test_another_hosts_token_server_gets_the_login_only_when_it_is_named(
+async def test_f21_m15_r2_another_hosts_token_server_gets_the_login_only_when_it_is_named(
     registry, make, evil, named
 ):
     settings = f'[registry."{registry.address}"]\ntoken_hosts = ["localhost"]\n'
@@ -673,7 +741,7 @@ async def test_another_hosts_token_server_gets_the_login_only_when_it_is_named(
         "http://[",
     ],
 )
-async def test_a_token_server_that_cannot_be_one_is_refused(registry, images, realm):
+async def test_r2_a_token_server_that_cannot_be_one_is_refused(registry, images, realm):
     registry.put_image("tiny", BIG)
     let_in(images, registry)
     registry.challenge = f'Bearer realm="{realm}"'
@@ -693,14 +761,14 @@ async def test_a_token_server_that_cannot_be_one_is_refused(registry, images, re
         "http://[",
     ],
 )
-async def test_a_redirect_to_where_nothing_may_lead_is_refused(registry, images, place):
+async def test_r10_a_redirect_to_where_nothing_may_lead_is_refused(registry, images, place):
     registry.put_image("tiny", BIG)
     registry.fail(digest_of(BIG), redirect(place))
 
     await refused(images, f"{registry.address}/tiny:1", InvalidError, "redirect")
 
 
-async def test_redirects_in_a_circle_end(registry, images):
+async def test_f21_r10_redirects_in_a_circle_end(registry, images):
     registry.put_image("tiny", BIG)
     registry.fail(digest_of(BIG), *[redirect(f"/v2/tiny/blobs/{digest_of(BIG)}")] * 50)
 
@@ -709,7 +777,7 @@ async def test_redirects_in_a_circle_end(registry, images):
     assert len(registry.asked(digest_of(BIG))) == 6
 
 
-async def test_http_is_spoken_with_nobody_who_is_not_named(images):
+async def test_r9_http_is_spoken_with_nobody_who_is_not_named(images):
     """Port 80 of a documentation address: nothing may be sent there without TLS."""
     from runtime.image.reference import parse_reference
     from runtime.image.registries import Registries
@@ -717,7 +785,7 @@ async def test_http_is_spoken_with_nobody_who_is_not_named(images):
 
     endpoint = Registries().endpoint(parse_reference("registry.lan:80/tiny"))
 
-    async with Transport.open(endpoint, images._credentials, PATIENT) as transport:
+    async with Transport.open(endpoint, images.remotes.credentials, PATIENT) as transport:
         assert transport.root.scheme == "https"
 
 
@@ -754,7 +822,7 @@ async def test_a_mirror_that_is_of_no_use_is_passed_over(registry, make, evil, h
     assert registry.asked("/manifests/1")
 
 
-async def test_a_mirror_does_not_get_the_login_of_the_registry(registry, make, evil):
+async def test_r1_a_mirror_does_not_get_the_login_of_the_registry(registry, make, evil):
     registry.put_image("tiny", BIG)
     images = make(settings=f'[registry."{registry.address}"]\nmirrors = ["{evil.address}"]\n')
     let_in(images, registry)

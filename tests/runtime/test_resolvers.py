@@ -1,5 +1,6 @@
 """Where resolvers live, and what they are told."""
 
+import json
 import secrets
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address, IPv4Network
@@ -8,10 +9,11 @@ import pytest
 
 from orchestrator.settings import Settings
 from runtime.network import Networks
-from runtime.network.dns import NET_PREFIX, NEVER, candidate_nets, hosts_of
+from runtime.network.dns import NET_PREFIX, NEVER, Resolvers, candidate_nets, hosts_of
 from runtime.network.host import read_servers
+from runtime.oci.records import start_ticks
 from runtime.testing.contract.networks import BACK, FRONT, network
-from runtime.types import Alias, NamedAddresses, Zone
+from runtime.types import Alias, Exposure, NamedAddresses, Zone
 from tests.leaks import find_leaks
 
 ONE, TWO = IPv4Address("10.89.0.5"), IPv4Address("10.89.1.5")
@@ -79,6 +81,68 @@ def colliding():
         second = f"d{secrets.token_hex(3)}"
         if next(candidate_nets(second)) == wanted:
             return first, second
+
+
+def written(tmp_path, text):
+    """Return resolvers that have been opened where an earlier daemon wrote ``text``."""
+    instance = Settings(name="t", data=tmp_path / "data", run=tmp_path / "run").instance()
+    folder = instance.run / "dns"
+    folder.mkdir(parents=True)
+    (folder / "zones.json").write_text(text)
+    (folder / "5.pid").write_text("0")
+    resolvers = Resolvers(instance, lambda: None)
+    resolvers.open()
+    return resolvers
+
+
+def test_zones_are_taken_over_from_a_daemon_that_knew_less_or_more_of_them(tmp_path):
+    entry = {"networks": ["shop_front"], "number": 7, "later": 1, "aliases": [{"name": "x"}]}
+    text = json.dumps({"net": "169.254.4.0/22", "zones": [{**entry, "aliases": []}], "later": 1})
+
+    resolvers = written(tmp_path, text)
+
+    assert resolvers.address(Zone(networks=(FRONT,)), 4) == IPv4Address("169.254.4.7")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"net": "x"}', '{"zones": [{"number": 7}]}'])
+def test_a_resolver_nobody_knows_the_zone_of_keeps_its_number(tmp_path, text):
+    resolvers = written(tmp_path, text)
+    resolvers.settle(IPv4Network("169.254.4.0/22"))
+
+    numbers = [
+        int(resolvers.address(Zone(networks=(FRONT,), servers=(str(one),)), 4)) & 0xFF
+        for one in range(4)
+    ]
+
+    assert numbers == [2, 3, 4, 6]
+
+
+@pytest.mark.root
+async def test_a_resolver_nobody_knows_the_zone_of_ends_when_names_are_published(tmp_path):
+    name = f"t{secrets.token_hex(3)}"
+    instance = Settings(name=name, data=tmp_path / "data", run=tmp_path / "run").instance()
+    instance.run.mkdir()
+    zone = Zone(networks=(FRONT,))
+    exposure = Exposure(zones=(zone,))
+    async with AsyncExitStack() as opened:
+        driver = Networks(instance)
+        await driver.open()
+        await driver.create(network(FRONT, IPv4Network("198.18.77.0/26")))
+        await driver.publish(exposure)
+        (pid,) = [int(path.read_text()) for path in (instance.run / "dns").glob("*.pid")]
+        await driver.close()
+        (instance.run / "dns" / "zones.json").write_text("")
+        driver = Networks(instance)
+        await driver.open()
+        opened.push_async_callback(driver.close)
+        opened.push_async_callback(driver.remove, FRONT)
+
+        await driver.publish(exposure)
+
+        (fresh,) = [int(path.read_text()) for path in (instance.run / "dns").glob("*.pid")]
+        assert fresh != pid
+        assert start_ticks(pid) is None
+    assert find_leaks(instance) == []
 
 
 @pytest.mark.root

@@ -7,6 +7,7 @@ daemon.
 import re
 from collections.abc import Iterator
 
+from orchestrator.spec.judging.deploying import deploy_refusals
 from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
 from orchestrator.spec.judging.logging import mistakes
 from orchestrator.spec.judging.mounts import carried_refusals, mount_refusals, volume_refusals
@@ -21,18 +22,19 @@ from orchestrator.spec.values.pulling import POLICY
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 HOSTNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
+PLATFORM = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+(/[a-z0-9.]+)?)?", re.IGNORECASE)
 USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 SIGNAL = re.compile(r"(SIG)?(RT(MIN|MAX)([+-][0-9]{1,2})?|[A-Z][A-Z0-9]{1,7})|[0-9]{1,2}")
 LONGEST_STACK = 63
 LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 NAME_HINT = f"at most {LONGEST_NAME} letters, digits, `.`, `_`, `-`, the first no `.` and no `-`"
-CONDITIONS = ("", "none", "on-failure", "any")
 
 WORDS = (
     ("restart", RESTART, "restart policy", "one of no, always, unless-stopped, on-failure[:N]"),
     ("container_name", CONTAINER_NAME, "name of a container", "use letters, digits, `_.-`"),
     ("hostname", HOSTNAME, "host name", "use at most 63 letters, digits, `.` and `-`"),
+    ("platform", PLATFORM, "platform", "write one like linux/arm64, or linux/arm/v7"),
     ("user", USER, "user", "write USER or USER:GROUP"),
     ("stop_signal", SIGNAL, "signal", "write one like SIGTERM, or a number"),
     ("pull_policy", POLICY, "pull policy", "one of always, missing, never, daily, every_12h"),
@@ -54,6 +56,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         for option, cause, hint in mistakes(service.logging) if service.logging else ():
             yield (*path, "logging", "options", option), cause, hint
         yield from _amounts(service, path)
+        yield from deploy_refusals(service, path)
         yield from limit_refusals(service, path)
         yield from mount_refusals(service, path)
         yield from _hooks(service, path)
@@ -101,10 +104,6 @@ def _words(service: Service, path: Path) -> Iterator[Refusal]:
     if service.provider is not None:
         hint = "run what it provides beside this stack"
         yield (*path, "provider"), REFUSED["services.*.provider"], hint
-    policy = service.deploy.restart_policy if service.deploy else None
-    if policy and policy.condition not in CONDITIONS:
-        restart = (*path, "deploy", "restart_policy", "condition")
-        yield restart, f"`{policy.condition}` is no condition", "one of none, on-failure, any"
 
 
 def _amounts(service: Service, path: Path) -> Iterator[Refusal]:

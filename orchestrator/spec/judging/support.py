@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from orchestrator.spec.judging.deploying import deploy_warnings
 from orchestrator.spec.judging.logging import shortfalls
 from orchestrator.spec.judging.networking import networking_warnings
 from orchestrator.spec.models import StackFile
@@ -29,19 +30,14 @@ ACCEPTED = {
     "services.*.cpu_rt_runtime": "real-time scheduling is left to the whole machine",
     "services.*.credential_spec": "it is of Windows only",
     "services.*.deploy.endpoint_mode": "names always answer with replicas' own addresses",
-    "services.*.deploy.labels": "services have no labels, only their containers do",
-    "services.*.deploy.mode": "services are always replicated",
-    "services.*.deploy.placement": "there is one machine only",
     "services.*.deploy.rollback_config": "updates are not rolled back yet",
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
     "services.*.isolation": "it is of Windows only",
     "services.*.models": "AI models are not run yet",
-    "services.*.platform": "images are taken for this machine's platform",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
-    "networks.*.ipam.options": "addresses are chosen by pyorch itself",
 }
 """What becomes of a key that is accepted and not carried out."""
 
@@ -70,10 +66,10 @@ CARRIED_OUT = {
         dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file
         labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
-        network_mode networks oom_kill_disable oom_score_adj pid pids_limit ports post_start
-        pre_start pre_stop privileged profiles pull_policy read_only restart runtime scale secrets
-        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
-        user userns_mode uts volumes volumes_from working_dir x-pyorch
+        network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports
+        post_start pre_start pre_stop privileged profiles pull_policy read_only restart runtime
+        scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs
+        tty ulimits user userns_mode uts volumes volumes_from working_dir x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -91,7 +87,9 @@ CARRIED_OUT = {
     "services.*.build.ulimits.*": "hard soft",
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
-    "services.*.deploy": "replicas resources restart_policy",
+    "services.*.deploy": "labels mode placement replicas resources restart_policy",
+    "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
+    "services.*.deploy.placement.preferences.*": "spread",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
     "services.*.deploy.resources.reservations": "cpus devices memory",
@@ -122,7 +120,8 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "backoff dns priority quarantine",
+    "services.*.x-pyorch": "backoff dns priority quarantine rates",
+    "services.*.x-pyorch.rates": "receive send",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
@@ -130,7 +129,7 @@ CARRIED_OUT = {
         attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name
     """,
     "networks.*.external": "name",
-    "networks.*.ipam": "config driver",
+    "networks.*.ipam": "config driver options",
     "networks.*.ipam.config.*": "aux_addresses gateway ip_range subnet",
     "volumes.*": "driver driver_opts external labels name",
     "volumes.*.external": "name",
@@ -151,7 +150,7 @@ REMARKS = {
     "services.*.build.secrets": "`target` is the id; the rest is said where a step mounts it",
     "services.*.build.ssh": "files of keys without a passphrase; agents are refused",
     "services.*.blkio_config.weight": "where the kernel has weights (BFQ, or io.cost on cgroup v2)",
-    "services.*.blkio_config.weight_device": "as `weight`",
+    "services.*.blkio_config.weight_device": "for devices that are scheduled by BFQ",
     "services.*.mem_swappiness": "on cgroup v1; on v2 `up` says that it is left out",
     "services.*.oom_kill_disable": "on cgroup v1; on v2 `up` says that it is left out",
     "services.*.expose": "services on a network reach each other's ports anyway",
@@ -166,6 +165,12 @@ REMARKS = {
     "services.*.device_cgroup_rules": "what is said of numbers; the node itself is of `devices`",
     "services.*.gpus": "by the descriptions of CDI their makers leave in /etc/cdi",
     "services.*.gpus.*.options": "there is none that means anything to CDI",
+    "services.*.deploy.labels": "of the service: its containers do not have them",
+    "services.*.deploy.mode": "`global` is one replica here; a job is run to its end once",
+    "services.*.deploy.placement": "a machine's labels are among its settings",
+    "services.*.deploy.placement.constraints": "a machine has every role; see settings.md",
+    "services.*.deploy.placement.preferences": "one machine is all there is to prefer",
+    "services.*.deploy.placement.preferences.*.spread": "as `preferences`",
     "services.*.deploy.resources.reservations.devices": "as `gpus`",
     "services.*.deploy.resources.reservations.devices.*.options": "as in `gpus`",
     "services.*.ipc": "shared memory outlives restarts of the service that shares it",
@@ -174,6 +179,7 @@ REMARKS = {
     "services.*.sysctls": "those of a container's own; others are refused",
     "services.*.userns_mode": "`host` is what always holds",
     "services.*.network_mode": "`service:` and `container:` outlive restarts of whose it is",
+    "services.*.platform": "what this machine runs, by itself or by a registered emulator",
     "services.*.pull_policy": "how old an image may be is looked at by `up`",
     "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
     "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
@@ -182,11 +188,13 @@ REMARKS = {
     "volumes.*.driver_opts": "`type`, `device` and `o`, as mount(8) knows them",
     "services.*.ports.*.protocol": "`sctp` only where the kernel has it",
     "services.*.networks.*.driver_opts": "`ifname` and `sysctls`; others are warned about",
+    "services.*.x-pyorch.rates": "bytes a second, on each network by itself",
     "networks.*.attachable": "any stack can join a network with `external: true` anyway",
     "networks.*.driver": "`bridge`, `macvlan`, `ipvlan`, `host`, `none`; others are refused",
     "networks.*.driver_opts": "those in networks.md; others are warned about",
     "networks.*.ipam.config": "one subnet of each family; others are refused",
     "networks.*.ipam.driver": "`default`; others are refused",
+    "networks.*.ipam.options": "the driver `default` has none: each is warned about",
     "volumes.*.driver": "`local`; others are refused",
     "configs.*.external": "a file below ~/.config/pyorch/configs or /etc/pyorch/configs",
     "configs.*.labels": "they are for people and programs that read `config`",
@@ -275,6 +283,7 @@ def unsupported(stack: StackFile) -> Iterator[str]:
     for name, service in stack.services.items():
         for key, why in shortfalls(service.logging) if service.logging else ():
             yield f"services.{name}.logging.{key}: accepted, but {why}"
+    yield from deploy_warnings(stack)
     yield from networking_warnings(stack)
 
 

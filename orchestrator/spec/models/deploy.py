@@ -7,6 +7,10 @@ from pydantic import Field
 from orchestrator.spec.models.base import Duration, Labels, Size, SpecModel, Texts, Whole
 from orchestrator.spec.models.mounts import DeviceRequest
 
+EVERYWHERE = ("global", "global-job")
+JOBS = ("replicated-job", "global-job")
+MODES = ("replicated", "global", *JOBS)
+
 
 class DiscreteResource(SpecModel):
     """``generic_resources[].discrete_resource_spec``."""
@@ -102,3 +106,8 @@ class Deploy(SpecModel):
     )
     placement: Placement = Field(default=Placement(), description="Where replicas may run.")
     endpoint_mode: str = Field(default="", description="`vip` or `dnsrr`.")
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether there is one replica on every machine: one, here."""
+        return self.mode in EVERYWHERE

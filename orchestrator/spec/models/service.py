@@ -305,6 +305,8 @@ class Service(SpecModel):
         """How many replicas are wanted."""
         if self.scale is not None:
             return self.scale
+        if self.deploy and self.deploy.everywhere:
+            return 1
         if self.deploy and self.deploy.replicas is not None:
             return self.deploy.replicas
         return 1

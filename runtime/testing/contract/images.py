@@ -1,12 +1,13 @@
 """The promises of :class:`~runtime.drivers.ImageDriver`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from runtime.drivers import ImageDriver
 from runtime.errors import ConflictError, InvalidError, NotFoundError
-from runtime.types import PullProgress
+from runtime.types import Digest, ImageFacts, PullProgress
 
 
 class ImageContract:
@@ -158,6 +159,33 @@ class ImageContract:
         await driver.remove("other")
         await driver.remove(made.id[7:19])
 
+        assert await driver.list() == ()
+
+    async def test_f37_what_is_in_use_while_images_are_removed_stays(
+        self, driver: ImageDriver, rootfs: Path
+    ) -> None:
+        made = await driver.import_rootfs(rootfs, name="tiny")
+        in_use: list[ImageFacts | None] = []
+
+        async def needed() -> Mapping[Digest, str]:
+            # Somebody builds upon it at this very moment, and nobody can say so yet.
+            async with driver.using("tiny") as found:
+                in_use.append(found)
+            return {}
+
+        driver.keep_for(needed)
+        await driver.prune(unused=True)
+
+        assert in_use[0] == made
+        assert await driver.find(made.id) is not None
+
+        async def nobody() -> Mapping[Digest, str]:
+            return {}
+
+        driver.keep_for(nobody)
+        async with driver.using("other") as found:
+            assert found is None
+        await driver.prune(unused=True)
         assert await driver.list() == ()
 
     async def test_an_image_that_is_not_there_cannot_be_removed(self, driver: ImageDriver) -> None:

@@ -1,9 +1,11 @@
 """`configs` and `secrets` of a service, from inside; and that secrets are nowhere else."""
 
 import base64
+import gzip
 import json
 import secrets
 import stat
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,7 @@ secrets:
   by-cmd: {external: true, driver: cmd, driver_opts: {command: "cat stored-too.txt"}}
   filled: {file: ./template.txt, template_driver: golang}
 """
+TELLS = "echo told; cat /run/secrets/from-file /by-cmd >&2; exit 1"
 MARKS = ("file", "variable", "by-file", "by-env", "by-cmd", "template")
 
 
@@ -97,16 +100,26 @@ def mount_of(pyorch, target):
     return next(line.split() for line in reversed(lines) if line.split()[4] == target)
 
 
+@pytest.mark.attribute("services.*.configs.*.source", "configs.*.content", "configs.*.labels")
 def test_configs_content_is_interpolated_and_readable_by_everybody(safe):
     assert inside(safe, "cat /from-content") == "hello world"
     assert inside(safe, "busybox stat -c '%u:%g %a' /from-content") == "0:0 444"
 
 
+@pytest.mark.attribute(
+    "services.*.configs.*.target",
+    "services.*.configs.*.uid",
+    "services.*.configs.*.gid",
+    "services.*.configs.*.mode",
+    "configs.*.file",
+    "configs.*.name",
+)
 def test_configs_file_target_uid_gid_and_mode(safe):
     assert inside(safe, "cat /relative/file") == "of a file"
     assert inside(safe, "busybox stat -c '%u:%g %a' /relative/file") == "7:8 440"
 
 
+@pytest.mark.attribute("configs.*.environment")
 def test_configs_environment_below_a_volume(safe):
     assert inside(safe, "cat /app/deep/config") == "of a variable"
 
@@ -115,25 +128,36 @@ def test_configs_external_is_kept_by_the_person(safe):
     assert inside(safe, "cat /kept") == "kept"
 
 
+@pytest.mark.attribute("configs.*.template_driver")
 def test_configs_template_driver(safe):
     assert inside(safe, "cat /filled") == f"safe_a 1 loud {canary('file')}"
 
 
+@pytest.mark.attribute("services.*.secrets.*.source", "secrets.*.file", "secrets.*.labels")
 def test_secrets_file_is_where_it_always_is_even_below_a_tmpfs(safe):
     assert inside(safe, "cat /run/secrets/from-file") == canary("file")
     assert inside(safe, "busybox stat -c '%u:%g %a' /run/secrets/from-file") == "0:0 444"
 
 
+@pytest.mark.attribute(
+    "services.*.secrets.*.target",
+    "services.*.secrets.*.uid",
+    "services.*.secrets.*.gid",
+    "services.*.secrets.*.mode",
+    "secrets.*.environment",
+)
 def test_secrets_environment_target_uid_gid_and_mode_without_the_right_to_write(safe):
     assert inside(safe, "cat /run/secrets/other/name") == canary("variable")
     assert inside(safe, "busybox stat -c '%u:%g %a' /run/secrets/other/name") == "7:8 444"
 
 
+@pytest.mark.attribute("secrets.*.driver", "secrets.*.driver_opts", "secrets.*.name")
 def test_secrets_external_driver_and_driver_opts(safe):
     for mark in ("by-file", "by-env", "by-cmd"):
         assert inside(safe, f"cat /{mark}") == canary(mark)
 
 
+@pytest.mark.attribute("secrets.*.template_driver")
 def test_secrets_template_driver(safe):
     assert inside(safe, "cat /filled-secret") == f"{canary('template')} 1"
 
@@ -170,30 +194,77 @@ def has_canary(data):
     return any(shape in data for shape in shapes())
 
 
+SAYING = """
+up -d --force-recreate --wait
+up -d --scale nobody=2
+config
+config --format json
+config --no-normalize --no-consistency --no-path-resolution --no-env-resolution
+config --no-interpolate
+config --variables
+config --hash *
+config --lock-image-digests
+config --explain secrets.from-file
+config --explain secrets.from-variable.environment
+config --explain secrets.by-cmd.driver_opts.command
+plan
+plan --json
+graph
+ps -a --format json
+logs
+ls --format json
+history --format json
+diff
+diff --format json
+lint
+lint --format json
+lock --check
+images --format json
+image inspect busybox
+image history busybox
+volumes
+volume ls
+volume inspect safe_app
+network ls
+network inspect safe_default
+doctor
+daemon status
+"""
+ASKING = ("", "/safe", "/safe/generations")
+
+
 def test_secrets_are_in_no_output(safe):
-    said = []
-    for words in (
-        ["up", "-d", "--force-recreate", "--wait"],
-        ["config"],
-        ["config", "--format", "json"],
-        ["config", "--explain", "secrets.from-file"],
-        ["plan"],
-        ["plan", "--json"],
-        ["ps", "-a", "--format", "json"],
-        ["logs"],
-        ["ls"],
-        ["history"],
-        ["diff"],
-        ["lint"],
-        ["volumes"],
-        ["up", "-d", "--scale", "nobody=2"],
-    ):
-        done = safe.try_(*words)
+    # Something to tell of: a generation before, and one whose secret changed.
+    safe.write(canary("file") + "-changed", "word.txt")
+    said = [safe.run("up", "-d", "--wait")]
+    safe.write(canary("file"), "word.txt")
+    for line in SAYING.strip().splitlines():
+        done = safe.try_(*line.split())
+        assert "usage:" not in done.err, line
         said.append(done.out + done.err)
-    entry = next(safe.client.stream("GET", "/v1/stacks/safe/events"))
-    said += [json.dumps(entry), json.dumps(safe.client.get("/v1/stacks/safe"))]
+    said += [json.dumps(safe.client.get(f"/v1/stacks{path}")) for path in ASKING]
+    said.append(json.dumps(safe.client.get("/v1/stacks/safe/diff", {"old": 1, "new": 2})))
+    said.append(json.dumps(next(safe.client.stream("GET", "/v1/stacks/safe/events"))))
 
     assert not [text for text in said if has_canary(text.encode())]
+
+
+def test_secrets_are_in_nothing_that_is_taken_out_of_a_container(safe):
+    safe.run("export", "-o", "taken.tar", "a")
+    safe.run("commit", "a", "taken")
+    safe.run("image", "save", "-o", "saved.tar", "taken")
+
+    for name in ("taken.tar", "saved.tar"):
+        path = safe.work / name
+        with tarfile.open(path) as archive:
+            parts = [archive.extractfile(one) for one in archive if one.isfile()]
+            assert not [part.name for part in parts if has_canary(unpacked(part.read()))]
+        path.unlink()
+    safe.run("image", "rm", "taken")
+
+
+def unpacked(data):
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
 def test_secrets_are_in_no_error(safe):
@@ -202,11 +273,16 @@ def test_secrets_are_in_no_error(safe):
         ("mode: 0466", "mode: nine"),
         ("{external: true, name: STORED, driver: env}", "{external: true, driver: nope}"),
         ('command: "cat stored-too.txt"', "command: \"sh -c 'cat stored-too.txt; exit 1'\""),
+        ("environment: {MODE: loud}", f"post_start: [{{command: [sh, -c, '{TELLS}']}}]"),
+        ("environment: {MODE: loud}", f"pre_start: [{{command: [sh, -c, '{TELLS}']}}]"),
+        ("command: sleep 1000", f"command: [sh, -c, '{TELLS}']"),
     ):
         safe.write(STACK.replace(old, new), "broken.yml")
-        done = safe.try_("-f", "broken.yml", "-p", "broken", "up", "-d")
+        done = safe.try_("-f", "broken.yml", "-p", "broken", "up", "-d", "--wait")
         assert done.code == 1
         assert not has_canary((done.out + done.err).encode())
+        assert "told" not in new or "told" in done.err
+    safe.run("-p", "broken", "down", "-v")
 
 
 def test_secrets_are_in_no_file_but_the_closed_ones(safe):

@@ -126,6 +126,7 @@ def test_networks_that_cannot_be_had_together_are_refused(complain):
         (text(place="driver_opts: {a: b}"), "services.a.networks.net.driver_opts.a"),
         (text("ports: ['[::1]:80:80']"), "services.a.ports.0.host_ip"),
         (text("ports: ['[fd00::5]:80:80']"), "services.a.ports.0.host_ip"),
+        (text(network="ipam: {options: {a: b}}"), "networks.net.ipam.options.a"),
         (
             text("ports: ['80:80']", "driver: macvlan, driver_opts: {parent: eth0}"),
             "services.a.ports",

@@ -16,6 +16,8 @@ def signal_number(name: str) -> int:
     text = text if text.startswith("SIG") else f"SIG{text}"
     base, _, offset = text.partition("+")
     found = getattr(signal, base, None)
-    if found is None or (offset and not offset.isdigit()):
-        raise ConflictError("send signal", name, "there is no such signal")
-    return int(found) + int(offset or 0)
+    if isinstance(found, signal.Signals) and (not offset or offset.isdigit()):
+        number = int(found) + int(offset or 0)
+        if number <= signal.SIGRTMAX:
+            return number
+    raise ConflictError("send signal", name, "there is no such signal")

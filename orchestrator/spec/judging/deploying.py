@@ -1,0 +1,55 @@
+"""What a service may say of its mode and of where it runs, and what of that cannot be. Pure."""
+
+from collections.abc import Iterator
+
+from orchestrator.spec.models import Deploy, Service, StackFile
+from orchestrator.spec.models.deploy import JOBS, MODES
+from orchestrator.spec.problems import suggest
+from orchestrator.spec.tree import Path, Refusal
+from orchestrator.spec.values.placement import KEYS, LABELS, parse_constraint
+
+CONDITIONS = ("", "none", "on-failure", "any")
+
+
+def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
+    """Yield everything under `deploy` that cannot be carried out."""
+    deploy, place = service.deploy or Deploy(), (*path, "deploy")
+    if deploy.mode not in ("", *MODES):
+        cause = f"`{deploy.mode[:40]}` is no mode of a service"
+        hint = suggest(deploy.mode, MODES) or f"one of {', '.join(MODES)}"
+        yield (*place, "mode"), cause, hint
+    if deploy.everywhere and (service.scale or 0) > 1:
+        cause = f"`mode: {deploy.mode}` is one replica on every machine"
+        yield (*path, "scale"), cause, "leave one of them out"
+    policy = deploy.restart_policy
+    condition = policy.condition if policy else ""
+    if condition not in CONDITIONS:
+        where = (*place, "restart_policy", "condition")
+        yield where, f"`{condition}` is no condition", "one of none, on-failure, any"
+    if deploy.mode in JOBS:
+        hint = "a job ends: write `on-failure`, or leave it out"
+        if condition == "any":
+            where = (*place, "restart_policy", "condition")
+            yield where, f"`mode: {deploy.mode}` is not started again once it has succeeded", hint
+        elif policy is None and service.restart in ("always", "unless-stopped"):
+            cause = f"`mode: {deploy.mode}` is not started again once it has succeeded"
+            yield (*path, "restart"), cause, hint
+    for number, text in enumerate(deploy.placement.constraints):
+        try:
+            parse_constraint(text)
+        except ValueError as error:
+            where = (*place, "placement", "constraints", str(number))
+            known = ", ".join((*KEYS, *(f"{prefix}NAME" for prefix in LABELS)))
+            yield where, f"`{text[:60]}`: {error}", f"known are {known}"
+    if deploy.placement.max_replicas_per_node < 0:
+        where = (*place, "placement", "max_replicas_per_node")
+        yield where, "must not be negative", "leave it out for no limit"
+
+
+def deploy_warnings(stack: StackFile) -> Iterator[str]:
+    """Yield one sentence for everything that is accepted and of which nothing comes."""
+    for name, service in stack.services.items():
+        deploy = service.deploy
+        if deploy and deploy.everywhere and deploy.replicas not in (None, 1):
+            why = f"`mode: {deploy.mode}` is one replica on every machine"
+            yield f"services.{name}.deploy.replicas: accepted, but {why}"
