@@ -37,8 +37,20 @@ class Receiver:
             return [*self.messages]
 
     def until(self, text):
-        """Return all messages once one holds ``text``."""
-        return self.wait(lambda found: any(text in one for one in found), text)
+        """Return all messages once one is, or holds, ``text``."""
+        seen = 0
+
+        def has_come(found):
+            nonlocal seen
+            # Only those that are new: there may be very many.
+            fresh, seen = found[seen:], len(found)
+            return any(self.is_of(one, text) for one in fresh)
+
+        return self.wait(has_come, text)
+
+    def is_of(self, message, text):
+        """Whether a message tells of ``text``."""
+        return text in message
 
     def keep(self, message):
         """Keep one more."""
@@ -189,9 +201,9 @@ class Journal(Receiver):
             if data:
                 self.keep(parse_entry(data))
 
-    def until(self, text):
-        """Return all entries once the message of one is ``text``."""
-        return self.wait(lambda found: any(one["MESSAGE"] == text for one in found), text)
+    def is_of(self, message, text):
+        """Whether the message of an entry is ``text``."""
+        return message["MESSAGE"] == text
 
     def close(self):
         """Listen no more, and leave nothing."""

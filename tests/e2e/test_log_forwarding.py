@@ -38,6 +38,7 @@ def texts(pyorch, *words):
     return pyorch.run("-p", "told", "logs", "--no-log-prefix", *words).splitlines()
 
 
+@pytest.mark.attribute("services.*.logging.driver", "services.*.logging.options")
 def test_a_line_is_in_the_journal_with_whose_it_is(journal, pyorch):
     logging = {
         "driver": "journald",
@@ -80,6 +81,7 @@ def test_a_line_is_in_the_journal_with_whose_it_is(journal, pyorch):
     assert sorted(texts(pyorch)) == ["half", "oops", "ready"]
 
 
+@pytest.mark.attribute("services.*.logging.driver", "services.*.logging.options")
 @pytest.mark.parametrize("network", ["udp", "tcp", "tcp+tls", "unix", "unixgram"])
 def test_a_line_comes_to_syslog(pyorch, tmp_path, network):
     files = make_certificates(tmp_path)
