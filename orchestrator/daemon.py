@@ -104,7 +104,6 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await drivers.containers.sweep()
     await drivers.networks.sweep()
     tell_losses(drivers.logs, orchestrator.reconciler.chronicle)
-    await drivers.logs.forwarding.resume(orchestrator.settings.logs)
     await orchestrator.builds.clear()
     watch_exits(drivers.containers, queue, orchestrator.reconciler.chronicle)
     for known in store.stacks():
@@ -188,6 +187,7 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     logs = LogKeeper(LocalSockets(journal=settings.journal, syslog=settings.syslog))
     containers = Containers(instance, images, volumes, logs)
     await containers.open()
+    await logs.forwarding.resume(settings.logs)
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
     builder = Builder(instance, images)
