@@ -139,6 +139,15 @@ class RunHooks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealReplica:
+    """Note that a replica is stopped only to run anew, as which restart, before it is."""
+
+    replica: ReplicaId
+    attempt: int
+    counted: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopReplica:
     """Send the stop signal and note when the replica may be killed; does not wait."""
 
@@ -175,6 +184,7 @@ Action = (
     | LimitStack
     | StartReplica
     | RunHooks
+    | HealReplica
     | StopReplica
     | KillReplica
     | RemoveReplica
@@ -217,6 +227,8 @@ def describe(action: Action) -> str:
             return f"start {replica}"
         case RunHooks(replica=replica, kind=kind):
             return f"run {kind} of {replica}"
+        case HealReplica(replica=replica):
+            return f"heal {replica}"
         case StopReplica(replica=replica):
             return f"stop {replica}"
         case KillReplica(replica):

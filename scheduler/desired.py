@@ -75,6 +75,14 @@ class RestartMode(StrEnum):
     UNLESS_STOPPED = "unless-stopped"
 
 
+class OnUnhealthy(StrEnum):
+    """What becomes of a replica that is unhealthy, where its restart policy has any come back."""
+
+    RESTART = "restart"
+    RECREATE = "recreate"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
     """When and how patiently an exited replica is restarted.
@@ -97,20 +105,31 @@ class RestartPolicy:
     quarantine: int | None = None
 
 
+class CheckKind(StrEnum):
+    """What a check of a running replica is about."""
+
+    HEALTH = "health"
+    """Whether it is well: the one of Compose."""
+    STARTUP = "startup"
+    """Whether it has started; the others wait for that."""
+    READINESS = "readiness"
+    """Whether anybody should talk to it; if not, that is no illness."""
+    LIVENESS = "liveness"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healthcheck:
-    """How results of the probe become health; the probe itself is run elsewhere.
+    """How results of a probe become health; the probe itself is run elsewhere.
 
-    Until the first success probes come every ``start_interval`` seconds during
-    ``start_period``; failures in it do not count.
+    Failures in ``start_period`` do not count. Until it has passed probes come every
+    ``start_interval`` seconds; where that is None, quickly at first and ever more slowly.
     """
 
-    test: tuple[str, ...]
     interval: float = 30.0
     timeout: float = 30.0
     retries: int = 3
     start_period: float = 0.0
-    start_interval: float = 5.0
+    start_interval: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +216,8 @@ class DesiredService:
     """``missing``, ``always`` or ``never``."""
     replicas: int = 1
     restart: RestartPolicy = field(default_factory=RestartPolicy)
-    healthcheck: Healthcheck | None = None
+    checks: Mapping[CheckKind, Healthcheck] = field(default_factory=dict)
+    on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
     dependencies: tuple[Dependency, ...] = ()
     networks: tuple[Membership, ...] = ()
     """In order of priority, the highest first."""
@@ -212,6 +232,8 @@ class DesiredService:
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What else a replica has to itself, by its kind: so many of those the machine has."""
     priority: int = 0
     """Where not everybody's reservations fit, the higher one is let in first."""
     constraints: tuple[Constraint, ...] = ()

@@ -11,6 +11,7 @@ from typing import assert_never
 from scheduler.actions import (
     Addresses,
     CreateReplica,
+    HealReplica,
     KillReplica,
     LimitReplica,
     MendSandbox,
@@ -20,7 +21,7 @@ from scheduler.actions import (
     StartReplica,
     StopReplica,
 )
-from scheduler.desired import DesiredService, HookKind, RestartMode, ServiceIntent
+from scheduler.desired import DesiredService, HookKind, OnUnhealthy, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
 from scheduler.hooks import await_hooks
 from scheduler.ids import ReplicaId
@@ -36,7 +37,7 @@ from scheduler.observed import (
 )
 from scheduler.placement import Refusal
 from scheduler.plan import PlanBuilder
-from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
+from scheduler.restart import RestartAt, RestartNow, StayDown, decide_healing, decide_restart
 
 FIRST = RestartNow(0, "")
 """A start that is no restart."""
@@ -194,13 +195,20 @@ class _Slots:
         match found.phase:
             case Running(health=health):
                 hooked = found.post_start.state in (Hooks.NONE, Hooks.DONE)
-                return health is Health.STARTING or not hooked
+                return health in (Health.STARTING, Health.UNREADY) or not hooked
             case Created() | Stopping():
                 return True
             case Exited():
                 return False
 
-    def fill(self, replica: ReplicaId, reason: str, *, after: tuple[int, ...] = ()) -> None:
+    def fill(
+        self,
+        replica: ReplicaId,
+        reason: str,
+        *,
+        restart: RestartNow = FIRST,
+        after: tuple[int, ...] = (),
+    ) -> None:
         if self.ground.shut:
             self.plan.hold(str(replica), self.ground.shut)
             return
@@ -217,7 +225,7 @@ class _Slots:
             after=(*self.ground.after, *self.after_donors(), *after),
         )
         self.gates.filled[replica] = created
-        self.start(replica, reason, after=(created,))
+        self.start(replica, reason, restart=restart, after=(created,))
 
     def ends_for_restart(self, found: ObservedReplica) -> bool:
         """Whether a restart was asked for that this replica has not had yet."""
@@ -391,7 +399,9 @@ class _Slots:
                 self.gates.touched.add(self.service.name)
                 reason = "its monitor died: nobody keeps its output"
                 self.plan.add(StopReplica(replica=found.id, grace=self.service.stop_grace), reason)
-            case Running():
+            case Running() as running:
+                if self.heal(found, running):
+                    return
                 if not found.sandbox_intact:
                     self.plan.add(
                         MendSandbox(replica=found.id, addresses=self.ground.addresses(found.id)),
@@ -415,6 +425,9 @@ class _Slots:
                 self.start_again(found, "created but never started", after=limited)
             case Exited() as exited:
                 match decide_restart(self.service.restart, found, exited, now=self.now):
+                    case RestartNow(_, reason) as restart if self.is_made_anew(found):
+                        gone = self.plan.add(RemoveReplica(found.id, keep_address=True), reason)
+                        self.fill(found.id, reason, restart=restart, after=(gone,))
                     case RestartNow(_, reason) as restart:
                         self.start_again(found, reason, restart=restart, after=limited)
                     case RestartAt(moment, _, reason):
@@ -424,3 +437,38 @@ class _Slots:
                         self.plan.hold(str(found.id), reason, stuck=True)
                     case StayDown():
                         pass
+
+    def heal(self, found: ObservedReplica, running: Running) -> bool:
+        """End a replica that is unhealthy so that it runs anew; say whether that has begun."""
+        if self.service.on_unhealthy is OnUnhealthy.NONE or running.illness is None:
+            return False
+        match decide_healing(self.service.restart, found, running.illness, now=self.now):
+            case RestartNow(attempt, reason, counted):
+                self.gates.touched.add(self.service.name)
+                # A hook that fails in what is ill is no reason to leave it so.
+                hooks = found.pre_stop
+                if hooks.state is not Hooks.FAILED and await_hooks(
+                    self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason
+                ):
+                    return True
+                step = HealReplica(replica=found.id, attempt=attempt, counted=counted)
+                noted = self.plan.add(step, reason)
+                grace = self.service.stop_grace
+                if grace > 0:
+                    stop = StopReplica(replica=found.id, grace=grace)
+                    self.plan.add(stop, reason, after=(noted,))
+                else:
+                    self.plan.add(KillReplica(found.id), reason, after=(noted,))
+                return True
+            case RestartAt(moment, _, reason):
+                self.plan.wake(moment)
+                self.plan.hold(str(found.id), reason)
+            case StayDown(reason, given_up=True):
+                self.plan.hold(str(found.id), reason, stuck=True)
+            case StayDown():
+                pass
+        return False
+
+    def is_made_anew(self, found: ObservedReplica) -> bool:
+        """Whether a replica that was ill is replaced by a new one rather than started again."""
+        return found.healing and self.service.on_unhealthy is OnUnhealthy.RECREATE

@@ -155,13 +155,17 @@ class Pyorch:
         """Return the host's id of the first process of e.g. ``shop/web.1``: not a probe's."""
         for pid in self.processes(container):
             try:
-                status = Path(f"/proc/{pid}/status").read_text()
+                status = Path(f"/proc/{pid}/status").read_bytes()
             except FileNotFoundError:
                 continue
-            inside = next(line for line in status.splitlines() if line.startswith("NSpid:"))
-            if inside.split()[-1] == "1":
+            inside = next(line for line in status.split(b"\n") if line.startswith(b"NSpid:"))
+            if inside.split()[-1] == b"1":
                 return pid
         raise AssertionError(f"{container} has no main process")
+
+    def stacks(self) -> list[str]:
+        """Return the names of the stacks the daemon that runs knows."""
+        return [stack["name"] for stack in self.client.get("/v1/stacks")]
 
     def daemon_pid(self) -> int:
         """Return the process id of the daemon that runs."""
@@ -171,11 +175,13 @@ class Pyorch:
         """Take everything down; return what is left on the host, which should be nothing."""
         self.over = True
         if self.settings.socket.exists() or (self.settings.data / "state.db").exists():
-            stacks = [line.split()[0] for line in self.run("ls").splitlines()[1:]]
+            if not self.client.is_up():
+                self.run("ls")
             # A stack whose network another one uses can only go after that one.
-            for name in (*stacks, *stacks):
-                self.try_("-p", name, "down", "-v", "-t", "0")
-            assert self.run("ls").splitlines()[1:] == []
+            for _ in range(2):
+                for name in self.stacks():
+                    self.try_("-p", name, "down", "-v", "-t", "0")
+            assert self.stacks() == []
             self.run("daemon", "stop")
         return find_leaks(self.settings.instance(), self.inside)
 

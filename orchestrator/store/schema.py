@@ -123,6 +123,7 @@ SCHEMA: tuple[str, ...] = (
         UNIQUE (stack, service, slot, created_wall, run)
     ) STRICT;
     """,
+    "ALTER TABLE replicas ADD COLUMN healing INTEGER NOT NULL DEFAULT 0",
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

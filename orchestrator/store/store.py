@@ -346,7 +346,7 @@ class Store:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
-            "SELECT service, slot, attempts, restarts, counted, asked FROM replicas"
+            "SELECT service, slot, attempts, restarts, counted, asked, healing FROM replicas"
             " WHERE stack = ?",
             (stack,),
         )
@@ -356,8 +356,9 @@ class Store:
                 restarts=restarts,
                 counted=tuple(json.loads(counted)),
                 asked=bool(asked),
+                healing=bool(healing),
             )
-            for service, slot, attempts, restarts, counted, asked in rows
+            for service, slot, attempts, restarts, counted, asked, healing in rows
         }
 
     def record_start(
@@ -372,7 +373,7 @@ class Store:
                 "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted)"
                 " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
                 " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
-                " counted = excluded.counted, asked = 0",
+                " counted = excluded.counted, asked = 0, healing = 0",
                 (
                     stack,
                     replica.service,
@@ -381,6 +382,18 @@ class Store:
                     int(attempt > 0),
                     json.dumps(counted),
                 ),
+            )
+
+    def record_healing(
+        self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float]
+    ) -> None:
+        """Remember that a replica is stopped to run anew, and as which restart that counts."""
+        with self._brief_transaction() as db:
+            db.execute(
+                "INSERT INTO replicas (stack, service, slot, attempts, counted, healing)"
+                " VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (stack, service, slot) DO UPDATE SET"
+                " attempts = excluded.attempts, counted = excluded.counted, healing = 1",
+                (stack, replica.service, replica.slot, attempt, json.dumps(counted)),
             )
 
     def request(self, stack: str, services: Iterable[str]) -> None:

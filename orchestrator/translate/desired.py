@@ -11,8 +11,9 @@ from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.models.deploy import JOBS
 from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import StoredStack, Wish
+from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import hook_images
-from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of, units_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.network import (
     BRIDGE,
@@ -33,9 +34,9 @@ from scheduler.desired import (
     DesiredService,
     DesiredStack,
     DesiredVolume,
-    Healthcheck,
     Link,
     Membership,
+    OnUnhealthy,
     Port,
     RestartMode,
     RestartPolicy,
@@ -224,7 +225,8 @@ def _service(
         built=service.build is not None,
         replicas=service.replicas,
         restart=_restart(service),
-        healthcheck=_healthcheck(service, image),
+        on_unhealthy=OnUnhealthy(service.x_pyorch.on_unhealthy),
+        checks={kind: timing for kind, (timing, _) in checks_of(service, image).items()},
         dependencies=tuple(
             Dependency(
                 service=ServiceName(wanted),
@@ -255,6 +257,7 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        units=units_of(service),
         priority=service.x_pyorch.priority,
         constraints=_constraints(service),
         most_here=deploy.placement.max_replicas_per_node if deploy else 0,
@@ -320,31 +323,4 @@ def _restart(service: Service) -> RestartPolicy:
         longest_delay=own.backoff.max_delay,
         settled_after=own.backoff.reset_after,
         quarantine=own.quarantine,
-    )
-
-
-def _healthcheck(service: Service, image: ImageFacts | None) -> Healthcheck | None:
-    own, theirs = service.healthcheck, image.config.healthcheck if image else None
-    if own is not None and (own.disable or (own.test and own.test[0] == "NONE")):
-        return None
-    test = own.test if own is not None and own.test else theirs.test if theirs else None
-    if not test or test[0] == "NONE":
-        return None
-    shell = image.config.shell if image else ("/bin/sh", "-c")
-    argv = (*shell, *test[1:]) if test[0] == "CMD-SHELL" else test[1:]
-
-    def setting(name: str, default: float) -> float:
-        for source in (own, theirs):
-            value = getattr(source, name, None)
-            if value:
-                return float(value)
-        return default
-
-    return Healthcheck(
-        test=tuple(argv),
-        interval=setting("interval", 30.0),
-        timeout=setting("timeout", 30.0),
-        retries=int(setting("retries", 3)),
-        start_period=setting("start_period", 0.0),
-        start_interval=setting("start_interval", 5.0),
     )

@@ -27,6 +27,7 @@ from runtime.errors import (
 from runtime.files import in_thread, write_atomic
 from runtime.logs.folder import newest_run
 from runtime.logs.keeping import LogKeeper
+from runtime.logs.lookout import Lookout
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
@@ -46,17 +47,24 @@ from runtime.oci.starting import check_group, start_process, unrunnable
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
 from runtime.signals import signal_number
+from runtime.trouble import trouble
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
     ContainerId,
     ExecConfig,
+    ExecProbe,
+    GrpcProbe,
+    HttpProbe,
     ImageFacts,
     Instance,
     Limits,
     LogDriver,
+    LogProbe,
     MountKind,
+    Probe,
     ProbeOutput,
+    TcpProbe,
 )
 from runtime.volumes import Volumes
 
@@ -85,6 +93,7 @@ class Containers(ContainerDriver):
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, logs, clock)
+        self._lines = Lookout()
         self.orphans = Orphans(self._runs.main_processes)
         """To be told whenever a child of this process has ended."""
 
@@ -124,7 +133,7 @@ class Containers(ContainerDriver):
     @override
     async def create(self, config: ContainerConfig) -> None:
         verb = "create container"
-        async with self._holding(config.id), self._using_images(config):
+        async with self._holding(config.id, "create container"), self._using_images(config):
             fingerprint = records.fingerprint_of(config)
             found = self._records.get(config.id)
             if found is not None:
@@ -148,14 +157,14 @@ class Containers(ContainerDriver):
             try:
                 mounted = await self._mounted(record)
                 built = await in_thread(self._folders.build, record, image, mounted)
-            except DriverError:
+            except (DriverError, OSError):
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
             self._records[config.id] = built
 
     @override
     async def limit(self, container: ContainerId, limits: Limits) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "limit"):
             record = self._known(container, "limit")
             running = self._runs.is_running(container)
             self._records[container] = await in_thread(
@@ -185,7 +194,7 @@ class Containers(ContainerDriver):
 
     @override
     async def start(self, container: ContainerId) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "start container"):
             record = self._known(container, "start container")
             if self._runs.is_running(container):
                 return
@@ -215,6 +224,7 @@ class Containers(ContainerDriver):
                     [*self._layout.command(record.config), "start", container],
                     patience=self._layout.instance.patience,
                 )
+                self._runs.begin(container, number, pid)
             except BaseException as error:
                 monitor.abandon()
                 await self._clear(container)
@@ -222,12 +232,10 @@ class Containers(ContainerDriver):
                 if found is None:
                     raise
                 self._runs.fail(container, number, *found)
-            else:
-                self._runs.begin(container, number, pid)
 
     @override
     async def stop(self, container: ContainerId, *, grace: float) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "stop container"):
             state = self._runs.lasting(container)
             if state is None or state.stop_by is not None:
                 return
@@ -253,7 +261,7 @@ class Containers(ContainerDriver):
 
     @override
     async def remove(self, container: ContainerId) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "remove container"):
             if self._runs.is_running(container):
                 raise ConflictError("remove container", container, "it runs")
             await self._clear(container)
@@ -263,7 +271,7 @@ class Containers(ContainerDriver):
 
     @override
     async def pack(self, container: ContainerId, target: Path, *, changes: bool) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "pack container"):
             record = self._known(container, "pack container")
             image = await self._image(record, "pack container")
             root = await in_thread(mount_root, self._layout.data / container, image.layers)
@@ -299,7 +307,17 @@ class Containers(ContainerDriver):
         )
 
     @override
-    async def probe(
+    async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
+        match probe:
+            case ExecProbe(argv):
+                return await self._probe_inside(container, argv, timeout=timeout)
+            case LogProbe(text):
+                log = self._known(container, "probe container").config.log
+                return await self._lines.look(log, self._runs.last(container), text)
+            case network:
+                return await self._ask(container, network, timeout=timeout)
+
+    async def _probe_inside(
         self, container: ContainerId, argv: Sequence[str], *, timeout: float
     ) -> ProbeOutput:
         session = await self.exec(container, ExecConfig(argv=tuple(argv)))
@@ -318,6 +336,23 @@ class Containers(ContainerDriver):
         finally:
             await session.close()
         return ProbeOutput(code=code, output=output)
+
+    async def _ask(
+        self, container: ContainerId, probe: HttpProbe | TcpProbe | GrpcProbe, *, timeout: float
+    ) -> ProbeOutput:
+        # Imported when it is first needed: most stacks have no such probe.
+        from runtime.asking import ask
+
+        namespace = self._runs.open_network(container)
+        if namespace is None:
+            raise NotFoundError("probe container", container, "it does not run")
+        try:
+            async with asyncio.timeout(timeout):
+                return await ask(probe, namespace)
+        except TimeoutError:
+            return ProbeOutput(code=-1, output=f"port {probe.port}: no answer".encode())
+        finally:
+            os.close(namespace)
 
     @override
     def on_exit(self, callback: OnExit) -> None:
@@ -341,11 +376,12 @@ class Containers(ContainerDriver):
         self._runs.close()
 
     @asynccontextmanager
-    async def _holding(self, container: ContainerId) -> AsyncIterator[None]:
+    async def _holding(self, container: ContainerId, verb: str) -> AsyncIterator[None]:
         async with self._locks.setdefault(container, asyncio.Lock()):
             self._busy.add(container)
             try:
-                yield
+                async with trouble(verb, container):
+                    yield
             finally:
                 self._busy.discard(container)
 

@@ -22,7 +22,6 @@ from runtime.types.containers import (
     LogDriver,
     Mount,
     MountKind,
-    ProbeOutput,
     Running,
     SyslogConfig,
 )
@@ -54,6 +53,15 @@ from runtime.types.networks import (
     Subnet,
     Zone,
 )
+from runtime.types.probes import (
+    ExecProbe,
+    GrpcProbe,
+    HttpProbe,
+    LogProbe,
+    Probe,
+    ProbeOutput,
+    TcpProbe,
+)
 from runtime.types.volumes import VolumeConfig, VolumeFacts
 
 __all__ = [
@@ -70,12 +78,15 @@ __all__ = [
     "Device",
     "Digest",
     "ExecConfig",
+    "ExecProbe",
     "Exited",
     "Exposure",
     "Finding",
     "Freed",
     "GatewayMode",
+    "GrpcProbe",
     "HostFacts",
+    "HttpProbe",
     "ImageConfig",
     "ImageDamage",
     "ImageFacts",
@@ -87,6 +98,7 @@ __all__ = [
     "Listener",
     "LogConfig",
     "LogDriver",
+    "LogProbe",
     "Mount",
     "MountKind",
     "NamedAddresses",
@@ -95,6 +107,7 @@ __all__ = [
     "NetworkFacts",
     "NetworkId",
     "NetworkKind",
+    "Probe",
     "ProbeOutput",
     "PublishedPort",
     "PullProgress",
@@ -104,6 +117,7 @@ __all__ = [
     "SandboxFacts",
     "Subnet",
     "SyslogConfig",
+    "TcpProbe",
     "Verdict",
     "VolumeConfig",
     "VolumeFacts",

@@ -8,9 +8,6 @@ import pytest
 
 pytestmark = pytest.mark.root
 
-IMAGES = Path(__file__).parent.parent.parent / "packaging" / "demo" / "build-image"
-CACHE = Path("/var/cache/pyorch-demo")
-
 
 @pytest.mark.attribute(
     "services.*.build.context",
@@ -300,49 +297,9 @@ def test_what_is_here_is_not_built_and_what_may_not_be_built_is_refused(pyorch):
     again = pyorch.try_("up", "-d")
     assert "STEP" not in again.err
     assert pyorch.try_("up", "-d", "--build", "--no-build").code == 1
-
-
-def test_a_python_service_of_several_stages_works_as_its_author_expects(bare):
-    subprocess.run([IMAGES, CACHE, "python"], check=True)
-    bare.run("image", "import", f"{CACHE}/python.tar", "python:3", "--cmd", "python3")
-    (bare.work / "src").mkdir()
-    (bare.work / "src" / "__main__.py").write_text(
-        "import http.server, os, pwd\n"
-        "class Page(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_GET(self):\n"
-        "        self.send_response(200); self.end_headers()\n"
-        "        self.wfile.write(pwd.getpwuid(os.getuid()).pw_name.encode())\n"
-        "http.server.HTTPServer(('', 8000), Page).serve_forever()\n"
-    )
-    (bare.work / "Dockerfile").write_text(
-        """
-        FROM python:3 AS build
-        WORKDIR /src
-        COPY . .
-        RUN python3 -m zipapp src -o /app.pyz && python3 -m zipfile -t /app.pyz
-        FROM python:3
-        RUN echo app:x:900:900::/:/bin/sh >> /etc/passwd && echo app:x:900: >> /etc/group \
-            && mkdir /data && chown app:app /data
-        COPY --from=build --chown=app:app /app.pyz /app.pyz
-        USER app
-        VOLUME /data
-        EXPOSE 8000
-        HEALTHCHECK --interval=1s CMD python3 -c \
-            "import urllib.request as r; r.urlopen('http://127.0.0.1:8000')"
-        ENTRYPOINT ["python3"]
-        CMD ["/app.pyz"]
-        """
-    )
-    bare.write("name: shop\nservices: {web: {build: .}}\n")
-    bare.run("up", "-d", "--wait")
-    answer = bare.run(
-        "exec",
-        "web",
-        "python3",
-        "-c",
-        "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000').read().decode())",
-    )
-    assert answer == "app\n"
+    stack = (pyorch.work / "stack.yml").read_text()
+    pyorch.write(stack.replace("build:", "pull_policy: build\n            build:"))
+    assert "STEP" in pyorch.try_("up", "-d").err
 
 
 def test_a_context_may_be_a_folder_of_a_repository(pyorch):

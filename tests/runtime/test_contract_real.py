@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import tarfile
@@ -13,12 +14,13 @@ from ipaddress import IPv4Network
 import pytest
 
 from orchestrator.settings import Settings
-from runtime.errors import ConflictError, InvalidError
+from runtime.errors import ConflictError, InvalidError, UnavailableError
 from runtime.image import Images
 from runtime.logs import LogKeeper
 from runtime.network import Networks
 from runtime.network.names import bridge_name, veth_name
 from runtime.oci import Containers
+from runtime.syscalls import mount, umount2
 from runtime.testing.contract import (
     ContainerContract,
     ImageContract,
@@ -28,7 +30,7 @@ from runtime.testing.contract import (
 )
 from runtime.testing.contract.networks import BACK, FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
-from runtime.types import ExecConfig, NetworkKind, Running, VolumeConfig
+from runtime.types import ExecConfig, ExecProbe, NetworkKind, Running, VolumeConfig
 from runtime.volumes import Volumes
 from tests.images import write_layout
 from tests.leaks import find_leaks
@@ -110,6 +112,38 @@ class TestRealContainers(ContainerContract):
         assert "out" in log
         assert "err" in log
 
+    async def test_a_full_disk_is_told_and_leaves_nothing_of_what_was_begun(
+        self, driver, image, tmp_path, instance
+    ):
+        place = instance.data / "containers"
+        mount("full", place, "tmpfs", 0, "size=8k")
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        try:
+            with pytest.raises(UnavailableError) as refused:
+                await driver.create(config)
+
+            assert refused.value.code == "no_space"
+            assert list(place.iterdir()) == []
+        finally:
+            umount2(place, 0)
+        await specimens.run(driver, config)
+
+    async def test_an_end_that_cannot_be_written_down_is_told_all_the_same(
+        self, driver, image, tmp_path, instance
+    ):
+        ends = specimens.Ends(driver)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
+        # What is written is put beside its place first.
+        obstacle = instance.data / "containers" / specimens.WEB / ".state.json.writing"
+        obstacle.mkdir()
+        found = await specimens.phase(driver)
+
+        os.kill(found.pid, signal.SIGKILL)
+
+        assert (await ends.wait(specimens.WEB)).code == 137
+        obstacle.rmdir()
+
     async def test_a_container_whose_record_is_broken_goes_on_and_can_be_ended(
         self, driver, image, tmp_path, instance, reopen
     ):
@@ -135,10 +169,12 @@ class TestRealContainers(ContainerContract):
         config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
         await specimens.run(driver, config)
 
-        await driver.probe(specimens.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
+        await driver.probe(
+            specimens.WEB, ExecProbe(("sh", "-c", "sleep 777 & sleep 778")), timeout=0.2
+        )
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
+        seen = await driver.probe(specimens.WEB, ExecProbe(everybody), timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x0077" not in seen.output
         assert isinstance(await specimens.phase(driver), Running)
@@ -152,7 +188,7 @@ class TestRealContainers(ContainerContract):
             await session.close()
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
+        seen = await driver.probe(specimens.WEB, ExecProbe(everybody), timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x00779" not in seen.output
 
