@@ -123,6 +123,7 @@ def build_observed(
                 counted=history.counted,
                 asked=history.asked,
                 healing=history.healing,
+                follows=history.follows,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
@@ -228,6 +229,12 @@ def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, 
 def made_of(facts: host.ContainerFacts) -> str:
     """Return what tells this very container from others that had its name."""
     return f"{facts.created_wall:.6f}"
+
+
+def name_of(facts: host.ContainerFacts) -> str:
+    """Return what people call a container: the name its file gives it, or the usual one."""
+    stack, replica = parse_container_name(facts.id)
+    return facts.labels.get(labels.NAME) or f"{stack}-{replica.service}-{replica.slot}"
 
 
 def _shares(facts: host.ContainerFacts) -> dict[str, str]:
