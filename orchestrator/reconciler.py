@@ -17,7 +17,7 @@ import structlog
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
 from orchestrator.errors import PyorchError
-from orchestrator.events import Event, EventBus
+from orchestrator.events import EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
 from orchestrator.publisher import Publisher
@@ -519,8 +519,7 @@ class Reconciler:
         self._claims.pop(name, None)
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
-        log.info("stack.gone")
-        self.events.publish(Event(stack=name, name="stack.gone"))
+        self.chronicle.tell(name, "stack.gone", "", "nothing is left of it")
 
 
 def _sandbox(
