@@ -291,6 +291,7 @@ class Reconciler:
         )
         if self._gone(desired, observed, plan):
             self._tell_kept(desired, observed)
+            await self.drivers.logs.forwarding.settle(self.settings.logs_of(name))
             self._forget(name)
             return None
         self.events.changed(name)
@@ -514,6 +515,7 @@ class Reconciler:
         self._reserved.pop(name, None)
         self.chronicle.forget(name)
         self.drivers.logs.cap(self.settings.logs_of(name), None)
+        self.drivers.logs.forwarding.forget(self.settings.logs_of(name))
         self._claims.pop(name, None)
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
