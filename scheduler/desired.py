@@ -232,6 +232,8 @@ class DesiredService:
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What else a replica has to itself, by its kind: so many of those the machine has."""
     priority: int = 0
     """Where not everybody's reservations fit, the higher one is let in first."""
     constraints: tuple[Constraint, ...] = ()

@@ -139,6 +139,7 @@ class ObservedReplica:
     cpu_reservation: float = 0.0
     """What its service reserved for it when it was made."""
     memory_reservation: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -217,6 +218,8 @@ class Machine:
     os: str = "linux"
     architecture: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What else it has that replicas may have to themselves, and how many of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +229,7 @@ class Claim:
     priority: int
     cpus: float = 0.0
     memory: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,5 +266,6 @@ class ObservedStack:
     reserved_cpus: float = 0.0
     """Held by other stacks."""
     reserved_memory: int = 0
+    reserved_units: Mapping[str, int] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     """What other stacks wait for."""

@@ -27,7 +27,7 @@ from tests.instance import (  # noqa: E402 - after the path is known
     forget_what_is_over,
     make_busybox,
 )
-from tests.lab import Lab  # noqa: E402
+from tests.lab import open_lab  # noqa: E402
 from tests.registry import serve_registry  # noqa: E402
 
 SWEEPS = Path(__file__).parent / "sweep"
@@ -79,14 +79,15 @@ def pyorch(bare, busybox):
 @pytest.fixture
 def lab(tmp_path, busybox):
     """A host and a stranger in namespaces of their own; `lab.pyorch` runs on that host."""
-    lab = Lab(Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path / "p"))
-    try:
-        lab.pyorch.run("image", "import", str(busybox), "busybox")
+    with open_lab(tmp_path / "p", busybox) as lab:
         yield lab
-        left = lab.pyorch.clean()
-    finally:
-        lab.close()
-    assert left == []
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory, busybox):
+    """A lab for those tests of a file that leave it as they find it."""
+    with open_lab(tmp_path_factory.mktemp("lab") / "p", busybox) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import StoredStack, Wish
 from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import hook_images
-from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of, units_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.network import (
     BRIDGE,
@@ -257,6 +257,7 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        units=units_of(service),
         priority=service.x_pyorch.priority,
         constraints=_constraints(service),
         most_here=deploy.placement.max_replicas_per_node if deploy else 0,

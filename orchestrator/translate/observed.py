@@ -132,6 +132,7 @@ def build_observed(
                 shares=_shares(facts),
                 cpu_reservation=reservation.cpus,
                 memory_reservation=reservation.memory,
+                units=reservation.units,
                 limits=limits_in_words(facts.limits),
             )
         )
@@ -194,6 +195,7 @@ def build_observed(
         memory=size.memory if size else 0,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
+        reserved_units=reserved.units,
         claims=claims,
     )
 
@@ -219,10 +221,7 @@ def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, 
     for facts in containers:
         if isinstance(facts.phase, host.Running):
             stack, _ = parse_container_name(facts.id)
-            before, more = found.get(stack, Reservation()), _reservation(facts)
-            found[stack] = Reservation(
-                cpus=before.cpus + more.cpus, memory=before.memory + more.memory
-            )
+            found[stack] = found.get(stack, Reservation()) + _reservation(facts)
     return found
 
 
@@ -248,7 +247,12 @@ def _neighbours(
 
 
 def _reservation(facts: host.ContainerFacts) -> Reservation:
-    return Reservation(cpus=facts.limits.reserved_cpus, memory=facts.limits.reserved_memory)
+    limits = facts.limits
+    return Reservation(
+        cpus=limits.reserved_cpus,
+        memory=limits.reserved_memory,
+        units=dict(limits.reserved_units),
+    )
 
 
 def phase_of(

@@ -140,9 +140,12 @@ class Images(ImageDriver):
             await self._collect()
         return await self._facts(made)
 
-    async def known_layers(self) -> frozenset[str]:
-        """Return the diff ids of layers that :meth:`adopt` need not be given."""
-        return frozenset(await in_thread(intake.known_layers, self.store))
+    @asynccontextmanager
+    async def known_layers(self) -> AsyncIterator[frozenset[str]]:
+        """Yield the diff ids of layers :meth:`adopt` need not be given while the context lasts."""
+        with self.store.held(self.store.catalog().images):
+            await in_thread(self.store.settle)
+            yield frozenset(await in_thread(intake.known_layers, self.store))
 
     async def adopt(self, layout: Path, config: bytes, *, names: Sequence[str]) -> ImageFacts:
         """Take in an image that was built here: its configuration, a layout of its layers.

@@ -36,11 +36,21 @@ networks: {{front: {{}}, back: {{}}}}
 """
 
 
-@pytest.fixture
-def shop(lab):
+def bring_up_shop(lab):
     lab.pyorch.write(SHOP)
     lab.pyorch.run("up", "-d", "--wait")
     return lab
+
+
+@pytest.fixture(scope="module")
+def shop(shared_lab):
+    """One for all tests that leave it as they find it."""
+    return bring_up_shop(shared_lab)
+
+
+@pytest.fixture
+def own_shop(lab):
+    return bring_up_shop(lab)
 
 
 @pytest.fixture
@@ -225,32 +235,32 @@ def resolvers(lab):
     return [int(path.read_text()) for path in sorted(folder.glob("*.pid"))]
 
 
-def test_a_killed_resolver_comes_back_with_its_names(shop):
-    before = resolvers(shop)
-    known = shop.query("shop/web.1", "db").addresses
+def test_a_killed_resolver_comes_back_with_its_names(own_shop):
+    before = resolvers(own_shop)
+    known = own_shop.query("shop/web.1", "db").addresses
     for pid in before:
         os.kill(pid, signal.SIGKILL)
 
     def again():
         try:
-            return shop.query("shop/web.1", "db")
+            return own_shop.query("shop/web.1", "db")
         except OSError:
             return Answer(2)
 
     found = eventually(again, lambda answer: answer.code == 0)
     assert sorted(found.addresses) == sorted(known)
-    assert set(resolvers(shop)).isdisjoint(before)
+    assert set(resolvers(own_shop)).isdisjoint(before)
 
 
-def test_names_resolve_while_the_daemon_is_dead_and_follow_when_it_is_back(shop):
-    server = shop.nameserver("shop/web.1")
-    os.kill(shop.pyorch.daemon_pid(), signal.SIGKILL)
+def test_names_resolve_while_the_daemon_is_dead_and_follow_when_it_is_back(own_shop):
+    server = own_shop.nameserver("shop/web.1")
+    os.kill(own_shop.pyorch.daemon_pid(), signal.SIGKILL)
 
-    assert len(shop.query_at("shop/web.1", server, "db").addresses) == 2
+    assert len(own_shop.query_at("shop/web.1", server, "db").addresses) == 2
 
-    shop.pyorch.run("up", "-d", "--wait", "--scale", "db=1")
+    own_shop.pyorch.run("up", "-d", "--wait", "--scale", "db=1")
     eventually(
-        lambda: shop.query("shop/web.1", "db").addresses, lambda addresses: len(addresses) == 1
+        lambda: own_shop.query("shop/web.1", "db").addresses, lambda addresses: len(addresses) == 1
     )
 
 
