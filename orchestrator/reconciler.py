@@ -275,7 +275,8 @@ class Reconciler:
             ServiceName(one): checks_of(service, images.get(model.image_of(one)))
             for one, service in model.services.items()
         }
-        self.prober.adjust(desired, observed, checks)
+        secrets = [one.payload for one in model.secrets.values() if one.payload]
+        self.prober.adjust(desired, observed, checks, secrets=secrets)
         self._report(stored, desired, observed, plan, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
         # A pass that found nothing to do is not news: the sweep makes one every few seconds.

@@ -242,7 +242,7 @@ class Views:
             given_up=decision.reason
             if isinstance(decision, StayDown) and decision.given_up and wanted
             else "",
-            probes=self.reconciler.prober.results(facts.id) if running else (),
+            probes=self.reconciler.prober.results(facts.id),
             last_codes=tuple(one.code for one in endings if one.replica == replica)[:SHOWN_CODES],
             image=without_platform(service.image) if service else str(facts.image),
             image_id=str(facts.image),

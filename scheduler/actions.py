@@ -122,12 +122,14 @@ class StartReplica:
     """Begin a run.
 
     ``attempt`` counts restarts in a row, 0 for one that is not a restart; ``counted`` are the
-    moments of those that the restart policy allows so many of.
+    moments of those that the restart policy allows so many of; ``follows`` is what it is restarted
+    after.
     """
 
     replica: ReplicaId
     attempt: int = 0
     counted: tuple[float, ...] = ()
+    follows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,6 +254,8 @@ class DesiredService:
     intent: ServiceIntent = ServiceIntent.RUN
     alone: bool = False
     """It starts whatever its dependencies do."""
+    follows: str | None = None
+    """What it is restarted after, as one word that changes with it; None while not known."""
     restart_before: float | None = None
     """Runs that began before this moment of the boot clock are to end, and others to begin."""
     at_once: bool = False

@@ -129,6 +129,8 @@ class ObservedReplica:
     """It has ended, and somebody has asked for it since."""
     healing: bool = False
     """It was told to stop because it was unhealthy: it is to run again."""
+    follows: str = ""
+    """What its service followed when this run began; empty where nobody knows."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""

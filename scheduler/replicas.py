@@ -110,7 +110,9 @@ def plan_replicas(
             if slots.replace(found, reason, busy=unready):
                 unready = replica
         elif slots.ends_for_restart(found):
-            slots.restart(found)
+            slots.restart(found, "a restart was asked for")
+        elif reason := slots.has_changed_before(found):
+            slots.restart_after(found, reason)
         else:
             slots.keep(found)
 
@@ -240,9 +242,30 @@ class _Slots:
             case _:
                 return False
 
-    def restart(self, found: ObservedReplica) -> None:
+    def has_changed_before(self, found: ObservedReplica) -> str:
+        """Return what has changed that a replica that runs is restarted after; empty if nothing."""
+        follows = self.service.follows
+        known = found.follows and follows is not None
+        if not known or found.follows == follows or not isinstance(found.phase, Running):
+            return ""
+        if self.service.intent is not ServiceIntent.RUN:
+            return ""
+        names = [one.service for one in self.service.dependencies if one.restart]
+        return f"{', '.join(names)} changed, and it is restarted after"
+
+    def restart_after(self, found: ObservedReplica, reason: str) -> None:
+        """Have a replica end once all it depends on lets the next run begin."""
+        unrest = self.gates.follows_unrest(self.service)
+        gate = self.gates.judge(self.service)
+        if unrest is not None:
+            self.plan.hold(str(found.id), f"is restarted after {unrest}")
+        elif gate.shut:
+            self.plan.hold(str(found.id), gate.shut, hint=gate.hint, stuck=gate.stuck)
+        else:
+            self.restart(found, reason)
+
+    def restart(self, found: ObservedReplica, reason: str) -> None:
         """Have a replica end, or begin again once it has."""
-        reason = "a restart was asked for"
         if isinstance(found.phase, Exited):
             self.start_again(found, reason)
             return
@@ -287,7 +310,12 @@ class _Slots:
         ):
             return
         number = self.plan.add(
-            StartReplica(replica=replica, attempt=restart.attempt, counted=restart.counted),
+            StartReplica(
+                replica=replica,
+                attempt=restart.attempt,
+                counted=restart.counted,
+                follows=self.service.follows or "",
+            ),
             reason,
             after=(*after, *gate.after, *self.ground.first),
         )
@@ -359,6 +387,7 @@ class _Slots:
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
         runs = isinstance(found.phase, Running)
+        self.gates.unsettled.add(self.service.name)
         if self.is_refused(found.id):
             return False
         if runs and (self.ground.shut or self.ground.after):

@@ -23,6 +23,14 @@ structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plai
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
+# A traceback with the values of every frame, as is usual where nothing is said, takes seconds.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
 
@@ -79,6 +87,22 @@ def pyorch(bare, busybox):
     """A pyorch that knows the image `busybox`."""
     bare.run("image", "import", str(busybox), "busybox")
     return bare
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, busybox, request):
+    """A pyorch for all tests of a file; nothing may be left of it afterwards."""
+    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path_factory.mktemp("begun") / "p")
+    # The daemon reads its settings when the first command starts it.
+    prepare = getattr(request.module, "prepare", None)
+    if prepare is not None:
+        prepare(pyorch)
+    try:
+        pyorch.run("image", "import", str(busybox), "busybox")
+        yield pyorch
+    finally:
+        left = pyorch.clean()
+    assert left == []
 
 
 @pytest.fixture

@@ -101,7 +101,11 @@ class StackActions:
             case actions.StartReplica(replica=replica):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(
-                    self.stack, replica, attempt=action.attempt, counted=action.counted
+                    self.stack,
+                    replica,
+                    attempt=action.attempt,
+                    counted=action.counted,
+                    follows=action.follows,
                 )
                 self.publisher.publish_soon()
             case actions.RunHooks(replica=replica, kind=kind):

@@ -124,6 +124,7 @@ SCHEMA: tuple[str, ...] = (
     ) STRICT;
     """,
     "ALTER TABLE replicas ADD COLUMN healing INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE replicas ADD COLUMN follows TEXT NOT NULL DEFAULT ''",
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

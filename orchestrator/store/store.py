@@ -349,8 +349,8 @@ class Store:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
-            "SELECT service, slot, attempts, restarts, counted, asked, healing FROM replicas"
-            " WHERE stack = ?",
+            "SELECT service, slot, attempts, restarts, counted, asked, healing, follows"
+            " FROM replicas WHERE stack = ?",
             (stack,),
         )
         return {
@@ -360,12 +360,19 @@ class Store:
                 counted=tuple(json.loads(counted)),
                 asked=bool(asked),
                 healing=bool(healing),
+                follows=follows,
             )
-            for service, slot, attempts, restarts, counted, asked, healing in rows
+            for service, slot, attempts, restarts, counted, asked, healing, follows in rows
         }
 
     def record_start(
-        self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float] = ()
+        self,
+        stack: str,
+        replica: ReplicaId,
+        *,
+        attempt: int,
+        counted: Sequence[float] = (),
+        follows: str = "",
     ) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row.
 
@@ -373,10 +380,10 @@ class Store:
         """
         with self._brief_transaction() as db:
             db.execute(
-                "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
+                "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted, follows)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
                 " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
-                " counted = excluded.counted, asked = 0, healing = 0",
+                " counted = excluded.counted, follows = excluded.follows, asked = 0, healing = 0",
                 (
                     stack,
                     replica.service,
@@ -384,6 +391,7 @@ class Store:
                     attempt,
                     int(attempt > 0),
                     json.dumps(counted),
+                    follows,
                 ),
             )
 

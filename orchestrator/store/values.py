@@ -52,7 +52,7 @@ class ReplicaHistory:
 
     ``counted`` are the moments of those that a restart policy allows so many of. ``asked`` says
     that somebody has asked for it since it has ended, ``healing`` that it was stopped for being
-    unhealthy.
+    unhealthy. ``follows`` is what its run was started after.
     """
 
     attempts: int = 0
@@ -60,6 +60,7 @@ class ReplicaHistory:
     counted: tuple[float, ...] = ()
     asked: bool = False
     healing: bool = False
+    follows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

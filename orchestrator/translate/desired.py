@@ -90,15 +90,20 @@ def build_desired(
 ) -> DesiredStack:
     """Say what ``model`` asks for. ``images`` are those of its references that are there."""
     ceiling = ceiling_of(model)
+    found = {name: facts.id for name, facts in images.items()} | dict(pins)
+    services = {
+        name: _service(model, name, service, images.get(reference_of(model, name)), settings)
+        for name, service in sorted(model.services.items())
+    }
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
         services=tuple(
             _wished(
-                _service(model, name, service, images.get(reference_of(model, name)), settings),
+                replace(service, follows=_follows(services, name, found)),
                 stored.wishes.get(ServiceName(name)),
             )
-            for name, service in sorted(model.services.items())
+            for name, service in services.items()
         ),
         networks=desired_networks(model),
         volumes=tuple(
@@ -115,6 +120,23 @@ def build_desired(
         subnet_prefix=settings.subnet_prefix,
         images=dict(pins),
     )
+
+
+def _follows(
+    services: Mapping[str, DesiredService], name: str, images: Mapping[str, str]
+) -> str | None:
+    """Return a word that changes when something is replaced that a service is restarted after."""
+    parts: dict[str, object] = {}
+    for dependency in services[name].dependencies:
+        wanted = services.get(dependency.service)
+        if not dependency.restart or wanted is None:
+            continue
+        if wanted.image not in images:
+            # Which image it will be is not known yet, and so not whether it is another one.
+            return None
+        further = _follows(services, wanted.name, images)
+        parts[wanted.name] = [wanted.revision, images[wanted.image], further]
+    return revision_of(parts) if parts else None
 
 
 def revision(model: StackFile, service: Service) -> Revision:

@@ -123,6 +123,7 @@ def build_observed(
                 counted=history.counted,
                 asked=history.asked,
                 healing=history.healing,
+                follows=history.follows,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),

@@ -29,7 +29,7 @@ SHOP = f"""
 name: shop
 services:
   web: {{ {SLEEPER}, networks: {{front: {{aliases: [www]}}, back: {{}}}}, container_name: the-web }}
-  db: {{ {SLEEPER}, networks: [back], scale: 2 }}
+  db: {{ {SLEEPER}, networks: [back], scale: 2, deploy: {{endpoint_mode: dnsrr}} }}
   my_cache.v2: {{ {SLEEPER}, networks: [back] }}
   edge: {{ {SLEEPER}, networks: [front] }}
 networks: {{front: {{}}, back: {{}}}}
@@ -79,6 +79,7 @@ def test_a_replica_knows_the_names_of_its_own_networks_and_no_others(shop, addre
     assert shop.query("shop/db.1", "edge").code == NO_SUCH_NAME
 
 
+@pytest.mark.attribute("services.*.deploy.endpoint_mode")
 def test_answers_are_short_lived_and_rotate(shop):
     answers = [shop.query("shop/web.1", "db") for _ in range(8)]
 

@@ -351,6 +351,7 @@ def test_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
         assert f"port 8080 is in use by {ME} (pid {os.getpid()})" in done.err
         assert lab.pyorch.ps("net")["net-b-1"]["State"] == "running"
         assert lab.tcp("host", "127.0.0.1", 8090) == "refused", "all its ports, or none"
+        assert f"`a` waits: port 8080 is in use by {ME}" in lab.pyorch.try_("port", "a", "80").err
     # A pass that began before the port was free may still tell of its holder.
     lab.pyorch.try_("up", "-d")
     lab.pyorch.until(

@@ -299,6 +299,18 @@ async def test_changes_of_health_are_told_with_what_was_answered(world):
     assert seen["replica.unhealthy"] == "healthcheck failed: no room left"
 
 
+async def test_what_is_secret_is_not_told_of_what_was_answered(world):
+    (world.folder / "word").write_text("open sesame")
+    text = CHECKED + "    secrets: [word]\nsecrets: {word: {file: ./word}}\n"
+    answer(world, code=1, output=b"wrong: open sesame")
+    async with world.daemon() as daemon:
+        await world.apply(text)
+        state = await unhealthy(world)
+
+    assert "sesame" not in str(state)
+    assert daemon.reconciler.prober.results(DB)[-1].output.startswith("wrong: ")
+
+
 def test_every_kind_of_probe_is_one_question(world):
     text = "name: x\nservices: {a: {image: app, x-pyorch: {probes: {liveness: PROBE}}}}"
     asked = {

@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
@@ -315,22 +315,26 @@ class TestRealNetworks(NetworkContract):
         yield name
         delete_link(name)
 
+    @pytest.mark.parametrize("version", [4, 6])
     async def test_the_way_to_the_resolvers_is_put_back_and_nothing_members_may_change(
-        self, driver, subnets
+        self, driver, subnets, version
     ):
-        front = network(FRONT, subnets[0])
+        # IPv6 for documentation (RFC 3849), which nobody routes either.
+        six = IPv6Network(f"2001:db8:{secrets.randbelow(0x10000):x}::/64")
+        front = network(FRONT, subnets[0] if version == 4 else six)
         await driver.create(front)
         path = await driver.create_sandbox(sandbox(WEB, front))
-        net = way_to_names(path)
+        net = way_to_names(path, version)
         assert list(await driver.mend(everything=True)) == []
 
-        within(path, "ip", "route", "delete", net)
-        within(path, "ip", "route", "delete", "default")
+        within(path, "ip", f"-{version}", "route", "delete", net)
+        within(path, "ip", f"-{version}", "route", "delete", "default")
         mended = await driver.mend(everything=True)
 
         assert mended == [f"way to the resolvers of {WEB}"]
-        assert within(path, "ip", "route", "show", net) != ""
-        assert within(path, "ip", "route", "show", "default") == "", "somebody had reasons"
+        assert way_to_names(path, version) == net
+        left = within(path, "ip", f"-{version}", "route", "show", "default")
+        assert left == "", "somebody had reasons"
         within(path, "ip", "link", "set", "eth0", "down")
         assert list(await driver.mend(everything=True)) == [], "there is no way it could lead"
 
@@ -432,10 +436,12 @@ def within(path, *words, stdin=""):
     return run("nsenter", f"--net={path}", *words, stdin=stdin)
 
 
-def way_to_names(path):
+def way_to_names(path, version=4):
     """Return the net of the resolvers, as a namespace knows the way to it."""
-    lines = within(path, "ip", "route", "show").splitlines()
-    return next(line.split()[0] for line in lines if line.startswith("169.254."))
+    lines = within(path, "ip", f"-{version}", "route", "show").splitlines()
+    begin = ("169.254.", "fd")
+    (found,) = (line.split()[0] for line in lines if line.startswith(begin) and " via " in line)
+    return found
 
 
 def addresses(printed):

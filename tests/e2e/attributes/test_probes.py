@@ -59,6 +59,7 @@ def test_the_daemon_asks_over_the_network_and_in_the_log_and_tells_what_was_answ
 
     assert done.code == 1
     assert "quiet.1 is unhealthy" in done.err
+    assert "  quiet.1 |   port 80: Connection refused\n" in done.err
     assert shown["quiet"]["Health"] == "unhealthy"
     assert shown["quiet"]["Probes"][-1]["output"] == "port 80: Connection refused"
     pyorch.until("asked", lambda state: health(state, "web") == "healthy")
