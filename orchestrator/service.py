@@ -30,6 +30,7 @@ from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
+from orchestrator.translate.observed import name_of
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
@@ -356,9 +357,17 @@ class Orchestrator:
                     yield {"type": "gone"}
                     return
                 else:
-                    yield _told(event)
+                    yield {**_told(event), "container": self._called(name, event.subject)}
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
+
+    def _called(self, stack: str, subject: str) -> str:
+        """Return what people call the container an event is about."""
+        stored = self.store.stack(stack)
+        services = self.reconciler.model(stored).services if stored else {}
+        service = services.get(subject.rpartition(".")[0])
+        own = service.container_name if service else ""
+        return own or f"{stack}-{subject.replace('.', '-')}"
 
     def _compared(
         self, stored: StoredStack | None, document: Mapping[str, object]
@@ -385,8 +394,30 @@ class Orchestrator:
         containers = await self.drivers.containers.list()
         return any(isinstance(facts.phase, host.Running) for facts in containers)
 
+    async def _check_names(self, model: StackFile) -> None:
+        """Refuse a name for a container that one of another stack has, or is to have."""
+        taken = {
+            name_of(facts): parse_container_name(facts.id)[0]
+            for facts in await self.drivers.containers.list()
+        }
+        for stored in self.store.stacks():
+            if stored.intent is not Intent.REMOVE:
+                for service in self.reconciler.model(stored).services.values():
+                    taken.setdefault(service.container_name, stored.name)
+        for name, service in model.services.items():
+            holder = taken.get(service.container_name, model.name)
+            if service.container_name and holder != model.name:
+                raise PyorchError(
+                    f"services.{name}.container_name: a container of stack `{holder}` is called"
+                    f" `{service.container_name}`",
+                    hint=f"use another name, or leave it out; `pyorch -p {holder} down` frees it",
+                    code="conflict",
+                )
+
     async def _check(self, model: StackFile) -> None:
         """Refuse a stack this host cannot run, before anything is done for it."""
+        if any(service.container_name for service in model.services.values()):
+            await self._check_names(model)
         for name, service in model.services.items():
             names = cdi_names(service)
             if not service.runtime and not names and not service.platform:

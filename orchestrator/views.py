@@ -9,7 +9,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.sources.probes import ProbeResult
 from orchestrator.store import Ending, ReplicaHistory, Store, StoredStack
-from orchestrator.translate.observed import phase_of
+from orchestrator.translate.observed import name_of, phase_of
 from runtime import types as host
 from runtime.image.reference import without_platform
 from scheduler.actions import bound
@@ -223,7 +223,7 @@ class Views:
         lived = now - phase.started if isinstance(phase, host.Running) else 0.0
         return ReplicaView(
             id=str(replica),
-            container=f"{stack}-{replica.service}-{replica.slot}",
+            container=name_of(facts),
             service=replica.service,
             slot=replica.slot,
             phase=_phase_word(phase),

@@ -156,7 +156,7 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                 if told:
                     subject = entry["subject"]
                     if entry["name"].startswith(("replica.", "hook.")):
-                        subject = f"{stack}-{subject.replace('.', '-')}"
+                        subject = entry["container"]
                     say(" " + told.format(subject=subject, reason=entry["reason"]))
             case _:
                 return

@@ -231,6 +231,12 @@ def made_of(facts: host.ContainerFacts) -> str:
     return f"{facts.created_wall:.6f}"
 
 
+def name_of(facts: host.ContainerFacts) -> str:
+    """Return what people call a container: the name its file gives it, or the usual one."""
+    stack, replica = parse_container_name(facts.id)
+    return facts.labels.get(labels.NAME) or f"{stack}-{replica.service}-{replica.slot}"
+
+
 def _shares(facts: host.ContainerFacts) -> dict[str, str]:
     written = facts.labels.get(labels.SHARES, "")
     return dict(entry.split("=", 1) for entry in written.split(",") if "=" in entry)

@@ -58,9 +58,31 @@ def addresses(shop):
     return {name: one["Addresses"] for name, one in shop.pyorch.ps("shop").items()}
 
 
+@pytest.mark.attribute("services.*.container_name")
+def test_container_name_is_what_a_container_is_called_and_nobody_elses(pyorch):
+    service = (
+        "{image: busybox, command: sleep 1000, stop_grace_period: 0s, container_name: the-web}"
+    )
+    text = f"name: shop\nservices:\n  web: {service}\n"
+    pyorch.write(text)
+
+    done = pyorch.try_("up", "-d", "--wait")
+    pyorch.write(text.replace("shop", "blog"), "blog.yml")
+    refused = pyorch.try_("-f", "blog.yml", "up", "-d")
+
+    assert "Container the-web Started" in done.err
+    assert list(pyorch.ps("shop")) == ["the-web"]
+    assert refused.code == 1
+    told = "services.web.container_name: a container of stack `shop` is called `the-web`"
+    assert told in refused.err
+    pyorch.run("down", "-t", "0")
+    pyorch.run("-f", "blog.yml", "up", "-d", "--wait")
+    assert list(pyorch.ps("blog")) == ["the-web"]
+
+
 @pytest.mark.attribute("services.*.container_name", "services.*.networks.*.aliases")
 def test_a_replica_knows_the_names_of_its_own_networks_and_no_others(shop, addresses):
-    web = {addresses["shop-web-1"][net] for net in ("shop_front", "shop_back")}
+    web = {addresses["the-web"][net] for net in ("shop_front", "shop_back")}
     db = {addresses[f"shop-db-{slot}"]["shop_back"] for slot in (1, 2)}
 
     def known(container, name):
@@ -71,9 +93,9 @@ def test_a_replica_knows_the_names_of_its_own_networks_and_no_others(shop, addre
     assert known("shop/web.1", "my_cache.v2") == {addresses["shop-my_cache.v2-1"]["shop_back"]}
     for name in ("web", "the-web"):
         assert known("shop/web.1", name) == web
-        assert known("shop/edge.1", name) == {addresses["shop-web-1"]["shop_front"]}
-        assert known("shop/db.1", name) == {addresses["shop-web-1"]["shop_back"]}
-    assert known("shop/edge.1", "www") == {addresses["shop-web-1"]["shop_front"]}
+        assert known("shop/edge.1", name) == {addresses["the-web"]["shop_front"]}
+        assert known("shop/db.1", name) == {addresses["the-web"]["shop_back"]}
+    assert known("shop/edge.1", "www") == {addresses["the-web"]["shop_front"]}
     assert shop.query("shop/db.1", "www").code == NO_SUCH_NAME
     assert shop.query("shop/edge.1", "db").code == NO_SUCH_NAME
     assert shop.query("shop/db.1", "edge").code == NO_SUCH_NAME

@@ -767,6 +767,20 @@ async def test_a_container_name_forbids_a_scale_given_beside_the_file(world):
             )
 
 
+async def test_a_container_name_of_another_stack_is_refused_before_anything_is_done(world):
+    named = ONE.replace("image: app", "image: app, container_name: own")
+    async with world.daemon():
+        await world.up(named)
+        with pytest.raises(PyorchError, match="a container of stack `shop` is called `own`"):
+            await world.apply(named.replace("name: shop", "name: blog"))
+        usual = named.replace("name: shop", "name: blog").replace(": own", ": shop-web-1")
+        assert (await world.orchestrator.view("shop")).replicas[0].container == "own"
+        await world.apply(usual)
+        await world.up(named)
+
+    assert {stored.name for stored in world.store.stacks()} == {"blog", "shop"}
+
+
 async def test_a_stack_is_not_settled_between_an_exit_and_the_pass_that_judges_it(world):
     text = "name: shop\nservices: {web: {image: app}}\n"
     async with world.daemon():
