@@ -1,14 +1,14 @@
 """What happened, told once: to the log, to the history that lasts, to whoever follows a stack."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import structlog
 
 from orchestrator.errors import UnwritableError
 from orchestrator.events import Event, EventBus
-from orchestrator.store import Ending, Store
+from orchestrator.store import KEPT_EVENTS, Ending, Store
 from orchestrator.translate import labels
 from runtime import types as host
 from scheduler.ids import ReplicaId, parse_container_name
@@ -72,10 +72,41 @@ class Chronicle:
             self._noted[facts.id] = mark
         return news
 
+    def recall(
+        self, stack: str, services: Collection[str], *, most: int, since_wall: float = 0.0
+    ) -> tuple[Event, ...]:
+        """Return the last facts of a stack, or of some of its services, the oldest first."""
+        rows = self.store.events(
+            stack, most=KEPT_EVENTS if services else most, since_wall=since_wall
+        )
+        found = [
+            Event(stack=stack, name=name, subject=subject, reason=reason, at_wall=at_wall)
+            for name, subject, reason, at_wall in rows
+            if _is_about(subject, services)
+        ]
+        return tuple(found[-most:]) if most else ()
+
+    async def follow(
+        self, stack: str, services: Collection[str], *, most: int, since_wall: float = 0.0
+    ) -> AsyncGenerator[Event, None]:
+        """Yield what :meth:`recall` returns, and then facts as they happen."""
+        with self.events.subscribe(stack) as queue:
+            for event in self.recall(stack, services, most=most, since_wall=since_wall):
+                yield event
+            while True:
+                fact = await queue.get()
+                if fact is not None and _is_about(fact.subject, services):
+                    yield fact
+
     def forget(self, stack: str) -> None:
         """Drop what is kept of a stack that is gone."""
         for name in [name for name in self._noted if parse_container_name(name)[0] == stack]:
             del self._noted[name]
+
+
+def _is_about(subject: str, services: Collection[str]) -> bool:
+    """Whether a replica, or whatever else, is one of ``services``; anything is of none."""
+    return not services or subject in services or subject.rpartition(".")[0] in services
 
 
 def _in_words(exited: host.Exited) -> str:

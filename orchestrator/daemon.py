@@ -181,7 +181,7 @@ def boot_clock() -> float:
 async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     from runtime.build.builder import Builder
     from runtime.image import Images
-    from runtime.logs import LogKeeper
+    from runtime.logs import LocalSockets, LogKeeper
     from runtime.network import Networks
     from runtime.oci import Containers
     from runtime.volumes import Volumes
@@ -195,9 +195,10 @@ async def _open_drivers(settings: Settings, stack: AsyncExitStack) -> Drivers:
     networks = Networks(instance)
     await networks.open()
     stack.push_async_callback(networks.close)
-    logs = LogKeeper()
+    logs = LogKeeper(LocalSockets(journal=settings.journal, syslog=settings.syslog))
     containers = Containers(instance, images, volumes, logs)
     await containers.open()
+    await logs.forwarding.resume(settings.logs)
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, containers.orphans.look)
     stack.push_async_callback(containers.close)
     builder = Builder(instance, images)

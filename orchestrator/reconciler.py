@@ -17,7 +17,7 @@ import structlog
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
 from orchestrator.errors import PyorchError
-from orchestrator.events import Event, EventBus
+from orchestrator.events import EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
 from orchestrator.publisher import Publisher
@@ -291,6 +291,7 @@ class Reconciler:
         )
         if self._gone(desired, observed, plan):
             self._tell_kept(desired, observed)
+            await self.drivers.logs.forwarding.settle(self.settings.logs_of(name))
             self._forget(name)
             return None
         self.events.changed(name)
@@ -514,11 +515,11 @@ class Reconciler:
         self._reserved.pop(name, None)
         self.chronicle.forget(name)
         self.drivers.logs.cap(self.settings.logs_of(name), None)
+        self.drivers.logs.forwarding.forget(self.settings.logs_of(name))
         self._claims.pop(name, None)
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
-        log.info("stack.gone")
-        self.events.publish(Event(stack=name, name="stack.gone"))
+        self.chronicle.tell(name, "stack.gone", "", "nothing is left of it")
 
 
 def _sandbox(

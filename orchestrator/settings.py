@@ -27,6 +27,8 @@ Pools = tuple[IPv4Network | IPv6Network, ...]
 
 CDI = (Path("/etc/cdi"), Path("/var/run/cdi"))
 REGISTRIES = Path("/etc/pyorch/registries.toml")
+JOURNAL = Path("/run/systemd/journal/socket")
+SYSLOG = (Path("/dev/log"), Path("/var/run/syslog"), Path("/var/run/log"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,10 @@ class Settings:
     """Seconds an OCI runtime may take for one thing."""
     cdi: tuple[Path, ...] = CDI
     """Where makers of devices describe them."""
+    journal: Path = JOURNAL
+    """Where the host's journal listens for what containers print."""
+    syslog: tuple[Path, ...] = SYSLOG
+    """Where the host's syslog may listen for it."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -81,6 +87,11 @@ class Settings:
             registries=Path(environ.get("PYORCH_REGISTRIES") or REGISTRIES),
             cdi=tuple(Path(part) for part in (environ.get("PYORCH_CDI") or "").split(":") if part)
             or CDI,
+            journal=Path(environ.get("PYORCH_JOURNAL") or JOURNAL),
+            syslog=tuple(
+                Path(part) for part in (environ.get("PYORCH_SYSLOG") or "").split(":") if part
+            )
+            or SYSLOG,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
             labels=_labels(environ, "PYORCH_LABELS"),
             resources=_resources(environ, "PYORCH_RESOURCES"),
@@ -104,6 +115,8 @@ class Settings:
             "PYORCH_POOLS": ",".join(map(str, self.pools)),
             "PYORCH_REGISTRIES": str(self.registries),
             "PYORCH_CDI": ":".join(map(str, self.cdi)),
+            "PYORCH_JOURNAL": str(self.journal),
+            "PYORCH_SYSLOG": ":".join(map(str, self.syslog)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
             "PYORCH_LABELS": ",".join(f"{name}={value}" for name, value in self.labels.items()),
             "PYORCH_RESOURCES": ",".join(f"{kind}={n}" for kind, n in self.resources.items()),
@@ -123,9 +136,14 @@ class Settings:
         """The API's socket."""
         return self.run / "pyorchd.sock"
 
+    @property
+    def logs(self) -> Path:
+        """Where the logs of all stacks are."""
+        return self.data / "logs"
+
     def logs_of(self, stack: str) -> Path:
         """Where the logs of a stack's replicas are: a folder by service, then one by slot."""
-        return self.data / "logs" / stack
+        return self.logs / stack
 
     @property
     def daemon_log(self) -> Path:

@@ -69,6 +69,8 @@ class ReplicaView:
     addresses: Mapping[str, str]
     labels: Mapping[str, str]
     log: str
+    forwarding: Mapping[str, object] | None = None
+    """Where lines of its log are sent, and how it stands with that; None where they stay here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ class StackView:
     restarting: tuple[str, ...] = ()
     """Services whose restart was asked for and is not over."""
     unmet: tuple[str, ...] = ()
-    """What of the file this host cannot do, each by its service."""
+    """What of the file this host cannot do, or cannot at present, each by its service."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -176,7 +178,7 @@ class Views:
                 dict.fromkeys(
                     f"services.{parse_container_name(facts.id)[1].service}.{lost}"
                     for facts in mine
-                    for lost in facts.unmet
+                    for lost in (*facts.unmet, *self._unreached(facts))
                 )
             ),
         )
@@ -259,7 +261,18 @@ class Views:
             addresses={place.network: ", ".join(map(str, place.addresses)) for place in places},
             labels=facts.labels if labels else {},
             log=str(facts.log),
+            forwarding=self._forwarding(facts),
         )
+
+    def _forwarding(self, facts: host.ContainerFacts) -> Mapping[str, object] | None:
+        found = self.drivers.logs.forwarding.status(facts.log)
+        return None if found is None else asdict(found)
+
+    def _unreached(self, facts: host.ContainerFacts) -> tuple[str, ...]:
+        found = self.drivers.logs.forwarding.status(facts.log)
+        if found is None or not found.cause:
+            return ()
+        return (f"logging: {found.target} cannot be reached, lines wait in its log: {found.cause}",)
 
     def _decision(
         self,

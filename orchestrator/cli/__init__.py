@@ -26,6 +26,9 @@ COMMANDS = {
     "diff": "show what changed from one generation to another",
     "rollback": "go back to a generation, with the images it stood on",
     "ps": "list replicas",
+    "events": "tell what happened to a stack, and why",
+    "describe": "tell all that is known of services and their replicas",
+    "why": "say why services are as they are",
     "logs": "show what containers print",
     "build": "build the images of services that have a `build`",
     "exec": "run a command in a container",
@@ -63,7 +66,7 @@ EVERYWHERE = (
 """Options that are understood before the command and after it."""
 VALUED = ("-p", "--project-name", "--project-directory", "-f", "--file", "--env-file", "--profile")
 """Options before the command whose value is the next word."""
-OWN_F = ("logs", "rm")
+OWN_F = ("events", "logs", "rm")
 """Commands after which `-f` is not the stack file: it follows, and it forces, as people know it."""
 INTERRUPTED = 130
 

@@ -16,10 +16,10 @@ def text_of(found: Explanation) -> str:
     """Return an explanation as a person reads it."""
     head = named(found.path)
     if not found.parts:
-        head += f" = {_value(found.value)}"
+        head += f" = {shown(found.value)}"
     rows = [("what", f"{found.kind}: {found.described}"), ("set", _where(found.setting))]
     if found.written is not None:
-        rows.append(("written", _value(found.written)))
+        rows.append(("written", shown(found.written)))
     rows += [("over", _hidden(one)) for one in found.over]
     rows += [(f"${one.name}", visible(one.origin)) for one in found.variables]
     lines = [visible(head), *_columns(rows)]
@@ -27,8 +27,8 @@ def text_of(found: Explanation) -> str:
         lines.append("  parts")
         parts = []
         for part in found.parts:
-            shown = "" if part.value is None else f" = {_value(part.value)}"
-            parts.append((f"{visible(part.key)}{shown}", _where(part.setting)))
+            value = "" if part.value is None else f" = {shown(part.value)}"
+            parts.append((f"{visible(part.key)}{value}", _where(part.setting)))
         lines += [f"  {line}" for line in _columns(parts)]
     return "".join(f"{line}\n" for line in lines)
 
@@ -61,13 +61,14 @@ def _where(one: Setting) -> str:
 
 
 def _hidden(one: Setting) -> str:
-    return _where(one) if one.value is None else f"{_where(one)}: {_value(one.value)}"
+    return _where(one) if one.value is None else f"{_where(one)}: {shown(one.value)}"
 
 
-def _value(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value in one line of bounded length."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    shown = visible(text)
-    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+    line = visible(text)
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
 def _columns(rows: Iterable[tuple[str, str]]) -> list[str]:

@@ -25,6 +25,8 @@ TOLD = {
     "hook.done": "Container {subject} {reason}",
     "replica.stopping": "Container {subject} Stopping",
     "replica.killed": "Container {subject} Killed",
+    "replica.log_waiting": "Container {subject} Log waits {reason}",
+    "replica.log_sending": "Container {subject} Log sent {reason}",
     "replica.removed": "Container {subject} Removed",
     "network.removed": "Network {subject} Removed",
     "volume.removed": "Volume {subject} Removed",

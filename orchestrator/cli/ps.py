@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
                     "LastExitCodes": one["last_codes"],
                     "Ports": _ports(one),
                     "Addresses": one["addresses"],
+                    "Forwarding": one["forwarding"],
                     "Labels": ",".join(f"{key}={text}" for key, text in one["labels"].items()),
                 }
             )

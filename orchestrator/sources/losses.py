@@ -1,19 +1,30 @@
-"""Output of a container was lost: tell whoever watches its stack, and the daemon's own log."""
+"""Output of a container was lost or cannot be sent on: tell of it."""
 
 from pathlib import Path
 
 from orchestrator.chronicle import Chronicle
-from runtime.logs import LogKeeper, Loss
+from runtime.logs import LogKeeper, Loss, Waiting
 
 
 def tell_losses(logs: LogKeeper, chronicle: Chronicle) -> None:
-    """Have every loss told as it is found."""
+    """Have everything told that becomes of lines but their being kept and sent."""
 
-    def tell(folder: Path, loss: Loss) -> None:
+    def tell(folder: Path, name: str, reason: str) -> None:
         # A log is at <stack>/<service>/<slot>.
         stack, service, slot = folder.parts[-3:]
-        replica = f"{service}.{slot}"
-        reason = f"about {loss.size} bytes of its output: {loss.why}"
-        chronicle.tell(stack, "replica.log_lost", replica, reason)
+        chronicle.tell(stack, f"replica.{name}", f"{service}.{slot}", reason)
 
-    logs.on_loss(tell)
+    def lost(folder: Path, loss: Loss) -> None:
+        tell(folder, "log_lost", f"about {loss.size} bytes of its output: {loss.why}")
+
+    def news(folder: Path, news: Waiting | Loss) -> None:
+        match news:
+            case Loss():
+                tell(folder, "log_unsent", f"{news.size} bytes of its log: {news.why}")
+            case Waiting(cause=""):
+                tell(folder, "log_sending", f"to {news.target} again")
+            case Waiting():
+                tell(folder, "log_waiting", f"for {news.target}: {news.cause}")
+
+    logs.on_loss(lost)
+    logs.forwarding.on_news(news)

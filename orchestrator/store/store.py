@@ -234,14 +234,13 @@ class Store:
             self._put_wishes(name, wishes)
 
     def forget(self, name: str) -> None:
-        """Drop a stack of which nothing is left, secrets first.
+        """Drop a stack of which nothing is left but what happened to it; secrets go first.
 
         Where a power cut undoes it, the wish to remove the stack is still there.
         """
         self._secrets.forget(name)
         with self._brief_transaction() as db:
             db.execute("DELETE FROM stacks WHERE name = ?", (name,))
-            db.execute("DELETE FROM events WHERE stack = ?", (name,))
 
     # ── leases and history ───────────────────────────────────────────────────────────────
 
@@ -541,6 +540,17 @@ class Store:
             ).lastrowid
             if number and number % 256 == 0:
                 db.execute("DELETE FROM events WHERE id <= ?", (number - KEPT_EVENTS,))
+
+    def events(
+        self, stack: str, *, most: int, since_wall: float = 0.0
+    ) -> tuple[tuple[str, str, str, float], ...]:
+        """Return the last facts of a stack, the oldest first: name, subject, reason and moment."""
+        rows = self._db.execute(
+            "SELECT name, subject, reason, at_wall FROM events"
+            " WHERE stack = ? AND at_wall >= ? ORDER BY id DESC LIMIT ?",
+            (stack, since_wall, most),
+        )
+        return tuple(reversed(rows.fetchall()))
 
     # ── inside ───────────────────────────────────────────────────────────────────────────
 

@@ -109,12 +109,15 @@ class ContainerFactory:
         addresses = tuple(str(address) for _, address in action.addresses)
         shares = dict(action.shares)
         confined = security(service.security_opt)
+        told = self._labels(service, wanted, replica, image=str(image), made=made)
         return ContainerConfig(
             id=ContainerId(name),
             image=Digest(image),
             cgroup=f"{self.desired.name}/{replica}",
             log=self.settings.logs_of(self.desired.name) / replica.service / str(replica.slot),
-            logging=log_config(service, container=name, image=str(image or reference)),
+            logging=log_config(
+                service, container=name, reference=reference, image=found, labels=told
+            ),
             hostname=self._hostname(service, replica),
             domainname=service.domainname,
             command=service.command,
@@ -160,7 +163,7 @@ class ContainerFactory:
             addresses=addresses,
             netns=netns,
             runtime=service.runtime or None,
-            labels=self._labels(service, wanted, replica, image=str(image), made=made),
+            labels=told,
             remarks=self._remarks(service),
         )
 

@@ -19,9 +19,11 @@ from runtime.files import in_thread, read_json, write_atomic
 from runtime.logs import turning
 from runtime.logs.changes import Changes
 from runtime.logs.folder import Segment, current, end_run, keep_name, list_segments, make_spare
+from runtime.logs.forwarding import Forwarding
 from runtime.logs.ledger import SLACK, Checkpoint, find_missing, take_checkpoint
 from runtime.logs.losses import Loss, note_loss
 from runtime.logs.records import NANO
+from runtime.logs.targets import LocalSockets
 from runtime.types import LogConfig
 
 SLOW, FAST = 0.5, 0.05
@@ -64,10 +66,12 @@ class KeptLog:
 class LogKeeper:
     """The logs of everything that runs. Run it, and tell it what begins and ends."""
 
-    def __init__(self) -> None:
-        """Keep nothing yet."""
+    def __init__(self, local: LocalSockets | None = None) -> None:
+        """Keep nothing yet. ``local`` says where the host listens for lines that are sent on."""
         self.changes = Changes()
         """To be told that there is more to read."""
+        self.forwarding = Forwarding(self.changes, local or LocalSockets())
+        """What sends lines on."""
         self._logs: dict[str, KeptLog] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -80,6 +84,7 @@ class LogKeeper:
     def begin(self, container: str, log: KeptLog) -> None:
         """Keep the log of a container that runs."""
         self._logs[container] = log
+        self.forwarding.begin(log.folder, log.run, log.config)
         if self._group is not None:
             self._start(container, log)
 
@@ -91,6 +96,7 @@ class LogKeeper:
             task.cancel()
         if log is not None:
             self._told(log, await in_thread(_settle, log))
+            self.forwarding.end(log.folder)
             await self._tidy(log)
 
     def cap(self, folder: Path, size: int | None) -> None:
@@ -109,6 +115,7 @@ class LogKeeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.changes.run(), name="log changes")
             group.create_task(self._pack(), name="log packing")
+            group.create_task(self.forwarding.run(), name="log forwarding")
             self._group = group
             for container, log in self._logs.items():
                 self._start(container, log)
@@ -179,12 +186,15 @@ class LogKeeper:
 
     async def _drop(self, log: KeptLog) -> None:
         before = self._before(log.folder)
-        await in_thread(turning.drop_old, log.folder, log.config, before=before)
+        await in_thread(
+            turning.drop_old, log.folder, log.config, before=before, remove=self._remove
+        )
         for folder, cap in [*self._caps.items()]:
             now = time.monotonic()
             if folder in log.folder.parents and now >= self._capped.get(folder, 0.0):
                 self._capped[folder] = now + CAP_PAUSE
                 await in_thread(self._drop_over_cap, folder, cap)
+        self.forwarding.tell_unsent()
 
     def _before(self, folder: Path) -> turning.Place:
         """Return the file of a log from which on none may go yet."""
@@ -197,7 +207,10 @@ class LogKeeper:
 
     def _drop_over_cap(self, folder: Path, cap: int) -> None:
         before = {log.folder: self._before(log.folder) for log in [*self._logs.values()]}
-        turning.drop_over_cap(folder.glob("*/*"), cap - cap // SHARE, before)
+        turning.drop_over_cap(folder.glob("*/*"), cap - cap // SHARE, before, remove=self._remove)
+
+    def _remove(self, segment: Segment) -> None:
+        self.forwarding.remove(segment, turning.remove)
 
     async def _pack(self) -> None:
         """Compress what was turned over, one file at a time, and never for long."""

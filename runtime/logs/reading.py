@@ -57,6 +57,8 @@ class LogReader:
         self._source: FileSource | None = None
         self._joiner = Joiner()
         self._place = self._safe = start
+        self.beyond = 0
+        """Lines given out from ``place`` on: one that goes on there gets them once more."""
         self.skipped = 0
         """Files that had gone before they were read."""
         if wanted.previous:
@@ -72,6 +74,15 @@ class LogReader:
     def place(self) -> Place:
         """Return from where another reader could go on without missing a line."""
         return self._safe
+
+    @property
+    def reached(self) -> Place:
+        """Up to where files have been read; the line last given out is of this run."""
+        return self._place
+
+    def has_open(self, file: tuple[int, int]) -> bool:
+        """Whether a file is open, and will be read to its end even when it is removed."""
+        return self._source is not None and self._source.segment.place == file
 
     def begins_at(self) -> int | None:
         """Return the moment of the record at the present place; None where there is none yet."""
@@ -102,8 +113,10 @@ class LogReader:
             self._leave()
             if successor.run != self._place.run:
                 yield from self._until_there(self._joiner.finish())
+                self._mark()
         if ended:
             yield from self._until_there(self._joiner.finish())
+            self._mark()
 
     def close(self) -> None:
         """Let go of the open file."""
@@ -119,14 +132,14 @@ class LogReader:
                 return
             self._place = self._place._replace(offset=self._place.offset + len(data))
             yield from self._until_there(self._joiner.feed(data))
-            if self._joiner.between:
-                self._safe = self._place
+            self._mark()
 
     def _until_there(self, lines: Iterator[Line]) -> Iterator[Line]:
         for line in lines:
             if self._until is not None and line.at > self._until:
                 self._over = True
                 return
+            self.beyond += 1
             yield line
 
     def _open_next(self) -> Generator[Line, None, bool]:
@@ -154,8 +167,14 @@ class LogReader:
     def _leave(self) -> None:
         self.close()
         self._place = Place(self._place.run, self._place.number + 1, 0)
-        if self._joiner.between:
-            self._safe = self._place
+        self._mark()
+
+    def _mark(self) -> None:
+        """Note from where another one could go on."""
+        unused = self._joiner.unused
+        if unused is not None:
+            self._safe = self._place._replace(offset=self._place.offset - unused)
+            self.beyond = 0
 
     def _segments(self) -> tuple[Segment, ...]:
         found = list_segments(self._folder)

@@ -72,9 +72,9 @@ class Joiner:
         self._last: Head | None = None
 
     @property
-    def between(self) -> bool:
-        """Whether nothing has begun: another one could read on from here."""
-        return not self._rest and not self._begun
+    def unused(self) -> int | None:
+        """How many of the last bytes another one would need who reads on; None: older ones, too."""
+        return None if self._begun else len(self._rest)
 
     def feed(self, data: bytes) -> Iterator[Line]:
         """Yield the lines that end in ``data``."""

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 
 from runtime.files import drop_staging
@@ -26,6 +26,7 @@ from runtime.types import LogConfig
 
 Place = tuple[int, int]
 """A run, and the number of a file of it."""
+Remove = Callable[[Segment], None]
 
 MOST_FILES = 100
 """Files of one replica: one that ends all the time leaves many small ones."""
@@ -74,7 +75,16 @@ def turn_over(folder: Path, run: int, control: Path) -> bool:
     return False
 
 
-def drop_old(folder: Path, config: LogConfig, *, before: Place) -> None:
+def remove(segment: Segment) -> None:
+    """Remove a file, however it is at this moment."""
+    segment.path.unlink(missing_ok=True)
+    # Half-way through being replaced, both are there.
+    plain = segment.path.with_suffix("") if segment.packed else None
+    if plain is not None:
+        plain.unlink(missing_ok=True)
+
+
+def drop_old(folder: Path, config: LogConfig, *, before: Place, remove: Remove = remove) -> None:
     """Remove a replica's oldest files, as many as are too many; none from ``before`` on."""
     if config.max_size is None:
         return
@@ -90,11 +100,13 @@ def drop_old(folder: Path, config: LogConfig, *, before: Place) -> None:
             return
         if oldest.place >= before:
             return
-        _remove(oldest)
+        remove(oldest)
         segments.pop(0)
 
 
-def drop_over_cap(folders: Iterable[Path], cap: int, before: Mapping[Path, Place]) -> None:
+def drop_over_cap(
+    folders: Iterable[Path], cap: int, before: Mapping[Path, Place], *, remove: Remove = remove
+) -> None:
     """Remove the oldest files of all ``folders`` together until they are within ``cap``.
 
     None are removed of a folder from its place in ``before`` on.
@@ -105,7 +117,7 @@ def drop_over_cap(folders: Iterable[Path], cap: int, before: Mapping[Path, Place
         if total <= cap:
             return
         if segment.place < before.get(folder, NEVER):
-            _remove(segment)
+            remove(segment)
             total -= segment.size
 
 
@@ -159,11 +171,3 @@ def _tell(control: Path) -> bool:
         return False
     finally:
         os.close(fd)
-
-
-def _remove(segment: Segment) -> None:
-    segment.path.unlink(missing_ok=True)
-    # Half-way through being replaced, both are there.
-    plain = segment.path.with_suffix("") if segment.packed else None
-    if plain is not None:
-        plain.unlink(missing_ok=True)

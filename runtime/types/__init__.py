@@ -23,6 +23,7 @@ from runtime.types.containers import (
     Mount,
     MountKind,
     Running,
+    SyslogConfig,
 )
 from runtime.types.images import (
     Freed,
@@ -115,6 +116,7 @@ __all__ = [
     "SandboxConfig",
     "SandboxFacts",
     "Subnet",
+    "SyslogConfig",
     "TcpProbe",
     "Verdict",
     "VolumeConfig",

@@ -120,12 +120,33 @@ class LogDriver(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SyslogConfig:
+    """Where a log goes to syslog, and how it is written there.
+
+    ``network`` is ``udp``, ``tcp``, ``tcp+tls``, ``unix`` or ``unixgram``, or empty for the host's
+    own socket, wherever that is. The files of TLS are the host's.
+    """
+
+    network: str = ""
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    facility: int = 3
+    format: str = ""
+    """``rfc3164``, ``rfc5424``, ``rfc5424micro``, or empty for what local sockets take."""
+    ca_cert: str = ""
+    cert: str = ""
+    key: str = ""
+    skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     """What becomes of a container's output.
 
     Of a replica's log ``max_files`` files of ``max_size`` bytes are kept, all if ``max_size``
-    is None. ``tag`` and ``attributes`` go along with what is forwarded; ``options`` are the
-    driver's own.
+    is None. What follows is told with lines that are forwarded: ``name`` is what people call the
+    container, ``image`` what they call its image, ``attributes`` are labels and variables.
     """
 
     driver: LogDriver = LogDriver.FILE
@@ -133,8 +154,16 @@ class LogConfig:
     max_files: int = 5
     compress: bool = True
     tag: str = ""
+    container: str = ""
+    name: str = ""
+    image: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
+    syslog: SyslogConfig = field(default_factory=SyslogConfig)
+
+    @property
+    def forwards(self) -> bool:
+        """Whether lines go somewhere else, too."""
+        return self.driver in (LogDriver.JOURNALD, LogDriver.SYSLOG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

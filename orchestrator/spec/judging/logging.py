@@ -13,6 +13,7 @@ from orchestrator.spec.values.logging import (
     parse_address,
     parse_count,
     parse_facility,
+    parse_file,
     parse_format,
     parse_pattern,
     parse_size,
@@ -25,6 +26,7 @@ def mistakes(logging: Logging) -> Iterator[tuple[str, str, str | None]]:
     if logging.driver not in DRIVERS:
         return
     size = "write a size like 10m, or -1 for no bound"
+    file = "write where it is on this host, as /etc/ssl/logs.pem"
     checks = {
         "max-size": (parse_size, size),
         "cache-max-size": (parse_size, size),
@@ -35,6 +37,9 @@ def mistakes(logging: Logging) -> Iterator[tuple[str, str, str | None]]:
         "syslog-address": (parse_address, "write one like udp://host:514 or unixgram:///dev/log"),
         "syslog-facility": (parse_facility, "write one like `daemon` or `local0`"),
         "syslog-format": (parse_format, f"one of {', '.join(FORMATS[1:])}"),
+        "syslog-tls-ca-cert": (parse_file, file),
+        "syslog-tls-cert": (parse_file, file),
+        "syslog-tls-key": (parse_file, file),
         "syslog-tls-skip-verify": (parse_truth, "write true or false"),
         "labels-regex": (parse_pattern, None),
         "env-regex": (parse_pattern, None),
@@ -54,8 +59,6 @@ def shortfalls(logging: Logging) -> Iterator[tuple[str, str]]:
     if logging.driver not in DRIVERS:
         yield "driver", f"there is no driver `{logging.driver[:40]}` here; output is kept in files"
         return
-    if logging.driver in ("journald", "syslog"):
-        yield "driver", "nothing is sent on yet; output is kept in files"
     for name in logging.options:
         if name not in OPTIONS[logging.driver]:
             driver = f"the driver `{logging.driver or 'json-file'}`"

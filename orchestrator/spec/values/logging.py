@@ -7,6 +7,8 @@ from dataclasses import dataclass
 FILES = ("", "json-file", "local")
 DRIVERS = (*FILES, "journald", "syslog", "none")
 UNBOUND = "-1"
+PORT = 514
+"""Where syslog listens, encrypted or not, if an address does not say."""
 SMALLEST = 16_000
 """Bytes a file has at least: turning one over has a cost of its own."""
 FACILITIES = (
@@ -92,7 +94,7 @@ def parse_address(given: str) -> SyslogTarget:
     network, host, port, local, path = found.groups()
     if local:
         return SyslogTarget(network=local, path=path)
-    number = int(port) if port else 6514 if network == "tcp+tls" else 514
+    number = int(port) if port else PORT
     if not 0 < number < 65536:
         raise ValueError(f"{number} is no port")
     return SyslogTarget(network=network, host=host.strip("[]"), port=number)
@@ -147,6 +149,13 @@ def parse_format(given: str) -> str:
     """Read ``syslog-format``. Raises ValueError for one there is not."""
     if given not in FORMATS:
         raise ValueError(f"there is no format `{given[:40]}`")
+    return given
+
+
+def parse_file(given: str) -> str:
+    """Read the path of a file of the host. Raises ValueError for one that is not absolute."""
+    if not given.startswith("/") or "\0" in given:
+        raise ValueError(f"`{given[:60]}` is no absolute path")
     return given
 
 
