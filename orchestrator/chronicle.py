@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from orchestrator.errors import UnwritableError
 from orchestrator.events import Event, EventBus
 from orchestrator.store import KEPT_EVENTS, Ending, Store
 from orchestrator.translate import labels
@@ -31,7 +32,11 @@ class Chronicle:
         """Log a fact, remember it, and tell whoever follows the stack."""
         log.info(name, stack=stack, subject=subject, reason=reason)
         event = Event(stack=stack, name=name, subject=subject, reason=reason)
-        self.store.record_event(stack, name, subject, reason, event.at_wall)
+        try:
+            self.store.record_event(stack, name, subject, reason, event.at_wall)
+        except UnwritableError as error:
+            # What has happened goes on without its history.
+            log.warning("event.lost", stack=stack, lost=name, error=str(error))
         self.events.publish(event)
 
     def note_endings(self, stack: str, containers: Iterable[host.ContainerFacts]) -> set[ReplicaId]:
@@ -56,7 +61,12 @@ class Chronicle:
                 stopped=exited.stopped,
                 at_wall=time.time() - ago,
             )
-            if self.store.record_ending(stack, ending):
+            try:
+                fresh = self.store.record_ending(stack, ending)
+            except UnwritableError as error:
+                log.warning("event.lost", stack=stack, lost="replica.exited", error=str(error))
+                continue
+            if fresh:
                 news.add(replica)
                 self.tell(stack, "replica.exited", str(replica), _in_words(exited))
             self._noted[facts.id] = mark

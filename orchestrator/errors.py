@@ -37,3 +37,9 @@ class PyorchError(Exception):
         if self.hint:
             lines.append(f"{paint.hint('hint:')} {self.hint}")
         return "".join(f"{line}\n" for line in lines)
+
+
+class UnwritableError(PyorchError):
+    """What is to be remembered cannot be written down now; later it may be."""
+
+    retryable = True

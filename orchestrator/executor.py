@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.errors import UnwritableError
 from runtime.errors import DriverError
 from scheduler.actions import Action
 from scheduler.plan import Plan, Step
@@ -24,7 +25,7 @@ class Done:
 class Failed:
     """The step was refused."""
 
-    error: DriverError
+    error: DriverError | UnwritableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ Outcome = Done | Failed | Skipped
 async def execute(plan: Plan, perform: Perform) -> Mapping[int, Outcome]:
     """Run ``plan`` and report what became of every step, by number.
 
-    Only :class:`DriverError` becomes an outcome. Anything else is a bug: it cancels the
+    What the host refuses becomes an outcome. Anything else is a bug: it cancels the
     remaining steps and propagates.
     """
     tasks: dict[int, asyncio.Task[Outcome]] = {}
@@ -59,7 +60,7 @@ async def _run(step: Step, waits_for: Sequence[asyncio.Task[Outcome]], perform: 
         return Skipped()
     try:
         await perform(step)
-    except DriverError as error:
+    except (DriverError, UnwritableError) as error:
         return Failed(error)
     return Done()
 

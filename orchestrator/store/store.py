@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
 
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.store.payloads import SecretFiles
 from orchestrator.store.schema import migrate
 from orchestrator.store.values import (
@@ -131,7 +131,10 @@ class Store:
                 "SELECT COALESCE(MAX(number), 0) FROM generations WHERE stack = ?", (name,)
             ).fetchone()[0],
         )
-        bare = self._secrets.take_out(name, number, model)
+        try:
+            bare = self._secrets.take_out(name, number, model)
+        except OSError as error:
+            raise _unwritable(error) from error
         with self._transaction():
             self._db.execute(
                 "INSERT INTO stacks (name, intent, generation, owner_uid, changed_wall)"
@@ -601,13 +604,30 @@ class Store:
 
 @contextmanager
 def _all_or_nothing(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
     try:
+        db.execute("BEGIN IMMEDIATE")
         yield
+        db.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        _undo(db)
+        raise _unwritable(error) from error
     except BaseException:
-        db.execute("ROLLBACK")
+        _undo(db)
         raise
-    db.execute("COMMIT")
+
+
+def _unwritable(error: Exception) -> UnwritableError:
+    return UnwritableError(
+        f"the state database cannot be written: {error}",
+        hint="see how much is free where it is; what runs goes on, and nothing is lost of it",
+        code="no_space",
+    )
+
+
+def _undo(db: sqlite3.Connection) -> None:
+    # A full disk ends some transactions by itself, and others not.
+    if db.in_transaction:
+        db.execute("ROLLBACK")
 
 
 def _drop_addresses(db: sqlite3.Connection, stack: str, replica: ReplicaId) -> None:

@@ -791,3 +791,21 @@ async def test_a_stack_is_not_settled_between_an_exit_and_the_pass_that_judges_i
 
     assert not between.settled
     assert after["failure"] == "web.1 exited with 3"
+
+
+async def test_what_runs_is_started_again_while_nothing_can_be_written_down(world):
+    healthy(world)
+    async with world.daemon():
+        await world.up(ONE)
+        await asyncio.sleep(60)
+        for connection in (world.store._db, world.store._brief):
+            connection.execute("PRAGMA query_only=ON")
+        world.containers.end(ContainerId("shop.web.1"), 1)
+        await world.until(lambda _: world.phases() == {"shop.web.1": "running"})
+        with pytest.raises(PyorchError, match="cannot be written"):
+            await world.apply(ONE.replace("image: app", "image: app, hostname: other"))
+        for connection in (world.store._db, world.store._brief):
+            connection.execute("PRAGMA query_only=OFF")
+        await world.settled()
+
+    assert world.runs() == {"shop.web.1": 2}

@@ -1,12 +1,14 @@
 """Intent and history outlive the daemon; secrets never enter the database."""
 
 import os
+import resource
 import sqlite3
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 
 import pytest
 
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.store import (
     KEPT_ENDINGS,
     KEPT_EVENTS,
@@ -38,6 +40,38 @@ def store(tmp_path):
 def reopened(store, tmp_path):
     store.close()
     return Store(tmp_path / "data")
+
+
+@contextmanager
+def full_disk():
+    """Let this process write to no file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_full_disk_does_not_take_is_refused_and_what_comes_later_is_kept(store, tmp_path):
+    store.save_generation("shop", MODEL, {}, owner_uid=7)
+    with full_disk():
+        for change in (
+            lambda: store.set_intent("shop", Intent.STOP),
+            lambda: store.save_generation("shop", SECRET, {}, owner_uid=7),
+            lambda: store.record_event("shop", "x", "y", "z", 1.0),
+            lambda: store.record_start("shop", WEB, attempt=0),
+        ):
+            with pytest.raises(UnwritableError, match="the state database cannot be written"):
+                change()
+    assert store.stack("shop").intent is Intent.RUN
+
+    store.set_intent("shop", Intent.STOP)
+    store.record_start("shop", WEB, attempt=0)
+
+    store = reopened(store, tmp_path)
+    assert store.stack("shop").intent is Intent.STOP
+    assert set(store.histories("shop")) == {WEB}
 
 
 # ── intent ───────────────────────────────────────────────────────────────────────────────
