@@ -1,7 +1,7 @@
 """Watch a stack become what was asked for, and say how it goes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from orchestrator.cli.logs import is_line, text_of
@@ -74,13 +74,31 @@ def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
             return
 
 
-def follow_until(client: Client, stack: str, so: Callable[[dict[str, Any]], bool]) -> None:
-    """Return once a pass has ended and ``so`` says yes to the state; at once where it is gone."""
+def follow_until(
+    client: Client,
+    stack: str,
+    so: Callable[[dict[str, Any]], bool],
+    services: Collection[str] = (),
+) -> None:
+    """Return once a pass has ended and ``so`` says yes to the state; at once where it is gone.
+
+    Raises PyorchError when the stack fails; where it is about some ``services``, when one does.
+    """
     for state in _states(client, stack):
         if state.get("reported", False) and so(state):
             return
-        if state["failure"] and state.get("reported", False):
+        if state["failure"] and state.get("reported", False) and _concerns(state, services):
             raise _failure(client, stack, state)
+
+
+def _concerns(state: dict[str, Any], services: Collection[str]) -> bool:
+    """Whether what a stack fails of has to do with some of its services, if any are meant."""
+    if not services or state["errors"]:
+        return True
+    # A failure begins with whose it is.
+    failed = {state["failure"].split()[0].rstrip(":")}
+    failed |= {held["subject"] for held in state["held"] if held["stuck"]}
+    return any(one in services or one.rpartition(".")[0] in services for one in failed)
 
 
 def follow_until_gone(client: Client, stack: str) -> None:

@@ -39,7 +39,7 @@ def ask(
         asked["grace"] = str(timeout)
     answer = client.post(f"/v1/stacks/{name}/{verb}", query=asked)
     services = answer.get("services", args.services)
-    follow_until(client, name, lambda state: until(state, services))
+    follow_until(client, name, lambda state: until(state, services), services)
     return answer
 
 
