@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from tests.patience import patient
+
 pytestmark = pytest.mark.root
 
 STACK = """
@@ -198,7 +200,7 @@ volumes: {{log: }}
     os.kill(hooked.daemon_pid(), signal.SIGKILL)
     hooked.run("ls")
     (folder / "go").touch()
-    out, err = command.communicate(timeout=60)
+    out, err = command.communicate(timeout=patient(60))
 
     assert command.returncode == 0, out + err
     assert said(hooked).count("one") == 1, "what has run does not run again"

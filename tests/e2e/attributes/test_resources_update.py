@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import groups
+from tests.patience import patient
 
 pytestmark = pytest.mark.root
 
@@ -90,7 +91,7 @@ def test_a_limit_below_what_is_used_is_refused_and_the_former_ones_hold(pyorch):
     before = pyorch.main_process("shop/web.1")
     write(pyorch, "mem_limit: 8m\n    memswap_limit: 8m\n    pids_limit: 50", hoard)
 
-    done = pyorch.try_("up", "-d", "--wait", "--wait-timeout", "10")
+    done = pyorch.try_("up", "-d", "--wait", "--wait-timeout", f"{patient(10):.0f}")
 
     assert done.code == 1
     assert "limit `shop.web.1`" in done.err
@@ -118,5 +119,5 @@ def until_used(pyorch, amount):
     pid = pyorch.main_process("shop/web.1")
     path = Path(f"/proc/{pid}/root/dev/shm/x")
     script = f"while [ ! -e {path} ] || [ $(stat -Lc %s {path}) -lt {amount} ]; do :; done"
-    pyorch_run = ("timeout", "30", "sh", "-c", script)
+    pyorch_run = ("timeout", f"{patient(30):.0f}", "sh", "-c", script)
     assert os.spawnvp(os.P_WAIT, pyorch_run[0], pyorch_run) == 0
