@@ -23,6 +23,7 @@ import structlog
 
 from orchestrator import __version__, log, systemd
 from orchestrator.builds import Builds
+from orchestrator.chronicle import Chronicle
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
@@ -102,9 +103,9 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await orchestrator.reconciler.preload()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
-    tell_losses(drivers.logs, orchestrator.events)
+    tell_losses(drivers.logs, orchestrator.reconciler.chronicle)
     await orchestrator.builds.clear()
-    watch_exits(drivers.containers, queue, store, orchestrator.events)
+    watch_exits(drivers.containers, queue, orchestrator.reconciler.chronicle)
     for known in store.stacks():
         queue.add(known.name)
     async with asyncio.TaskGroup() as group:
@@ -129,19 +130,21 @@ def build(
     """Tie the parts together; nothing runs yet. ``now`` tells seconds since boot."""
     events = EventBus()
     queue = WorkQueue(work=lambda key: reconciler.run_pass(key))
+    chronicle = Chronicle(store=store, events=events, now=now)
     prober = Prober(containers=drivers.containers, wake=queue.add, now=now)
     reconciler = Reconciler(
         settings=settings,
         drivers=drivers,
         store=store,
         events=events,
+        chronicle=chronicle,
         now=now,
         prober=prober,
         hooks=HookRunner(
             containers=drivers.containers,
             store=store,
             wake=queue.add,
-            tell=lambda stack, name, subject, reason: reconciler.tell(stack, name, subject, reason),
+            tell=chronicle.tell,
         ),
     )
     orchestrator = Orchestrator(

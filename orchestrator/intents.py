@@ -44,6 +44,7 @@ class Intents:
         _need_containers(stack, names, replicas)
         others = set(model.services) - set(names) if stored.intent is Intent.STOP else ()
         stopped = Wish(intent=ServiceIntent.STOPPED)
+        self.store.request(stack, names)
         self._put(stored, {**dict.fromkeys(names, Wish()), **dict.fromkeys(others, stopped)})
 
     async def restart(

@@ -15,6 +15,7 @@ from functools import partial
 import structlog
 
 from orchestrator.actions import StackActions
+from orchestrator.chronicle import Chronicle
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
@@ -32,17 +33,19 @@ from orchestrator.translate.differences import with_words
 from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.mounts import mounted_images
 from orchestrator.translate.network import build_network
-from orchestrator.translate.observed import build_observed, reserved_by_running
+from orchestrator.translate.observed import HostView, build_observed, reserved_by_running
+from orchestrator.translate.references import reference_of
 from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import Failed as StackFailed
 from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
-from scheduler.actions import Addresses, PullImage
+from scheduler.actions import Addresses, PullImage, StartReplica
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
 from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
 from scheduler.plan import Plan
+from scheduler.restart import LOOPING, StayDown, ask_for_ended, decide_restart
 
 log = structlog.get_logger()
 
@@ -85,6 +88,7 @@ class Reconciler:
     drivers: Drivers
     store: Store
     events: EventBus
+    chronicle: Chronicle
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
@@ -135,7 +139,7 @@ class Reconciler:
             try:
                 model = self.model(stored)
                 _, pins = self.store.generation(stored.name, stored.generation)
-                names = {model.image_of(service) for service in model.services}
+                names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
                     model, stored, self.settings, images=images, pins=pins
@@ -155,9 +159,9 @@ class Reconciler:
 
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
-    ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts]]:
+    ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts], HostView]:
         """Translate intent and observe the host: everything a plan is made from."""
-        references = {model.image_of(service) for service in model.services}
+        references = {reference_of(model, service) for service in model.services}
         references.update(*(mounted_images(model, one) for one in model.services.values()))
         references.update(*(hook_images(model, name) for name in model.services))
         images = await find_images(self.drivers.images, references | set(pins.values()))
@@ -183,7 +187,7 @@ class Reconciler:
             named={share.container for one in desired.services for share in one.shares},
             hooks=self._hooks(stored, model, present),
         )
-        return with_words(desired, observed, model, self._kept(stored)), observed, images
+        return with_words(desired, observed, model, self._kept(stored)), observed, images, view
 
     def _hooks(self, stored: StoredStack, model: StackFile, present: Collection[str]) -> HookBook:
         """Return what is known of a stack's hooks, of those of services on their way out, too."""
@@ -202,13 +206,6 @@ class Reconciler:
             running=self.hooks.running,
         )
 
-    def tell(self, stack: str, name: str, subject: str, reason: str) -> None:
-        """Log a fact about a stack, remember it, and tell whoever follows the stack."""
-        log.info(name, stack=stack, subject=subject, reason=reason)
-        event = Event(stack=stack, name=name, subject=subject, reason=reason)
-        self.store.record_event(stack, name, subject, reason, event.at_wall)
-        self.events.publish(event)
-
     def _kept(self, stored: StoredStack) -> Iterator[StackFile]:
         """Yield the stack's kept files, the newest first."""
         for kept in self.store.generations(stored.name):
@@ -223,7 +220,12 @@ class Reconciler:
         started = self.now()
         model = self.model(stored)
         _, pins = self.store.generation(name, stored.generation)
-        desired, observed, images = await self.prepare(stored, model, pins)
+        request, requested = self.store.requests(name)
+        desired, observed, images, view = await self.prepare(stored, model, pins)
+        if requested:
+            observed = ask_for_ended(observed, requested)
+            asked = [one.id for one in observed.replicas if one.asked]
+            self.store.settle_requests(name, request, asked)
         if self.halting:
             desired = replace(desired, pre_stop_binds=False)
         if self._pin(stored, desired, images, pins):
@@ -231,6 +233,7 @@ class Reconciler:
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
             desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[name] = desired
+        ended = self.chronicle.note_endings(name, view.containers)
         self._release_ports(desired)
         # Nobody else's pass goes on between the observation and these two lines: what others
         # hold is counted there, and what this stack holds from now on is counted here.
@@ -251,7 +254,7 @@ class Reconciler:
             stack=stored.name,
             drivers=self.drivers,
             store=self.store,
-            events=self.events,
+            chronicle=self.chronicle,
             publisher=self.publisher,
             factory=factory,
             hooks=self._hooks(stored, model, {one.id.service for one in observed.replicas}),
@@ -262,6 +265,7 @@ class Reconciler:
         outcomes = await execute(plan, actions.perform)
         self._note_pulled(stored, plan, outcomes)
         self._note_restarted(stored, observed)
+        self._tell_loops(desired, observed, plan, outcomes, ended=ended)
         problems = _problems(plan, outcomes)
         await self.publisher.publish()
         self.prober.adjust(desired, observed)
@@ -283,6 +287,36 @@ class Reconciler:
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    def _tell_loops(
+        self,
+        desired: DesiredStack,
+        observed: ObservedStack,
+        plan: Plan,
+        outcomes: Mapping[int, Outcome],
+        *,
+        ended: Collection[ReplicaId],
+    ) -> None:
+        """Tell that a replica has begun to crash again and again, or is given up; once each."""
+        for step in plan.steps:
+            match step.action:
+                case StartReplica(replica=replica, attempt=attempt) if attempt == LOOPING:
+                    if isinstance(outcomes[step.number], Done):
+                        reason = f"{attempt} restarts in a row; {step.reason}"
+                        self.chronicle.tell(
+                            desired.name, "replica.crash_looping", str(replica), reason
+                        )
+                case _:
+                    pass
+        policies = {service.name: service.restart for service in desired.services}
+        for found in observed.replicas:
+            policy = policies.get(found.id.service)
+            if found.id in ended and policy and isinstance(found.phase, Exited):
+                decision = decide_restart(policy, found, found.phase, now=self.now())
+                if isinstance(decision, StayDown) and decision.given_up:
+                    self.chronicle.tell(
+                        desired.name, "replica.given_up", str(found.id), decision.reason
+                    )
 
     def _hold(self, name: str, held: Reservation) -> None:
         """Note what a stack holds of the machine; where it is less, others may wait for that."""
@@ -319,11 +353,7 @@ class Reconciler:
         for volume in observed.volumes:
             if desired.remove_volumes and volume.stack == desired.name and volume.others:
                 reason = f"stack `{volume.others[0]}` uses it"
-                log.info("volume.kept", subject=volume.name, reason=reason)
-                event = Event(
-                    stack=desired.name, name="volume.kept", subject=volume.name, reason=reason
-                )
-                self.events.publish(event)
+                self.chronicle.tell(desired.name, "volume.kept", volume.name, reason)
 
     def _wants_machine(self, desired: DesiredStack) -> bool:
         if desired.intent is not Intent.RUN:
@@ -474,6 +504,7 @@ class Reconciler:
         self._errors.pop(name, None)
         self._hold(name, Reservation())
         self._reserved.pop(name, None)
+        self.chronicle.forget(name)
         self.drivers.logs.cap(self.settings.logs_of(name), None)
         self._claims.pop(name, None)
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)

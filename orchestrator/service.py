@@ -34,7 +34,7 @@ from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
 from runtime.errors import DriverError
-from scheduler import plan_stack
+from scheduler import ask_for_ended, plan_stack
 from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
 from scheduler.plan import Plan
@@ -116,7 +116,7 @@ class Orchestrator:
             number = self.store.save_generation(
                 model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
             )
-        self._wake(model.name)
+        self._run_again(model, options)
         return Applied(generation=number, changed=not stands)
 
     def _select(
@@ -196,8 +196,8 @@ class Orchestrator:
             owner_uid=0,
             changed_wall=0.0,
         )
-        desired, observed, _ = await self.reconciler.prepare(assumed, model, pins)
-        return plan_stack(desired, observed, now=self.reconciler.now())
+        desired, observed, _, _ = await self.reconciler.prepare(assumed, model, pins)
+        return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
 
     async def stop(self, name: str, *, grace: float | None = None) -> None:
         """Have every container of a stack stopped and kept."""
@@ -207,8 +207,9 @@ class Orchestrator:
 
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
-        self._known(name)
+        stored = self._known(name)
         self.store.set_intent(name, Intent.RUN, wishes={})
+        self.store.request(name, self.reconciler.model(stored).services)
         self._wake(name)
 
     async def remove(self, name: str, *, volumes: bool, grace: float | None = None) -> None:
@@ -388,14 +389,25 @@ class Orchestrator:
         """Refuse a stack this host cannot run, before anything is done for it."""
         for name, service in model.services.items():
             names = cdi_names(service)
-            if not service.runtime and not names:
+            if not service.runtime and not names and not service.platform:
                 continue
             try:
-                await self.drivers.containers.check(runtime=service.runtime or None, cdi=names)
+                await self.drivers.containers.check(
+                    runtime=service.runtime or None, cdi=names, platform=service.platform or None
+                )
             except DriverError as error:
                 raise PyorchError(
                     f"services.{name}: {error}", hint=error.hint, code=error.code
                 ) from error
+
+    def _run_again(self, model: StackFile, options: ApplyOptions) -> None:
+        """Have what was asked for run that has ended, and wake its stack."""
+        if not options.no_start:
+            chosen = options.services or tuple(model.services)
+            if not options.no_deps:
+                chosen = selection.with_dependencies(model, chosen)
+            self.store.request(model.name, chosen)
+        self._wake(model.name)
 
     def _wake(self, name: str) -> None:
         # Whoever asks again asks for hooks that have failed, too.

@@ -1,18 +1,31 @@
 """What is told of stacks and replicas: their state, for people and programs."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
-from orchestrator.store import ReplicaHistory, Store, StoredStack
+from orchestrator.store import Ending, ReplicaHistory, Store, StoredStack
+from orchestrator.translate.observed import phase_of
 from runtime import types as host
+from runtime.image.reference import without_platform
 from scheduler.actions import bound
-from scheduler.desired import DesiredStack
-from scheduler.ids import ReplicaId, parse_container_name
-from scheduler.observed import Health
+from scheduler.desired import DesiredStack, Intent, RestartPolicy, ServiceIntent
+from scheduler.ids import ReplicaId, Revision, parse_container_name
+from scheduler.observed import Exited, Health, ObservedReplica
+from scheduler.restart import (
+    LOOPING,
+    RestartAt,
+    RestartDecision,
+    RestartNow,
+    StayDown,
+    decide_restart,
+)
+
+SHOWN_CODES = 5
+"""Of the last runs of a replica."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,16 @@ class ReplicaView:
     began: bool
     """False for one whose program could not be run at all."""
     restarts: int
+    attempts: int
+    """Restarts in a row."""
+    restarting_wall: float | None
+    """When it is started again; None where it runs, or stays as it is."""
+    crash_loop: bool
+    """It ends again and again, and is started again and again."""
+    given_up: str
+    """Why it is not started any more, though its restart policy would have it run."""
+    last_codes: tuple[int, ...]
+    """What its last runs ended with, the newest first."""
     image: str
     image_id: str
     command: str
@@ -109,6 +132,7 @@ class Views:
             report = None
         mine = [one for one in containers if parse_container_name(one.id)[0] == stored.name]
         desired = self.reconciler.desired.get(stored.name)
+        endings = self.store.endings(stored.name)
         histories = self.store.histories(stored.name)
         places = {facts.config.id: facts.config.attachments for facts in sandboxes}
         return StackView(
@@ -133,7 +157,9 @@ class Views:
                 for problem in (report.problems if report else ())
             ),
             replicas=tuple(
-                self._replica(facts, places.get(facts.id, ()), desired, histories, labels=labels)
+                self._replica(
+                    facts, places.get(facts.id, ()), desired, histories, endings, labels=labels
+                )
                 for facts in mine
             ),
             services=tuple(self._services(stored)) if desired and labels else (),
@@ -166,6 +192,7 @@ class Views:
         places: tuple[host.Attachment, ...],
         desired: DesiredStack | None,
         histories: Mapping[ReplicaId, ReplicaHistory],
+        endings: Sequence[Ending],
         *,
         labels: bool,
     ) -> ReplicaView:
@@ -181,6 +208,14 @@ class Views:
         versions = {address.version for place in places for address in place.addresses}
         everywhere = ("", "::") if 6 in versions else ("",)
         running = isinstance(phase, host.Running)
+        history = histories.get(replica, ReplicaHistory())
+        policy = service.restart if service else RestartPolicy()
+        decision = self._decision(facts, replica, history, policy)
+        wanted = desired is not None and desired.intent is Intent.RUN
+        wanted = wanted and service is not None and service.intent is ServiceIntent.RUN
+        returns = isinstance(decision, RestartNow | RestartAt) and wanted
+        now = self.reconciler.now()
+        lived = now - phase.started if isinstance(phase, host.Running) else 0.0
         return ReplicaView(
             id=str(replica),
             container=f"{stack}-{replica.service}-{replica.slot}",
@@ -192,8 +227,18 @@ class Views:
             oom=isinstance(phase, host.Exited) and phase.oom,
             why=phase.why if isinstance(phase, host.Exited) else "",
             began=not isinstance(phase, host.Exited) or phase.began,
-            restarts=histories.get(replica, ReplicaHistory()).restarts,
-            image=service.image if service else str(facts.image),
+            restarts=history.restarts,
+            attempts=history.attempts,
+            restarting_wall=self._wall(decision.moment if isinstance(decision, RestartAt) else now)
+            if returns
+            else None,
+            crash_loop=history.attempts >= LOOPING
+            and (returns or (running and lived < policy.settled_after)),
+            given_up=decision.reason
+            if isinstance(decision, StayDown) and decision.given_up and wanted
+            else "",
+            last_codes=tuple(one.code for one in endings if one.replica == replica)[:SHOWN_CODES],
+            image=without_platform(service.image) if service else str(facts.image),
             image_id=str(facts.image),
             command=facts.labels.get("pyorch.command", ""),
             created_wall=facts.created_wall,
@@ -209,6 +254,27 @@ class Views:
             labels=facts.labels if labels else {},
             log=str(facts.log),
         )
+
+    def _decision(
+        self,
+        facts: host.ContainerFacts,
+        replica: ReplicaId,
+        history: ReplicaHistory,
+        policy: RestartPolicy,
+    ) -> RestartDecision | None:
+        phase = phase_of(facts, Health.NONE)
+        if not isinstance(phase, Exited):
+            return None
+        found = ObservedReplica(
+            id=replica,
+            revision=Revision(""),
+            image="",
+            phase=phase,
+            attempts=history.attempts,
+            counted=history.counted,
+            asked=history.asked,
+        )
+        return decide_restart(policy, found, phase, now=self.reconciler.now())
 
     def _wall(self, moment: float) -> float:
         return time.time() - (self.reconciler.now() - moment)

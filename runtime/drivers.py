@@ -29,6 +29,7 @@ from runtime.types import (
     NetworkId,
     ProbeOutput,
     PullProgress,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     VolumeConfig,
@@ -101,11 +102,14 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         """Tell, before anything is made, whether this host has a runtime and devices.
 
-        Raises UnsupportedError for a runtime that is not here, NotFoundError for a device
-        nobody describes.
+        ``platform`` is ``os/architecture[/variant]`` of what is to run. Raises UnsupportedError
+        for a runtime that is not here, and for programs nobody here can run; NotFoundError for
+        a device nobody describes.
         """
 
     async def bound(self, group: str, ceiling: Limits) -> None:
@@ -344,6 +348,12 @@ class NetworkDriver(Protocol):
 
         Mending keeps the namespace, so that processes in it keep their sockets; another
         configuration makes a new one. Raises NotFoundError when a network does not exist.
+        """
+
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        """Hold the links of a sandbox to other rates; one that is not there is held to none.
+
+        Raises UnsupportedError where the kernel holds links to none.
         """
 
     async def remove_sandbox(self, container: ContainerId) -> None:

@@ -8,6 +8,7 @@ from scheduler.errors import CyclicDependencyError, ExhaustedError, PlanError
 from scheduler.health import HealthState, judge_probe, next_probe
 from scheduler.plan import Held, Plan, Step
 from scheduler.planner import plan_stack
+from scheduler.restart import ask_for_ended
 from scheduler.revision import revision_of
 from scheduler.status import Failed, Settled, Waiting, settled
 
@@ -23,6 +24,7 @@ __all__ = [
     "Settled",
     "Step",
     "Waiting",
+    "ask_for_ended",
     "claims",
     "judge_probe",
     "next_probe",

@@ -147,7 +147,7 @@ def _in_turn(slots: Sequence[_Slot], *, now: float) -> Sequence[list[_Slot]]:
             case Running():
                 if outdated or slot.held != slot.wanted:
                     replaced.append(slot)
-            case Exited(stopped=False) as exited if not outdated:
+            case Exited() as exited if not outdated:
                 policy = slot.service.restart
                 decision = decide_restart(policy, replica, exited, now=now)
                 if not isinstance(decision, StayDown):

@@ -154,7 +154,7 @@ class Gatekeeper:
         return Gate()
 
     def _stays_down(self, wanted: DesiredService, replica: ObservedReplica) -> bool:
-        if not isinstance(replica.phase, Exited) or replica.phase.stopped:
+        if not isinstance(replica.phase, Exited):
             return False
         decision = decide_restart(wanted.restart, replica, replica.phase, now=self.now)
         return isinstance(decision, StayDown)

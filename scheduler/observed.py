@@ -80,6 +80,8 @@ class Exited:
     lived: float = 0.0
     stopped: bool = False
     """It was told to stop, or the machine went down: it did not end by itself."""
+    before_boot: bool = False
+    """The machine has started since."""
     why: str = ""
     """What else is known of it, e.g. that memory had run out."""
     lost: bool = False
@@ -112,6 +114,8 @@ class ObservedReplica:
     """Restarts in a row; a run of ``settled_after`` seconds starts the row anew."""
     counted: tuple[float, ...] = ()
     """When the restarts were made of which its policy allows so many."""
+    asked: bool = False
+    """It has ended, and somebody has asked for it since."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""

@@ -413,8 +413,6 @@ class _Slots:
                     self.plan.add(KillReplica(found.id), "did not stop in time")
             case Created():
                 self.start_again(found, "created but never started", after=limited)
-            case Exited(stopped=True):
-                self.start_again(found, "was stopped", after=limited)
             case Exited() as exited:
                 match decide_restart(self.service.restart, found, exited, now=self.now):
                     case RestartNow(_, reason) as restart:

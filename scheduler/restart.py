@@ -1,9 +1,14 @@
 """Whether an exited replica comes back, and when."""
 
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 
 from scheduler.desired import RestartMode, RestartPolicy
-from scheduler.observed import Exited, ObservedReplica
+from scheduler.ids import ServiceName
+from scheduler.observed import Exited, ObservedReplica, ObservedStack
+
+LOOPING = 3
+"""Restarts in a row from which on it is a crash loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,13 @@ RestartDecision = RestartNow | RestartAt | StayDown
 def decide_restart(
     policy: RestartPolicy, replica: ObservedReplica, exited: Exited, *, now: float
 ) -> RestartDecision:
-    """Apply ``policy`` to a replica that has ended by itself, as ``exited`` says."""
+    """Apply ``policy`` to a replica that has ended as ``exited`` says."""
+    if replica.asked:
+        return RestartNow(0, f"{exited}, and is asked for again")
+    if exited.stopped:
+        if exited.before_boot and policy.mode is RestartMode.NO:
+            return StayDown("ended with the machine, restart policy is `no`")
+        return RestartNow(0, "was stopped", replica.counted)
     match policy.mode:
         case RestartMode.NO:
             return StayDown(f"{exited}, restart policy is `no`")
@@ -66,6 +77,22 @@ def decide_restart(
         return RestartAt(due, attempt, f"{exited}, restart {attempt} after a pause")
     moments = (*counted, now) if policy.max_attempts is not None else ()
     return RestartNow(attempt, f"{exited}, restart {attempt}", moments)
+
+
+def ask_for_ended(
+    observed: ObservedStack, services: Container[ServiceName] | None = None
+) -> ObservedStack:
+    """Return an observation as it is once somebody has asked for services, or for all there are.
+
+    That asks for a run of everything of them that has ended, except of jobs that are done.
+    """
+
+    def asked(one: ObservedReplica) -> bool:
+        ended = isinstance(one.phase, Exited) and (one.phase.stopped or one.phase.code != 0)
+        return one.asked or (ended and (services is None or one.id.service in services))
+
+    replicas = tuple(replace(one, asked=asked(one)) for one in observed.replicas)
+    return replace(observed, replicas=replicas)
 
 
 def pause_before(policy: RestartPolicy, attempt: int) -> float:

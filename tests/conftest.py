@@ -21,7 +21,12 @@ settings.load_profile("unhurried")
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
 
-from tests.instance import Pyorch, make_busybox  # noqa: E402 - after the path is known
+from tests.instance import (  # noqa: E402 - after the path is known
+    Pyorch,
+    daemon_logs,
+    forget_what_is_over,
+    make_busybox,
+)
 from tests.lab import Lab  # noqa: E402
 from tests.registry import serve_registry  # noqa: E402
 
@@ -37,6 +42,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not item.path.is_relative_to(SWEEPS))
     if os.geteuid() != 0 and any("root" in item.keywords for item in items):
         pytest.exit('these tests need root: run them with sudo, or choose -m "not root"', 1)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """A test that fails, or what it leaves behind, is told with what its daemons had to say."""
+    made = yield
+    report = made.get_result()
+    if report.failed:
+        report.sections += daemon_logs()
+    if report.when == "teardown":
+        forget_what_is_over()
 
 
 @pytest.fixture(scope="session")

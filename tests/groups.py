@@ -6,6 +6,9 @@ TOP = Path("/sys/fs/cgroup")
 UNIFIED = (TOP / "cgroup.controllers").exists()
 """Whether this machine has version 2 alone."""
 
+CROWD = "trap 'kill $all' EXIT; for i in $(seq {count}); do sleep 1000 & all=\"$all $!\"; done"
+"""A line of shell that starts so many processes, and ends them when it cannot, or is done."""
+
 
 def read(pyorch, group, first, second):
     """Return what a file of a group says: ``CONTROLLER/FILE`` of version 1, or one of version 2.

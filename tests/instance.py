@@ -35,6 +35,13 @@ APPLETS += (
 )
 
 
+LOG_LINES = 40
+"""Lines of a daemon's log that are shown of a test that failed."""
+
+IN_USE: "list[Pyorch]" = []
+"""Those whose daemon's log may say why a test failed: they are not, or only just, taken down."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """What a command said and how it ended."""
@@ -53,8 +60,11 @@ class Pyorch:
     environment: dict[str, str] = field(default_factory=dict)
     inside: tuple[str, ...] = ()
     """Words in front of every command, which take it somewhere else: ``nsenter …``."""
+    over: bool = False
+    """Whether it has been taken down."""
 
     def __post_init__(self) -> None:
+        IN_USE.append(self)
         self.home.mkdir(parents=True, exist_ok=True)
         self.work.mkdir(exist_ok=True)
         self.environment = {
@@ -159,6 +169,7 @@ class Pyorch:
 
     def clean(self) -> list[str]:
         """Take everything down; return what is left on the host, which should be nothing."""
+        self.over = True
         if self.settings.socket.exists() or (self.settings.data / "state.db").exists():
             stacks = [line.split()[0] for line in self.run("ls").splitlines()[1:]]
             # A stack whose network another one uses can only go after that one.
@@ -167,6 +178,22 @@ class Pyorch:
             assert self.run("ls").splitlines()[1:] == []
             self.run("daemon", "stop")
         return find_leaks(self.settings.instance(), self.inside)
+
+
+def daemon_logs() -> list[tuple[str, str]]:
+    """Return the ends of the logs of all daemons in use, each with a title."""
+    found = []
+    for pyorch in IN_USE:
+        log = pyorch.settings.daemon_log
+        if log.exists():
+            lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            found.append((f"end of {log}", "\n".join(lines)))
+    return found
+
+
+def forget_what_is_over() -> None:
+    """Leave those that have been taken down out of what later tests are told."""
+    IN_USE[:] = [pyorch for pyorch in IN_USE if not pyorch.over]
 
 
 def make_busybox(folder: Path) -> Path:

@@ -98,6 +98,11 @@ def ask_for(name: str, kind: int) -> bytes:
     return struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", kind, 1)
 
 
+def name_in(query: bytes) -> str:
+    """Return the name a query asks for."""
+    return _name(query, 12)
+
+
 def read_answer(data: bytes) -> Answer:
     """Read the answer to a query for addresses or names."""
     _, flags, _, count, _, _ = struct.unpack_from(">6H", data)

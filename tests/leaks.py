@@ -43,7 +43,9 @@ def find_processes(instance: Instance) -> list[str]:
         try:
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             groups = (folder / "cgroup").read_text()
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            state, parent = (
+                (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+            )
         except OSError:
             continue
         if (state, parent) == ("Z", "1"):

@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
-import structlog
-
-from orchestrator.events import Event, EventBus
+from orchestrator.chronicle import Chronicle
 from orchestrator.observer import Drivers, find_images
 from orchestrator.publisher import Publisher
 from orchestrator.store import Store
@@ -35,8 +33,6 @@ from scheduler.ids import NetworkName, ReplicaId, StackName, container_name
 from scheduler.observed import PortLease
 from scheduler.plan import Step
 
-log = structlog.get_logger()
-
 Sandbox = Callable[[ReplicaId, actions.Addresses], SandboxConfig]
 Network = Callable[[actions.CreateNetwork], NetworkConfig]
 
@@ -48,7 +44,7 @@ class StackActions:
     stack: StackName
     drivers: Drivers
     store: Store
-    events: EventBus
+    chronicle: Chronicle
     publisher: Publisher
     factory: ContainerFactory
     hooks: HookBook
@@ -63,11 +59,8 @@ class StackActions:
             self.publish(told, subject_of(step.action), step.reason)
 
     def publish(self, name: str, subject: str, reason: str) -> None:
-        """Log a fact, remember it, and tell whoever follows the stack."""
-        log.info(name, subject=subject, reason=reason)
-        event = Event(stack=self.stack, name=name, subject=subject, reason=reason)
-        self.store.record_event(event.stack, name, subject, reason, event.at_wall)
-        self.events.publish(event)
+        """Tell a fact about the stack."""
+        self.chronicle.tell(self.stack, name, subject, reason)
 
     async def _do(self, action: actions.Action) -> None:
         drivers = self.drivers
@@ -101,9 +94,10 @@ class StackActions:
             case actions.LimitStack(stack):
                 await drivers.containers.bound(stack, self.factory.ceiling())
             case actions.LimitReplica(replica):
-                await drivers.containers.limit(
-                    self._container(replica), self.factory.limits(replica)
-                )
+                container = self._container(replica)
+                # What is written down of the container says that all of it is done.
+                await drivers.networks.limit_sandbox(container, self.factory.rates(replica))
+                await drivers.containers.limit(container, self.factory.limits(replica))
             case actions.StartReplica(replica=replica):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(

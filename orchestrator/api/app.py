@@ -22,7 +22,7 @@ from orchestrator.service import ApplyOptions, Orchestrator
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from runtime.errors import DriverError
-from runtime.image.manifest import this_platform
+from runtime.platforms import this_platform
 from scheduler import PlanError
 
 log = structlog.get_logger()

@@ -15,7 +15,7 @@ from orchestrator.building.request import LONGEST_DOCKERFILE, BuildRequest
 from orchestrator.errors import PyorchError
 from orchestrator.spec.judging.support import REFUSED
 from orchestrator.spec.load import Loaded
-from orchestrator.spec.models import Build, StackFile, Ulimit
+from orchestrator.spec.models import Build, Service, StackFile, Ulimit
 from orchestrator.spec.problems import SpecError
 from orchestrator.spec.reading.files import read_bytes, read_file
 from orchestrator.spec.reading.remote import Fetch, Fetched, GitReference, read_reference, shown
@@ -109,6 +109,15 @@ def _refusals(build: Build, path: KeyPath) -> Iterator[tuple[KeyPath, str, str |
             yield (*path, "additional_contexts", name), "layouts are no contexts here", hint
 
 
+def _platforms(service: Service) -> tuple[str, ...]:
+    """Return what is built for: that of the service, else any of those of its build."""
+    from runtime.platforms import parse_platform
+
+    if service.platform:
+        return (str(parse_platform(service.platform)),)
+    return service.build.platforms if service.build else ()
+
+
 def prepare(loaded: Loaded, service: str, wishes: Wishes, fetch: Fetch) -> Prepared:
     """Return what building a service takes. Raises PyorchError naming the key at fault."""
     stack, where = loaded.whole, f"services.{service}.build"
@@ -132,7 +141,7 @@ def prepare(loaded: Loaded, service: str, wishes: Wishes, fetch: Fetch) -> Prepa
         dockerfile=text,
         contexts=tuple(names),
         image_contexts=images,
-        platforms=build.platforms,
+        platforms=_platforms(stack.services[service]),
         target=build.target,
         args={
             **{name: value for name, value in build.args.items() if value is not None},

@@ -28,6 +28,8 @@ class Wanted:
 
 def wanted_images(args: argparse.Namespace, *, dependencies: bool) -> tuple[Wanted, ...]:
     """Return the images of the services that were named, each once; of all where none was."""
+    from runtime.image.reference import for_platform
+
     settled = settle(args, tuple(args.services))
     services: Mapping[str, Mapping[str, Any]] = settled.document["services"]
     chosen = args.services if args.services and not dependencies else services
@@ -39,6 +41,8 @@ def wanted_images(args: argparse.Namespace, *, dependencies: bool) -> tuple[Want
             continue
         image = service.get("image") or (f"{settled.name}-{name}" if builds else "")
         if image:
+            # What is built here has no platform in its name.
+            image = for_platform(image, "" if builds else str(service.get("platform") or ""))
             policy = str(service.get("pull_policy") or "")
             found.setdefault(image, Wanted(name, image, builds, policy))
     return tuple(found.values())

@@ -158,11 +158,17 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                 return
 
 
+def _unstarted(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what is held and not just for the pause before a restart."""
+    restarting = {one["id"] for one in state["replicas"] if one["restarting_wall"]}
+    return [one for one in state["held"] if one["subject"] not in restarting]
+
+
 def _started(state: dict[str, Any]) -> bool:
     reported = state.get("reported", False)
     return bool(
         reported
-        and not state["held"]
+        and not _unstarted(state)
         and not state["errors"]
         and all(
             one["phase"] == "running" or (one["phase"] == "exited" and one["began"])
@@ -186,5 +192,5 @@ def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
             ]
     hints = [one["hint"] for one in state["errors"] if one.get("hint")]
     if ended and not hints:
-        hints.append("what has ended stays ended; `pyorch up --force-recreate` runs it again")
+        hints.append("what has failed stays so; `pyorch up` runs it again")
     return PyorchError("\n".join(lines), hint="; ".join(dict.fromkeys(hints)) or None)

@@ -134,20 +134,32 @@ def digest_for(digests: Mapping[str, str], platform: str) -> str | None:
     return matching[0] if len(set(matching)) == 1 else None
 
 
-def moved(client: Client, lock: Lock, services: Iterable[tuple[str, str]]) -> None:
+def moved(
+    client: Client,
+    lock: Lock,
+    services: Iterable[tuple[str, str]],
+    platforms: Mapping[str, str],
+) -> None:
     """Have the store hold exactly what is locked; raise PyorchError naming all that moved.
 
     What is not here is fetched by its digest, and given its name then: no tag is believed.
+    ``platforms`` are those services ask for; others get that of this machine.
     """
-    platform = str(client.get("/v1/version")["platform"])
+    from runtime.image.reference import for_platform
+    from runtime.platforms import parse_platform
+
+    usual = str(client.get("/v1/version")["platform"])
     wrong: list[str] = []
     for service, reference in services:
         digests = lock.images.get(reference)
+        asked = platforms.get(service, "")
+        platform = str(parse_platform(asked)) if asked else usual
         wanted = digest_for(digests, platform) if digests else None
         if wanted is None:
             what = f"for {platform}" if digests else "at all"
             wrong.append(f"services.{service}: `{reference}` is not in {NAME} {what}")
             continue
+        reference = for_platform(reference, asked)
         here = find_here(client, reference)
         if here is not None and here.id != wanted:
             wrong.append(
@@ -166,8 +178,10 @@ def moved(client: Client, lock: Lock, services: Iterable[tuple[str, str]]) -> No
 
 def _fetch(client: Client, service: str, reference: str, digest: str) -> None:
     from orchestrator.cli.transfer import transfer
+    from runtime.image.reference import without_platform
 
-    head, _, last = reference.rpartition("/")
+    plain = without_platform(reference)
+    head, _, last = plain.rpartition("/")
     named = "@" in reference
     bare = reference if named else f"{head}/{last.partition(':')[0]}@{digest}"
     try:

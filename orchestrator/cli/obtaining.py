@@ -48,7 +48,7 @@ def _refresh(args: argparse.Namespace, settled: Settled, client: Client) -> None
     """
     ages: dict[str, tuple[str, float]] = {}
     for name, service in settled.document["services"].items():
-        image = service.get("image")
+        image = _reference(service)
         after = refresh_after(_policy(args, service))
         if image and after is not None and after <= ages.get(image, ("", after))[1]:
             ages[image] = name, after
@@ -65,6 +65,16 @@ def _refresh(args: argparse.Namespace, settled: Settled, client: Client) -> None
                     f"services.{name}: {error}", hint=error.hint, code=error.code
                 ) from None
             say(f"services.{name}: {error}; the one that is here is used")
+
+
+def _reference(service: Mapping[str, Any]) -> str:
+    """Return a service's image with the platform that is asked for; nothing where it has none."""
+    image = str(service.get("image") or "")
+    if not image or service.get("build") or not service.get("platform"):
+        return image
+    from runtime.image.reference import for_platform
+
+    return for_platform(image, service["platform"])
 
 
 def _policy(args: argparse.Namespace, service: Mapping[str, Any]) -> str:
@@ -97,12 +107,13 @@ def _to_build(
         image = service.get("image") or f"{settled.name}-{name}"
         asked = args.build or _policy(args, service) == "build"
         if (asked and not args.no_build) or not (
-            _is_here(client, image) or _pulled(client, service)
+            is_here(client, image) or _pulled(client, service)
         ):
             yield name, image
 
 
-def _is_here(client: Client, image: str) -> bool:
+def is_here(client: Client, image: str) -> bool:
+    """Whether an image is in the store under a name, for the platform the name says."""
     try:
         client.get("/v1/images/inspect", {"reference": image})
     except PyorchError as error:
@@ -145,7 +156,8 @@ def hold_to_lock(
             f"there is no `{loaded.found.directory / NAME}`", hint="`pyorch lock` writes it"
         )
     held = dict(locked_services(loaded.stack))
-    moved(client, lock, held.items())
+    platforms = {name: one.platform for name, one in loaded.stack.services.items()}
+    moved(client, lock, held.items(), platforms)
     # Nobody asks a registry any more what a name stands for.
     services = {
         name: {**service, "pull_policy": "never"} if name in held else service

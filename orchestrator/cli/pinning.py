@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from orchestrator.cli.locking import digest_for, read_lock
+from orchestrator.cli.locking import digest_for, find_here, read_lock
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 from orchestrator.spec.models import StackFile
-from runtime.image.reference import parse_reference
+from runtime.image.reference import for_platform, parse_reference
+from runtime.platforms import parse_platform
 
 
 def pin_images(stack: StackFile, folder: Path) -> StackFile:
@@ -31,7 +32,14 @@ def pin_images(stack: StackFile, folder: Path) -> StackFile:
         image = stack.image_of(name)
         settled = str(parse_reference(image))
         locked = lock.images.get(settled) if lock and service.build is None else None
-        digest = (digest_for(locked, platform) if locked else None) or digests.get(settled)
+        asked = "" if service.build else service.platform
+        wanted = str(parse_platform(asked)) if asked else platform
+        digest = digest_for(locked, wanted) if locked else None
+        if digest is None and asked:
+            here = find_here(client, for_platform(image, asked))
+            digest = here.id if here else None
+        elif digest is None:
+            digest = digests.get(settled)
         if digest is None:
             try:
                 digest = client.post("/v1/images/resolve", {"reference": image})["digest"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.cli.loading import stack_name
-from orchestrator.cli.render import ago, status, table
+from orchestrator.cli.render import ago, state, status, table
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     shown = [
         one
         for one in replicas
-        if (args.all or one["phase"] in ("running", "stopping"))
+        if (args.all or state(one) in ("running", "stopping", "restarting"))
         and (not args.services or one["service"] in args.services)
     ]
     if args.quiet:
@@ -51,12 +51,14 @@ def run(args: argparse.Namespace) -> int:
                     "Service": one["service"],
                     "Image": one["image"],
                     "Command": one["command"],
-                    "State": one["phase"],
+                    "State": state(one),
                     "Status": status(one),
                     "Health": "" if one["health"] == "none" else one["health"],
                     "ExitCode": one["exit_code"] or 0,
                     "OOMKilled": one["oom"],
                     "Restarts": one["restarts"],
+                    "CrashLoop": one["crash_loop"],
+                    "LastExitCodes": one["last_codes"],
                     "Ports": _ports(one),
                     "Addresses": one["addresses"],
                     "Labels": ",".join(f"{key}={text}" for key, text in one["labels"].items()),

@@ -3,6 +3,7 @@
 import argparse
 
 from orchestrator.cli.exchanging import exchange, tell, wanted_images
+from orchestrator.cli.obtaining import is_here
 from orchestrator.cli.render import say
 from orchestrator.client.launch import connect
 from orchestrator.settings import Settings
@@ -31,10 +32,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = tuple(one for one in found if one.policy not in NEVER)
     client = connect(Settings.from_environ())
     if args.policy == "missing":
-        here = {name for one in client.get("/v1/images") for name in one["references"]}
-        from runtime.image.reference import parse_reference
-
-        wanted = tuple(one for one in wanted if str(parse_reference(one.image)) not in here)
+        wanted = tuple(one for one in wanted if not is_here(client, one.image))
     if args.ignore_buildable:
         wanted = tuple(one for one in wanted if not one.builds)
     failed = exchange(client, "pull", wanted, quiet=args.quiet)

@@ -25,12 +25,31 @@ def status(replica: dict[str, Any]) -> str:
         case "running":
             since = replica.get("started_wall") or time.time()
             health = "" if replica["health"] == "none" else f" ({replica['health']})"
+            if replica["crash_loop"]:
+                health += f" (crash loop: {_in_a_row(replica)})"
             return f"Up {ago(time.time() - since)}{health}"
+        case "exited" if replica["restarting_wall"]:
+            why = f", {replica['why']}" if replica["why"] else ""
+            pause = ago(replica["restarting_wall"] - time.time())
+            row = f", crash loop: {_in_a_row(replica)}" if replica["crash_loop"] else ""
+            return f"Restarting ({replica['exit_code']}) in {pause}{why}{row}"
+        case "exited" if replica["given_up"]:
+            return f"Exited ({replica['exit_code']}), given up: {replica['given_up']}"
         case "exited":
             why = f", {replica['why']}" if replica["why"] else ""
             return f"Exited ({replica['exit_code']}){why}"
         case other:
             return str(other).capitalize()
+
+
+def _in_a_row(replica: dict[str, Any]) -> str:
+    codes = ", ".join(map(str, replica["last_codes"]))
+    return f"{replica['attempts']} restarts in a row, last exit codes {codes}"
+
+
+def state(replica: dict[str, Any]) -> str:
+    """Return a replica's state in one word, as `docker ps` has it."""
+    return "restarting" if replica["restarting_wall"] else str(replica["phase"])
 
 
 def ago(seconds: float) -> str:

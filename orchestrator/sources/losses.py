@@ -2,23 +2,18 @@
 
 from pathlib import Path
 
-import structlog
-
-from orchestrator.events import Event, EventBus
+from orchestrator.chronicle import Chronicle
 from runtime.logs import LogKeeper, Loss
 
-log = structlog.get_logger()
 
-
-def tell_losses(logs: LogKeeper, events: EventBus) -> None:
+def tell_losses(logs: LogKeeper, chronicle: Chronicle) -> None:
     """Have every loss told as it is found."""
 
     def tell(folder: Path, loss: Loss) -> None:
         # A log is at <stack>/<service>/<slot>.
         stack, service, slot = folder.parts[-3:]
         replica = f"{service}.{slot}"
-        log.warning("log.lost", stack=stack, replica=replica, bytes=loss.size, why=loss.why)
         reason = f"about {loss.size} bytes of its output: {loss.why}"
-        events.publish(Event(stack=stack, name="replica.log_lost", subject=replica, reason=reason))
+        chronicle.tell(stack, "replica.log_lost", replica, reason)
 
     logs.on_loss(tell)

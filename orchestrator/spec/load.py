@@ -37,6 +37,7 @@ from orchestrator.spec.settling.select import (
     by_profiles,
     restrict,
     with_dependencies,
+    without_absent,
     without_build_secrets,
 )
 from orchestrator.spec.tree import Map, Troubles, bare, stop, take_out
@@ -45,6 +46,7 @@ from orchestrator.spec.values.interpolate import InterpolationError, interpolate
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+DEFAULT_PLATFORM = "DOCKER_DEFAULT_PLATFORM"
 REFRESH = "pull_refresh_after"
 """A key the grammar of the specification has and its loaders refuse."""
 YOUNG = 50_000
@@ -120,6 +122,8 @@ def _load(request: LoadRequest) -> Loaded:
     if request.to_run:
         contents.carry(names)
     stack = _settle(tree, document.name, troubles)
+    if stack is not None and request.to_run:
+        stack = _for_platform(stack, found.variables.get(DEFAULT_PLATFORM, ""))
     if stack is not None and request.check_consistency:
         Consistency(stack, selection.disabled, tree, troubles).check()
         stack = _scaled(stack)
@@ -127,7 +131,7 @@ def _load(request: LoadRequest) -> Loaded:
     if stack is not None:
         stack = restrict(stack, names)
     if stack is not None and request.to_run:
-        stack = without_build_secrets(stack)
+        stack = without_build_secrets(without_absent(stack))
         for path, cause, hint in refusals(stack):
             if not troubles.within(path):
                 troubles.add(tree, path, cause, hint=hint)
@@ -167,6 +171,17 @@ def _scaled(stack: StackFile) -> StackFile:
         if service.scale is not None and service.deploy is not None:
             deploy = service.deploy.model_copy(update={"replicas": service.scale})
             services[name] = service.model_copy(update={"deploy": deploy})
+    return stack.model_copy(update={"services": services})
+
+
+def _for_platform(stack: StackFile, platform: str) -> StackFile:
+    """Return the stack with a platform for every service that names none."""
+    if not platform:
+        return stack
+    services = {
+        name: service if service.platform else service.model_copy(update={"platform": platform})
+        for name, service in stack.services.items()
+    }
     return stack.model_copy(update={"services": services})
 
 

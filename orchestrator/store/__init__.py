@@ -6,8 +6,9 @@ is not in here at all; it is read from the host, so a lost database loses no con
 """
 
 from orchestrator.store.schema import SCHEMA
-from orchestrator.store.store import KEPT_EVENTS, KEPT_GENERATIONS, Store
+from orchestrator.store.store import KEPT_ENDINGS, KEPT_EVENTS, KEPT_GENERATIONS, Store
 from orchestrator.store.values import (
+    Ending,
     Generation,
     Hook,
     HookMark,
@@ -17,9 +18,11 @@ from orchestrator.store.values import (
 )
 
 __all__ = [
+    "KEPT_ENDINGS",
     "KEPT_EVENTS",
     "KEPT_GENERATIONS",
     "SCHEMA",
+    "Ending",
     "Generation",
     "Hook",
     "HookMark",

@@ -101,6 +101,28 @@ SCHEMA: tuple[str, ...] = (
     ) STRICT;
     """,
     "ALTER TABLE replicas ADD COLUMN counted TEXT NOT NULL DEFAULT '[]'",
+    """
+    ALTER TABLE replicas ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE endings (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        created_wall REAL NOT NULL,
+        run INTEGER NOT NULL,
+        code INTEGER NOT NULL,
+        oom INTEGER NOT NULL,
+        lived REAL NOT NULL,
+        stopped INTEGER NOT NULL,
+        at_wall REAL NOT NULL,
+        UNIQUE (stack, service, slot, created_wall, run)
+    ) STRICT;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

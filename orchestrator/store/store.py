@@ -16,6 +16,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.store.payloads import SecretFiles
 from orchestrator.store.schema import migrate
 from orchestrator.store.values import (
+    Ending,
     Generation,
     Hook,
     HookMark,
@@ -29,6 +30,8 @@ from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
 from scheduler.observed import AddressLease, PortLease
 
 KEPT_EVENTS = 10_000
+KEPT_ENDINGS = 10
+"""Of each slot."""
 KEPT_GENERATIONS = 20
 """Of each stack, to go back to. What only older ones need goes: their images, their secrets."""
 
@@ -343,26 +346,33 @@ class Store:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
-            "SELECT service, slot, attempts, restarts, counted FROM replicas WHERE stack = ?",
+            "SELECT service, slot, attempts, restarts, counted, asked FROM replicas"
+            " WHERE stack = ?",
             (stack,),
         )
         return {
             ReplicaId(ServiceName(service), slot): ReplicaHistory(
-                attempts=attempts, restarts=restarts, counted=tuple(json.loads(counted))
+                attempts=attempts,
+                restarts=restarts,
+                counted=tuple(json.loads(counted)),
+                asked=bool(asked),
             )
-            for service, slot, attempts, restarts, counted in rows
+            for service, slot, attempts, restarts, counted, asked in rows
         }
 
     def record_start(
         self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float] = ()
     ) -> None:
-        """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row."""
+        """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row.
+
+        Whoever has asked for it has got it.
+        """
         with self._brief_transaction() as db:
             db.execute(
                 "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted)"
                 " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
                 " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
-                " counted = excluded.counted",
+                " counted = excluded.counted, asked = 0",
                 (
                     stack,
                     replica.service,
@@ -373,15 +383,91 @@ class Store:
                 ),
             )
 
+    def request(self, stack: str, services: Iterable[str]) -> None:
+        """Note that somebody wants what has ended of services to run again."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO requests (stack, service) VALUES (?, ?)",
+                [(stack, service) for service in services],
+            )
+
+    def requests(self, stack: str) -> tuple[int, frozenset[ServiceName]]:
+        """Return the services of which that is wanted, and the number of the latest request."""
+        rows = self._db.execute("SELECT id, service FROM requests WHERE stack = ?", (stack,))
+        found = rows.fetchall()
+        return max((number for number, _ in found), default=0), frozenset(
+            ServiceName(service) for _, service in found
+        )
+
+    def settle_requests(self, stack: str, number: int, replicas: Iterable[ReplicaId]) -> None:
+        """Put in place of the requests up to ``number`` that these replicas are asked for."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO replicas (stack, service, slot, asked) VALUES (?, ?, ?, 1)"
+                " ON CONFLICT (stack, service, slot) DO UPDATE SET asked = 1",
+                [(stack, one.service, one.slot) for one in replicas],
+            )
+            self._db.execute("DELETE FROM requests WHERE stack = ? AND id <= ?", (stack, number))
+
+    def record_ending(self, stack: str, ending: Ending) -> bool:
+        """Remember how a run ended; say whether that is news. The oldest of each slot go."""
+        slot = (stack, ending.replica.service, ending.replica.slot)
+        with self._brief_transaction() as db:
+            found = db.execute(
+                "INSERT OR IGNORE INTO endings (stack, service, slot, created_wall, run, code, oom,"
+                " lived, stopped, at_wall) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *slot,
+                    ending.created_wall,
+                    ending.run,
+                    ending.code,
+                    int(ending.oom),
+                    ending.lived,
+                    int(ending.stopped),
+                    ending.at_wall,
+                ),
+            )
+            if found.rowcount < 1:
+                return False
+            db.execute(
+                "DELETE FROM endings WHERE stack = ? AND service = ? AND slot = ? AND id NOT IN"
+                " (SELECT id FROM endings WHERE stack = ? AND service = ? AND slot = ?"
+                " ORDER BY id DESC LIMIT ?)",
+                (*slot, *slot, KEPT_ENDINGS),
+            )
+            return True
+
+    def endings(self, stack: str) -> tuple[Ending, ...]:
+        """Return how the last runs of a stack's replicas ended, the newest first."""
+        rows = self._db.execute(
+            "SELECT service, slot, created_wall, run, code, oom, lived, stopped, at_wall"
+            " FROM endings WHERE stack = ? ORDER BY id DESC",
+            (stack,),
+        )
+        return tuple(
+            Ending(
+                replica=ReplicaId(ServiceName(service), slot),
+                created_wall=created_wall,
+                run=run,
+                code=code,
+                oom=bool(oom),
+                lived=lived,
+                stopped=bool(stopped),
+                at_wall=at_wall,
+            )
+            for service, slot, created_wall, run, code, oom, lived, stopped, at_wall in rows
+        )
+
     def forget_replica(self, stack: str, replica: ReplicaId, *, keep_address: bool) -> None:
         """Forget an emptied slot; its addresses stay held where it will be filled again."""
         with self._brief_transaction() as db:
             if keep_address:
                 return
-            db.execute(
-                "DELETE FROM replicas WHERE stack = ? AND service = ? AND slot = ?",
-                (stack, replica.service, replica.slot),
-            )
+            for table in ("replicas", "endings"):
+                db.execute(
+                    f"DELETE FROM {table} WHERE stack = ? AND service = ? AND slot = ?",
+                    (stack, replica.service, replica.slot),
+                )
             db.execute(
                 "DELETE FROM anonymous_volumes WHERE stack = ? AND service = ? AND slot = ?",
                 (stack, replica.service, replica.slot),

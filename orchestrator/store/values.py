@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scheduler.desired import Intent, ServiceIntent
-from scheduler.ids import ServiceName, StackName
+from scheduler.ids import ReplicaId, ServiceName, StackName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,28 @@ class Generation:
 class ReplicaHistory:
     """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled.
 
-    ``counted`` are the moments of those that a restart policy allows so many of.
+    ``counted`` are the moments of those that a restart policy allows so many of. ``asked`` says
+    that somebody has asked for it since it has ended.
     """
 
     attempts: int = 0
     restarts: int = 0
     counted: tuple[float, ...] = ()
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How one run of a replica ended. ``created_wall`` and ``run`` tell it from the others."""
+
+    replica: ReplicaId
+    created_wall: float
+    run: int
+    code: int
+    oom: bool
+    lived: float
+    stopped: bool
+    at_wall: float
 
 
 class HookMark(NamedTuple):

@@ -11,9 +11,10 @@ from orchestrator.spec.values.confinement import security
 from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
-from orchestrator.translate.limits import ceiling_of, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_of, rates_of
 from orchestrator.translate.logging import log_config
 from orchestrator.translate.mounts import CONTAINER, MountFactory, mounted_images
+from orchestrator.translate.references import reference_of
 from orchestrator.translate.shares import network_of
 from runtime.types import (
     ContainerConfig,
@@ -23,6 +24,7 @@ from runtime.types import (
     ImageFacts,
     Limits,
     NetworkId,
+    Rates,
     Zone,
 )
 from scheduler.actions import Filling
@@ -58,7 +60,7 @@ class ContainerFactory:
     def references(self, replica: ReplicaId) -> tuple[str, ...]:
         """Return the images a replica needs, as they are pinned, or by name where they are not."""
         names = list(mounted_images(self.model, self.model.services[replica.service]))
-        names += [self.model.image_of(one.service) for one in self.mounting.holders(replica)]
+        names += [reference_of(self.model, one.service) for one in self.mounting.holders(replica)]
         return tuple(self.desired.images.get(name, name) for name in names)
 
     def needs_others(self, replica: ReplicaId) -> bool:
@@ -86,6 +88,10 @@ class ContainerFactory:
         """Return what a replica keeps to."""
         return limits_of(self.model.services[replica.service])
 
+    def rates(self, replica: ReplicaId) -> Rates:
+        """Return what goes over the links of a replica's sandbox at most."""
+        return rates_of(self.model.services[replica.service])
+
     def build(
         self, action: Filling, netns: Path | None, made: Mapping[str, str]
     ) -> ContainerConfig:
@@ -96,7 +102,7 @@ class ContainerFactory:
         replica = action.replica
         service = self.model.services[replica.service]
         wanted = next(one for one in self.desired.services if one.name == replica.service)
-        reference = self.model.image_of(replica.service)
+        reference = reference_of(self.model, replica.service)
         found = self._image_of(reference)
         image = found.id if found else self.desired.images.get(reference, reference)
         name = container_name(self.desired.name, replica)

@@ -22,6 +22,7 @@ from orchestrator.translate.network import (
     nameless_network,
     network_revision,
 )
+from orchestrator.translate.references import reference_of
 from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
@@ -93,7 +94,7 @@ def build_desired(
         intent=stored.intent,
         services=tuple(
             _wished(
-                _service(model, name, service, images.get(model.image_of(name)), settings),
+                _service(model, name, service, images.get(reference_of(model, name)), settings),
                 stored.wishes.get(ServiceName(name)),
             )
             for name, service in sorted(model.services.items())
@@ -218,7 +219,7 @@ def _service(
     return DesiredService(
         name=ServiceName(name),
         revision=revision(model, service),
-        image=model.image_of(name),
+        image=reference_of(model, name),
         pull=_pull(service),
         built=service.build is not None,
         replicas=service.replicas,

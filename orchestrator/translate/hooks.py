@@ -8,6 +8,7 @@ from hashlib import sha256
 from orchestrator.spec import models
 from orchestrator.store import Hook, HookMark
 from orchestrator.translate import labels
+from orchestrator.translate.references import reference_of
 from runtime import types as host
 from scheduler.desired import HookKind
 from scheduler.ids import (
@@ -143,8 +144,8 @@ class HookBook:
         keys = definitions(self.model, service)
         found = []
         for number, (hook, key) in enumerate(zip(service.pre_start, keys, strict=True), start=1):
-            reference = hook.image or self.model.image_of(replica.service)
-            other = reference != self.model.image_of(replica.service)
+            reference = hook.image or reference_of(self.model, replica.service)
+            other = reference != reference_of(self.model, replica.service)
             name = f"{replica.service}.{HookKind.PRE_START}"
             own = replace(
                 config,
@@ -207,7 +208,7 @@ def definitions(model: models.StackFile, service: models.Service) -> tuple[str, 
 
 def hook_images(model: models.StackFile, name: str) -> tuple[str, ...]:
     """Return the references of the images a service's hooks run from, its own left out."""
-    own = model.image_of(name)
+    own = reference_of(model, name)
     named = {hook.image for hook in model.services[name].pre_start if hook.image}
     return tuple(sorted(named - {own}))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from orchestrator.spec import models
 from runtime.limits import size
-from runtime.types import IoKind, IoRate, Limits
+from runtime.types import IoKind, IoRate, Limits, Rates
 
 MOST_PROCESSES = 4096
 """Where the file sets no limit."""
@@ -50,9 +50,17 @@ def limits_of(service: models.Service) -> Limits:
             for kind in IoKind
             for one in getattr(io, f"device_{kind.value}")
         ),
+        net_receive=service.x_pyorch.rates.receive or None,
+        net_send=service.x_pyorch.rates.send or None,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
     )
+
+
+def rates_of(service: models.Service) -> Rates:
+    """Return what the sandboxes of a service keep to."""
+    limits = limits_of(service)
+    return Rates(receive=limits.net_receive, send=limits.net_send)
 
 
 def ceiling_of(model: models.StackFile) -> Limits:
@@ -94,6 +102,9 @@ def _words(limits: Limits) -> Iterator[tuple[str, str]]:
     ):
         if amount is not None:
             yield name, size(amount)
+    for name, rate in (("received", limits.net_receive), ("sent", limits.net_send)):
+        if rate is not None:
+            yield f"bytes {name} over each network", f"{size(rate)}/s"
     if limits.oom_kill_disable:
         yield "killing when out of memory", "off"
     for path, weight in limits.io_weights:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.spec import models
 from orchestrator.spec.values.templates import Placeholder, parse_template
 from orchestrator.translate import labels
+from orchestrator.translate.references import reference_of
 from runtime.errors import NotFoundError
 from runtime.types import ContainerFacts, ImageFacts, Mount, MountKind, VolumeConfig, VolumeId
 from scheduler.ids import ReplicaId, ServiceName, VolumeName
@@ -66,7 +67,7 @@ class MountFactory:
             if given.type == "volume" and not given.source
         }
         taken = {one.target for one in self._named(service, replica)}
-        image = self.image_of(self.model.image_of(replica.service))
+        image = self.image_of(reference_of(self.model, replica.service))
         for path in image.config.volumes if image else ():
             target = posixpath.normpath(f"/{path.lstrip('/')}")
             below = any(target == one or target.startswith(f"{one}/") for one in KERNELS_OWN[1:])
@@ -90,7 +91,7 @@ class MountFactory:
         found = {one.target: one for one in self._taken_over(service)}
         anonymous = {one.target: one for one in service.volumes if one.type == "volume"}
         leased = self.leased(replica)
-        if leased and self.image_of(self.model.image_of(replica.service)):
+        if leased and self.image_of(reference_of(self.model, replica.service)):
             wanted = self.anonymous(replica)
             leased = {target: one for target, one in leased.items() if target in wanted}
         for target, volume in leased.items():
@@ -218,7 +219,7 @@ class MountFactory:
 
 def mounted_image(model: models.StackFile, given: models.Mount) -> str:
     """Return the reference of the image a mount is of: its own, or that of a service."""
-    return model.image_of(given.source) if given.source in model.services else given.source
+    return reference_of(model, given.source) if given.source in model.services else given.source
 
 
 def mounted_images(model: models.StackFile, service: models.Service) -> tuple[str, ...]:

@@ -114,9 +114,10 @@ def build_observed(
                 pre_stop=hooks.of_replica(facts, replica, HookKind.PRE_STOP)
                 if runs
                 else HookProgress(),
-                phase=_phase(facts, health.get(facts.id, unknown)),
+                phase=phase_of(facts, health.get(facts.id, unknown)),
                 attempts=history.attempts,
                 counted=history.counted,
+                asked=history.asked,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
@@ -245,7 +246,8 @@ def _reservation(facts: host.ContainerFacts) -> Reservation:
     return Reservation(cpus=facts.limits.reserved_cpus, memory=facts.limits.reserved_memory)
 
 
-def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
+def phase_of(facts: host.ContainerFacts, health: Health) -> Phase:
+    """Return a container's phase in the planner's words."""
     match facts.phase:
         case host.Created():
             return Created()
@@ -259,6 +261,7 @@ def _phase(facts: host.ContainerFacts, health: Health) -> Phase:
                 at=exited.at,
                 lived=exited.lived,
                 stopped=exited.stopped,
+                before_boot=exited.before_boot,
                 why=exited.why,
                 lost=exited.why == host.MONITOR_DIED,
                 began=exited.began,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 
 from orchestrator.spec import models
+from orchestrator.translate.limits import rates_of
 from orchestrator.translate.network import interface_prefix
 from runtime.types import Attachment, ContainerId, NetworkId, SandboxConfig
 from scheduler.actions import Addresses
@@ -44,6 +45,7 @@ def build_sandbox(
         id=ContainerId(container_name(stack, replica)),
         # A network that nobody could make yet has given no address.
         attachments=tuple(place for place in found if place.addresses),
+        rates=rates_of(given),
     )
 
 

@@ -31,9 +31,9 @@ from runtime.drivers import BuildDriver, OnOutput
 from runtime.errors import InvalidError, UnsupportedError
 from runtime.files import in_thread, read_json, write_atomic
 from runtime.image import Images
-from runtime.image.manifest import this_platform
 from runtime.image.reference import parse_reference
 from runtime.oci.choice import choose_runtime
+from runtime.platforms import this_platform
 from runtime.process import spawn, wait_for
 from runtime.types import BuildConfig, Digest, ImageFacts, Instance
 

@@ -48,7 +48,8 @@ def _words(config: BuildConfig, *, cgroup: str, no_cache: bool) -> Iterator[str]
     for limit in config.ulimits:
         yield f"--ulimit={limit}"
     if config.shm_size:
-        yield f"--shm-size={config.shm_size}b"
+        # The kernel is told it as it is written here, and knows no `b`.
+        yield f"--shm-size={config.shm_size}"
     if config.memory:
         yield f"--memory={config.memory}b"
     yield "/context/0"

@@ -210,7 +210,7 @@ def _bare(text: str) -> str:
 
 
 def _platform_args() -> dict[str, str]:
-    from runtime.image.manifest import this_platform
+    from runtime.platforms import this_platform
 
     here = this_platform()
     full = f"{here.os}/{here.architecture}"

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from typing_extensions import override
 
@@ -19,30 +19,27 @@ from runtime.errors import (
     DriverError,
     InvalidError,
     NotFoundError,
-    UnavailableError,
 )
 from runtime.files import in_thread
 from runtime.image import intake, saving
 from runtime.image.check import Damage, find_damage
 from runtime.image.credentials import Credentials, Login
 from runtime.image.flights import Flights
-from runtime.image.manifest import Platform, parse_platform
 from runtime.image.patience import Limits
-from runtime.image.pulling import Puller, find_remote, find_variants
+from runtime.image.pulling import Puller, find_digest, find_remote, find_variants
 from runtime.image.reference import Reference, parse_reference
-from runtime.image.registries import SETTINGS, Endpoint, Registries
+from runtime.image.registries import SETTINGS
 from runtime.image.registry import Registry
+from runtime.image.remotes import Remotes
 from runtime.image.repair import Mender, trouble
 from runtime.image.signatures import check_signature, need_verifier
 from runtime.image.store import Store
+from runtime.platforms import Platform, parse_platform, same
 from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
 
 SHORTEST_ID = 6
 UNPACKERS = 4
 """Threads that unpack: each may wait for its download, so they are not everybody's threads."""
-
-
-T = TypeVar("T")
 
 
 class Images(ImageDriver):
@@ -58,15 +55,17 @@ class Images(ImageDriver):
     ) -> None:
         """Keep images below the instance's data directory; obey the ``settings`` file."""
         self.store = Store(instance.data / "images")
-        self._settings = settings
-        self._limits = limits or Limits()
-        self._credentials = credentials or Credentials(instance.data / "auth.json")
+        self.remotes = Remotes(
+            settings,
+            credentials or Credentials(instance.data / "auth.json"),
+            limits or Limits(),
+        )
         self._lock = asyncio.Lock()
         self._cache: dict[Digest, ImageFacts] = {}
         self._pulls: Flights[ImageFacts] = Flights()
         self._unpackers = ThreadPoolExecutor(UNPACKERS, thread_name_prefix="unpack")
         self._puller = Puller(self.store, self._unpackers)
-        self._mender = Mender(self.store, self._puller, self._again, self._lock)
+        self._mender = Mender(self.store, self._puller, self.remotes.open, self._lock)
         self._needed: Needed = _nobody
 
     def open(self) -> None:
@@ -164,7 +163,7 @@ class Images(ImageDriver):
         progress: OnProgress | None = None,
     ) -> ImageFacts:
         settled = parse_reference(reference)
-        chosen = parse_platform(platform) if platform else None
+        chosen = parse_platform(platform) if platform else settled.platform
         return await self._pulls.share(
             f"{settled} {platform}", lambda tell: self._pull(settled, chosen, tell), progress
         )
@@ -172,15 +171,15 @@ class Images(ImageDriver):
     @override
     async def resolve(self, reference: str) -> Digest:
         settled = parse_reference(reference)
-        return await self._at_registry(
-            "resolve image", settled, lambda endpoint: self._digest_at(endpoint, settled)
+        return await self.remotes.ask(
+            "resolve image", settled, lambda registry: find_digest(registry, settled)
         )
 
     @override
     async def variants(self, reference: str) -> Mapping[str, Digest]:
         settled = parse_reference(reference)
-        return await self._at_registry(
-            "resolve image", settled, lambda endpoint: self._variants_at(endpoint, settled)
+        return await self.remotes.ask(
+            "resolve image", settled, lambda registry: find_variants(registry, settled)
         )
 
     @override
@@ -242,22 +241,9 @@ class Images(ImageDriver):
     ) -> None:
         image = self._known("push image", reference)
         settled = parse_reference(target or reference)
-        endpoint = Registries.read(self._settings).endpoint(settled)
-        verb, subject = "push image", str(settled)
         with self.store.held(await in_thread(self._digests, image)):
-            try:
-                async with (
-                    asyncio.timeout(self._limits.total),
-                    trouble(verb, subject),
-                    Registry.open(endpoint, self._credentials, self._limits, push=True) as registry,
-                ):
-                    await saving.push(registry, self.store, image, settled, progress)
-            except DriverError as error:
-                raise _about(error, verb, subject, ()) from error
-            except TimeoutError:
-                raise UnavailableError(
-                    verb, subject, f"it takes more than {self._limits.total:.0f} seconds"
-                ) from None
+            async with self.remotes.pushing("push image", settled) as registry:
+                await saving.push(registry, self.store, image, settled, progress)
 
     @override
     async def save(self, references: Sequence[str], target: Path) -> None:
@@ -294,16 +280,11 @@ class Images(ImageDriver):
 
     @override
     async def log_in(self, registry: str, user: str, password: str) -> None:
-        reference = _registry(registry)
-        endpoint = Registries.read(self._settings).endpoint(reference)
-        login = Login(user, password)
-        async with Registry.open(endpoint, self._credentials, self._limits, login=login) as opened:
-            await opened.check()
-        await in_thread(self._credentials.keep, reference.registry, login)
+        await self.remotes.log_in(registry, Login(user, password))
 
     @override
     async def log_out(self, registry: str) -> bool:
-        return await in_thread(self._credentials.forget, _registry(registry).registry)
+        return await self.remotes.log_out(registry)
 
     @override
     async def check(self, *, deep: bool = False, repair: bool = False) -> tuple[ImageDamage, ...]:
@@ -350,10 +331,6 @@ class Images(ImageDriver):
     def _damage(self, image: Digest, *, deep: bool) -> tuple[Damage, ...]:
         return tuple(find_damage(self.store, image, deep=deep))
 
-    def _again(self, reference: Reference) -> AbstractAsyncContextManager[Registry]:
-        endpoint = Registries.read(self._settings).endpoint(reference)
-        return Registry.open(endpoint, self._credentials, self._limits)
-
     def _digests(self, image: Digest) -> tuple[str, ...]:
         manifest, config = self.store.read(image)
         layers = [layer.digest for layer in manifest.layers]
@@ -364,71 +341,39 @@ class Images(ImageDriver):
     async def _pull(
         self, reference: Reference, platform: Platform | None, progress: OnProgress
     ) -> ImageFacts:
-        need_verifier(Registries.read(self._settings).keys(reference), reference)
-        return await self._at_registry(
+        need_verifier(self.remotes.keys(reference), reference)
+        return await self.remotes.ask(
             "pull image",
             reference,
-            lambda endpoint: self._pull_from(endpoint, reference, platform, progress),
+            lambda registry: self._pull_from(registry, reference, platform, progress),
         )
-
-    async def _digest_at(self, endpoint: Endpoint, reference: Reference) -> Digest:
-        async with Registry.open(endpoint, self._credentials, self._limits) as registry:
-            data = await registry.manifest(reference.digest or reference.tag)
-        return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
-
-    async def _variants_at(self, endpoint: Endpoint, reference: Reference) -> Mapping[str, Digest]:
-        async with Registry.open(endpoint, self._credentials, self._limits) as registry:
-            return await find_variants(registry, reference)
-
-    async def _at_registry(
-        self, verb: str, reference: Reference, ask: Callable[[Endpoint], Awaitable[T]]
-    ) -> T:
-        """Ask the mirrors of a registry one after the other, and at last the registry itself."""
-        subject = str(reference)
-        endpoints = Registries.read(self._settings).endpoints(reference)
-        earlier: list[str] = []
-        for endpoint in endpoints:
-            try:
-                async with asyncio.timeout(self._limits.total), trouble(verb, subject):
-                    return await ask(endpoint)
-            except DriverError as error:
-                if endpoint.mirror and error.code != "no_space":
-                    earlier.append(f"mirror `{endpoint.name}`: {error.cause}")
-                    continue
-                raise _about(error, verb, subject, earlier) from error
-            except TimeoutError:
-                raise UnavailableError(
-                    verb, subject, f"it takes more than {self._limits.total:.0f} seconds"
-                ) from None
-        raise AssertionError("a registry is its own last endpoint")
 
     async def _pull_from(
         self,
-        endpoint: Endpoint,
+        registry: Registry,
         reference: Reference,
         platform: Platform | None,
         progress: OnProgress,
     ) -> ImageFacts:
-        async with Registry.open(endpoint, self._credentials, self._limits) as registry:
-            found = await find_remote(registry, reference, platform)
-            digest = Digest(f"sha256:{hashlib.sha256(found.manifest_data).hexdigest()}")
-            keys = Registries.read(self._settings).keys(reference)
-            await check_signature(keys, reference, digest)
-            held = [*found.config.rootfs.diff_ids, *(one.digest for one in found.manifest.layers)]
+        found = await find_remote(registry, reference, platform)
+        digest = Digest(f"sha256:{hashlib.sha256(found.manifest_data).hexdigest()}")
+        keys = self.remotes.keys(reference)
+        await check_signature(keys, reference, digest)
+        held = [*found.config.rootfs.diff_ids, *(one.digest for one in found.manifest.layers)]
+        async with self._lock:
+            # A collection under way may be removing the very layers that are there yet.
+            holding = self.store.held(held)
+            holding.__enter__()
+        try:
+            await self._puller.layers(registry, found, progress)
             async with self._lock:
-                # A collection under way may be removing the very layers that are there yet.
-                holding = self.store.held(held)
-                holding.__enter__()
-            try:
-                await self._puller.layers(registry, found, progress)
-                async with self._lock:
-                    image = await in_thread(
-                        self._commit, reference, found.manifest_data, found.config_data
-                    )
-                    await in_thread(self.store.name, str(reference), image, found.origin)
-                    self._cache.clear()
-            finally:
-                holding.__exit__(None, None, None)
+                image = await in_thread(
+                    self._commit, reference, found.manifest_data, found.config_data
+                )
+                await in_thread(self.store.name, str(reference), image, found.origin)
+                self._cache.clear()
+        finally:
+            holding.__exit__(None, None, None)
         async with self._lock:
             await self._collect()
         return await self._facts(image)
@@ -461,13 +406,23 @@ class Images(ImageDriver):
         found = names.get(reference)
         if found is None and not reference.startswith("sha256:"):
             try:
-                found = names.get(str(parse_reference(reference)))
+                settled = parse_reference(reference)
             except InvalidError:
                 return None
+            found = names.get(str(settled)) or self._suiting(settled)
         if found is None and len(reference) >= SHORTEST_ID:
             prefix = f"sha256:{reference.removeprefix('sha256:')}"
             matches = [one for one in catalog.images if one.startswith(prefix)]
             found = matches[0] if len(matches) == 1 else None
+        return found
+
+    def _suiting(self, reference: Reference) -> Digest | None:
+        """Return what stands under the name alone, where it is for just the platform meant."""
+        if reference.platform is None:
+            return None
+        found = self.store.catalog().names.get(str(replace(reference, platform=None)))
+        if found is None or not same(self.store.platform(found), reference.platform):
+            return None
         return found
 
     def _known(self, verb: str, reference: str) -> Digest:
@@ -485,26 +440,6 @@ class Images(ImageDriver):
 
 async def _nobody() -> Mapping[Digest, str]:
     return {}
-
-
-def _about(error: DriverError, verb: str, subject: str, earlier: Iterable[str]) -> DriverError:
-    """Return a registry's refusal as one about the image that was asked for."""
-    cause = error.cause if error.subject == subject else f"{error.subject}: {error.cause}"
-    return type(error)(
-        verb,
-        subject,
-        "; ".join((cause, *earlier)),
-        hint=error.hint,
-        code=error.code,
-    )
-
-
-def _registry(text: str) -> Reference:
-    """Return a reference within a registry that is named alone."""
-    name = text.removeprefix("https://").rstrip("/")
-    if name == "docker.io" or "." in name or ":" in name or name == "localhost":
-        return parse_reference(f"{name}/library/any")
-    raise InvalidError("log in to", text[:200], "it is no registry, such as `ghcr.io`")
 
 
 def _tagged(reference: Reference, verb: str) -> Reference:

@@ -32,13 +32,13 @@ from runtime.image.manifest import (
     choose_platform,
     parse_config,
     parse_document,
-    this_platform,
 )
 from runtime.image.reference import Reference, parse_digest, parse_reference
 from runtime.image.registry import verify
 from runtime.image.sources import Bag, open_bag, read_document
 from runtime.image.store import Store
 from runtime.image.streams import Tee, compression
+from runtime.platforms import this_platform
 from runtime.types import Digest
 
 PACKING_LEVEL = 1

@@ -1,6 +1,5 @@
 """Indexes, manifests and configurations of images (image-spec), checked as they come in."""
 
-import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from runtime.errors import ConflictError, InvalidError
 from runtime.image.reference import parse_digest
+from runtime.platforms import Platform, suits, this_platform
 from runtime.signals import signal_number
 from runtime.types import Digest, ImageConfig, ImageHealthcheck
 
@@ -29,17 +29,6 @@ _FOREIGN = (
     "application/vnd.oci.image.layer.nondistributable.",
     "application/vnd.docker.image.rootfs.foreign.",
 )
-
-_ARCHES = {
-    "x86_64": ("amd64", ""),
-    "aarch64": ("arm64", "v8"),
-    "armv7l": ("arm", "v7"),
-    "armv6l": ("arm", "v6"),
-    "riscv64": ("riscv64", ""),
-    "ppc64le": ("ppc64le", ""),
-    "s390x": ("s390x", ""),
-    "i686": ("386", ""),
-}
 
 
 def _digest(value: object) -> Digest:
@@ -72,17 +61,6 @@ def _signal(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_text)]
-
-
-class Platform(BaseModel):
-    """What an image of an index is for."""
-
-    os: str = ""
-    architecture: str = ""
-    variant: str = ""
-
-    def __str__(self) -> str:
-        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
 class Descriptor(BaseModel):
@@ -147,6 +125,14 @@ class Config(BaseModel):
 
     config: Annotated[_RunConfig, BeforeValidator(lambda value: value or {})] = _RunConfig()
     rootfs: _RootFs = _RootFs()
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+
+    @property
+    def platform(self) -> Platform:
+        """What machines it is for, as far as it says."""
+        return Platform(os=self.os, architecture=self.architecture, variant=self.variant)
 
     def settle(self) -> ImageConfig:
         """Return what it says about running the image."""
@@ -229,21 +215,6 @@ def parse_config(data: bytes, subject: str) -> Config:
         ) from error
 
 
-def parse_platform(text: str) -> Platform:
-    """Return ``os/architecture[/variant]``. Raises InvalidError for anything else."""
-    parts = text.split("/")
-    if len(parts) not in (2, 3) or not all(part.isalnum() for part in parts):
-        raise InvalidError("read platform", text[:80], "it is not `os/architecture[/variant]`")
-    return Platform(os=parts[0], architecture=parts[1], variant="".join(parts[2:]))
-
-
-def this_platform() -> Platform:
-    """Return what this machine runs."""
-    machine = os.uname().machine
-    architecture, variant = _ARCHES.get(machine, (machine, ""))
-    return Platform(os="linux", architecture=architecture, variant=variant)
-
-
 def choose_platform(index: Index, subject: str, wanted: Platform | None = None) -> Descriptor:
     """Return the image of an index for ``wanted``, else for this machine.
 
@@ -255,7 +226,7 @@ def choose_platform(index: Index, subject: str, wanted: Platform | None = None) 
     for entry in index.manifests:
         if entry.mediaType in _INDEXES:
             continue
-        rank = _rank(entry.platform, wanted)
+        rank = suits(entry.platform, wanted)
         if rank is not None and (best is None or rank > best[0]):
             best = rank, entry
     if best is not None:
@@ -268,27 +239,6 @@ def choose_platform(index: Index, subject: str, wanted: Platform | None = None) 
         f"there is none for {wanted}, only {listed}",
         code="platform",
     )
-
-
-def _rank(platform: Platform | None, wanted: Platform) -> int | None:
-    """Return how well an image suits, the higher the better; None for not at all."""
-    if platform is None:
-        return 0
-    if platform.os not in ("", wanted.os) or platform.architecture != wanted.architecture:
-        return None
-    if platform.variant == wanted.variant:
-        return 100
-    if not platform.variant:
-        return 50
-    if not wanted.variant and wanted.architecture not in ("arm", "arm64"):
-        return None  # amd64/v3 and its like need more than every machine has
-    have, need = _version(wanted.variant), _version(platform.variant)
-    return 50 + need if need < have else None
-
-
-def _version(variant: str) -> int:
-    digits = variant.removeprefix("v")
-    return int(digits) if digits.isdigit() and len(digits) < 3 else 0
 
 
 def _refused(subject: str, cause: str) -> InvalidError:

@@ -27,7 +27,6 @@ from runtime.image.manifest import (
     Descriptor,
     Index,
     Manifest,
-    Platform,
     check_layers,
     choose_platform,
     parse_config,
@@ -36,6 +35,7 @@ from runtime.image.manifest import (
 from runtime.image.reference import Reference
 from runtime.image.registry import Registry
 from runtime.image.store import Origin, Store
+from runtime.platforms import Platform, suits
 from runtime.types import Digest
 
 AT_ONCE = 3
@@ -80,6 +80,13 @@ async def find_remote(
         )
     config_data = await registry.document(document.config)
     config = parse_config(config_data, document.config.digest)
+    if platform is not None and suits(config.platform, platform) is None:
+        raise InvalidError(
+            "pull image",
+            str(reference),
+            f"there is none for {platform}, only {config.platform}",
+            code="platform",
+        )
     check_layers(document, config, str(reference))
     return Found(
         manifest_data=data,
@@ -88,6 +95,12 @@ async def find_remote(
         config=config,
         origin=origin,
     )
+
+
+async def find_digest(registry: Registry, reference: Reference) -> Digest:
+    """Return the digest of what a reference stands for at a registry: an image, or an index."""
+    data = await registry.manifest(reference.digest or reference.tag)
+    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
 
 
 async def find_variants(registry: Registry, reference: Reference) -> Mapping[str, Digest]:
@@ -104,8 +117,7 @@ async def find_variants(registry: Registry, reference: Reference) -> Mapping[str
         }
     found = await find_remote(registry, reference)
     digest = Digest(f"sha256:{hashlib.sha256(found.manifest_data).hexdigest()}")
-    platform = Platform.model_validate_json(found.config_data)
-    return {str(platform): digest}
+    return {str(found.config.platform): digest}
 
 
 class Puller:

@@ -1,9 +1,13 @@
-"""Image references: ``[registry/]repository[:tag][@digest]``, settled. Pure."""
+"""Image references: ``[registry/]repository[:tag][@digest]``, settled. Pure.
+
+One may say for which platform, as ``nginx:1 (linux/arm64)``: that is another image.
+"""
 
 import re
 from dataclasses import dataclass
 
 from runtime.errors import InvalidError
+from runtime.platforms import Platform, parse_platform
 from runtime.types import Digest
 
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
@@ -26,11 +30,24 @@ class Reference:
     repository: str
     tag: str
     digest: Digest | None = None
+    platform: Platform | None = None
+    """Of the image that is meant; None: whatever stands under the name, that of this machine."""
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
-        return f"{self.registry}/{self.repository}{tag}{digest}"
+        platform = f" ({self.platform})" if self.platform else ""
+        return f"{self.registry}/{self.repository}{tag}{digest}{platform}"
+
+
+def for_platform(image: str, platform: str) -> str:
+    """Return the reference of the image for a platform; that of any where none is given."""
+    return f"{image} ({platform})" if platform else image
+
+
+def without_platform(reference: str) -> str:
+    """Return a reference as it is without saying for which platform."""
+    return reference.partition(" (")[0]
 
 
 def parse_digest(text: str) -> Digest:
@@ -44,7 +61,10 @@ def parse_reference(text: str) -> Reference:
     """Return the settled form. Raises InvalidError for what is none."""
     if len(text) > 2 * LONGEST + 256:
         raise InvalidError("read image reference", text[:200], "it is too long to be one")
-    rest, _, digest = text.partition("@")
+    name, mark, platform = text.partition(" (")
+    if mark and not platform.endswith(")"):
+        raise InvalidError("read image reference", text[:200], "it does not end with a platform")
+    rest, _, digest = name.partition("@")
     head, slash, tail = rest.partition("/")
     named = slash and ("." in head or ":" in head or head == "localhost")
     registry, path = (head, tail) if named else (DEFAULT_REGISTRY, rest)
@@ -66,4 +86,5 @@ def parse_reference(text: str) -> Reference:
         repository=repository,
         tag=tag,
         digest=parse_digest(digest) if digest else None,
+        platform=parse_platform(platform[:-1]) if mark else None,
     )

@@ -34,6 +34,7 @@ from runtime.image.manifest import (
 )
 from runtime.image.reference import parse_digest
 from runtime.image.registry import verify
+from runtime.platforms import Platform
 from runtime.syscalls import syncfs
 from runtime.types import Digest, Freed, ImageFacts
 
@@ -310,6 +311,13 @@ class Store:
             size=sum(layer.size for layer in manifest.layers),
             created_wall=(self._blobs / image[7:]).stat().st_mtime,
         )
+
+    def platform(self, image: Digest) -> Platform:
+        """Return what machines an image is for; nothing where its documents are damaged."""
+        try:
+            return self.read(image)[1].platform
+        except (NotFoundError, InvalidError):
+            return Platform()
 
     def drop_names(self, needed: Iterable[str]) -> None:
         """Take away every name of images that are neither ``needed`` nor held."""

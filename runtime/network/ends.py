@@ -14,6 +14,7 @@ from runtime.types import (
     NetworkConfig,
     NetworkId,
     NetworkKind,
+    Rates,
     SandboxConfig,
     Subnet,
 )
@@ -44,6 +45,7 @@ class End:
     sysctls: tuple[tuple[str, str], ...]
     isolated: bool
     """It reaches no other member."""
+    rates: Rates
 
 
 def ends_of(
@@ -148,4 +150,5 @@ def _end(
         resolvers=(resolvers, subnets[resolvers.version].gateway) if resolvers else None,
         sysctls=place.sysctls,
         isolated=not network.between,
+        rates=sandbox.rates,
     )

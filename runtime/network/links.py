@@ -33,6 +33,8 @@ IPV6 = Path("/proc/sys/net/ipv6")
 IFF_UP = 1
 ALREADY_THERE = frozenset({errno.EEXIST})
 GONE = frozenset({errno.ENODEV})
+NOT_HELD = frozenset({errno.ENOENT, errno.EINVAL})
+"""What the kernel says of a queue nobody has made."""
 
 _one_at_a_time = threading.Lock()
 """The kernel changes links one at a time, and lets whoever else wants to spin meanwhile."""
@@ -89,6 +91,10 @@ class Links:
     async def attach(self, namespace: Path, ends: Sequence[End]) -> None:
         """Join a namespace to bridges, and bring up its loopback; safe to repeat."""
         await in_thread(_attach, namespace, ends)
+
+    async def limit(self, namespace: Path, ends: Sequence[End]) -> None:
+        """Hold links that are there to the rates of their ends, or to none."""
+        await in_thread(_limit, namespace, ends)
 
     async def routes(self, ours: frozenset[int]) -> tuple[Net, ...]:
         """Return the destinations this host routes through links whose index is not in ``ours``."""
@@ -201,6 +207,8 @@ def _join(end: End, pinned: int) -> None:
         route.ask(
             netlink.set_port(end.name, isolated=end.isolated), netlink.set_link(end.name, up=True)
         )
+        # What the host sends into it is what is received inside.
+        _hold(route, end.name, end.rates.receive)
 
 
 def _share(end: End, pinned: int) -> None:
@@ -236,12 +244,47 @@ def _configure(ends: Sequence[End]) -> None:
                 _set_sysctl(path, value)
             index = socket.if_nametoindex(end.inside)
             wanted += [netlink.add_address(index, address) for address in end.addresses]
+            _hold(route, end.inside, end.rates.send)
             wanted.append(netlink.set_link(end.inside, up=True))
             wanted += [netlink.add_route(gateway) for gateway in end.gateways]
             if end.resolvers is not None:
                 net, way = end.resolvers
                 wanted.append(netlink.add_route(way, net))
         route.ask(*wanted, may_be=ALREADY_THERE)
+
+
+def _limit(namespace: Path, ends: Sequence[End]) -> None:
+    def inside() -> None:
+        with Route() as route:
+            for end in ends:
+                _let_go(route, end.inside)
+                _hold(route, end.inside, end.rates.send)
+
+    with refusal("limit what goes over links of", namespace.name):
+        with Route() as route:
+            for end in ends:
+                if end.kind is NetworkKind.BRIDGE:
+                    _let_go(route, end.name)
+                    _hold(route, end.name, end.rates.receive)
+        netns.run_inside(namespace, inside)
+
+
+def _hold(route: Route, name: str, rate: int | None) -> None:
+    if rate is None:
+        return
+    try:
+        route.ask(netlink.hold_to_rate(socket.if_nametoindex(name), rate))
+    except FileNotFoundError:
+        raise UnsupportedError(
+            "limit what goes over",
+            name,
+            "this kernel has no token buckets",
+            hint="`modprobe sch_tbf`, or leave `x-pyorch.rates` out",
+        ) from None
+
+
+def _let_go(route: Route, name: str) -> None:
+    route.ask(netlink.let_go(socket.if_nametoindex(name)), may_be=NOT_HELD)
 
 
 def _set_sysctl(path: str, value: str) -> None:

@@ -1,4 +1,4 @@
-"""Changes of links, addresses and routes, as single requests over a plain socket.
+"""Changes of links, their queues, addresses and routes, as single requests over a plain socket.
 
 For threads, because the kernel holds whoever asks until the change is made, and because a
 socket belongs to the namespace its thread was in when it was opened. The library's sockets
@@ -19,7 +19,8 @@ from ipaddress import (
 )
 
 _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE, _ERROR = 16, 17, 20, 24, 2
-_REQUEST_ACK, _CREATE_NEW = 0x1 | 0x4, 0x200 | 0x400
+_NEWQDISC, _DELQDISC = 36, 37
+_REQUEST_ACK, _CREATE_NEW, _CREATE_OR_CHANGE = 0x1 | 0x4, 0x200 | 0x400, 0x100 | 0x400
 _ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 5, 10, 18, 20, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _INFO_SLAVE_KIND, _INFO_SLAVE_DATA, _BRPORT_MODE, _BRPORT_ISOLATED = 4, 5, 4, 33
@@ -27,6 +28,11 @@ _MACVLAN_MODE, _IPVLAN_MODE = 1, 1
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 _IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 2, 8, 1, 4, 5
+_TC_KIND, _TC_OPTIONS, _TC_ROOT = 1, 2, 0xFFFFFFFF
+_TBF_PARAMETERS, _TBF_RATE64, _TBF_BURST, _ETHERNET = 1, 4, 6, 1
+_MOST_32 = 0xFFFFFFFF
+LEAST_BURST = 64 * 1024
+"""Bytes that may go at once: as many as one packet has that is put together of several."""
 _NO_DAD = 0x02
 _UP = 1
 _LINK_GROUP = 1
@@ -176,6 +182,27 @@ def add_route(
     return _request(_NEWROUTE, _CREATE_NEW, head + target + way)
 
 
+def hold_to_rate(index: int, rate: int) -> bytes:
+    """Have a link send no more than ``rate`` bytes a second; what waits is bounded, too."""
+    burst = max(LEAST_BURST, rate // 100)
+    waiting = burst + rate // 4
+    each = (0, _ETHERNET, 0, 0, 0, min(rate, _MOST_32))
+    parameters = struct.pack("=BBHhHI", *each) + struct.pack("=BBHhHI", *(0,) * 6)
+    parameters += struct.pack("=III", min(waiting, _MOST_32), 0, 0)
+    options = _attribute(_TBF_PARAMETERS, parameters)
+    options += _number(_TBF_BURST, min(burst, _MOST_32))
+    if rate > _MOST_32:
+        options += _attribute(_TBF_RATE64, struct.pack("=Q", rate))
+    kind = _text(_TC_KIND, "tbf")
+    head = _queue_of(index)
+    return _request(_NEWQDISC, _CREATE_OR_CHANGE, head, kind, _attribute(_TC_OPTIONS, options))
+
+
+def let_go(index: int) -> bytes:
+    """Have a link send as fast as it can."""
+    return _request(_DELQDISC, 0, _queue_of(index))
+
+
 def add_link_route(index: int, to: IPv4Network) -> bytes:
     """Lead a net to a link itself; refused where any route to just this net is there."""
     head = struct.pack(
@@ -184,6 +211,10 @@ def add_link_route(index: int, to: IPv4Network) -> bytes:
     )
     target = _attribute(_RTA_DST, to.network_address.packed)
     return _request(_NEWROUTE, _CREATE_NEW, head + target + _number(_RTA_OIF, index))
+
+
+def _queue_of(index: int) -> bytes:
+    return struct.pack("=BxxxiIII", 0, index, 0, _TC_ROOT, 0)
 
 
 def _link(kind: int, *attributes: bytes, flags: int = 0, up: bool = False) -> bytes:

@@ -6,7 +6,7 @@ The record of a thing is written before it is made: whatever is found without on
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from ipaddress import ip_address
@@ -18,10 +18,10 @@ from typing_extensions import override
 from runtime.drivers import NetworkDriver
 from runtime.errors import ConflictError, NotFoundError, UnavailableError
 from runtime.files import in_thread
-from runtime.network import inside, links, netns
+from runtime.network import links
 from runtime.network.dns import Resolvers, candidate_nets
-from runtime.network.drift import Places, lost_bridges, lost_sandboxes
-from runtime.network.ends import End, bridge_of, ends_of, host_addresses, mac_of
+from runtime.network.drift import lost_bridges
+from runtime.network.ends import bridge_of, host_addresses, mac_of
 from runtime.network.firewall import Firewall
 from runtime.network.host import (
     read_listeners,
@@ -30,9 +30,10 @@ from runtime.network.host import (
     upstream_servers,
 )
 from runtime.network.links import Links
-from runtime.network.names import resolver_link, veth_name
+from runtime.network.names import resolver_link
 from runtime.network.passages import PASSAGES
 from runtime.network.records import Records
+from runtime.network.sandboxes import Sandboxes
 from runtime.network.table import render_table
 from runtime.network.watch import Lost, Watch
 from runtime.types import (
@@ -45,14 +46,12 @@ from runtime.types import (
     NetworkId,
     NetworkKind,
     PublishedPort,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     Zone,
     overlap,
 )
-
-PATIENCE = 2.0
-"""Seconds to wait for the links of ended namespaces."""
 
 
 class Networks(NetworkDriver):
@@ -62,20 +61,13 @@ class Networks(NetworkDriver):
         """Keep records below the instance's run directory; nothing is touched yet."""
         self._instance = instance
         self._records = Records(instance.run / "network")
-        self._namespaces = instance.run / "netns"
         self._networks = self._records.networks
-        self._sandboxes = self._records.sandboxes
         self._firewall = Firewall(instance)
         self._resolvers = Resolvers(instance, lambda: self._suspect(Lost.LINKS))
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        # The kernel makes them one after the other; the first may start while others wait.
-        self._few = asyncio.Semaphore(4)
-        self._leaving: dict[str, NetworkId] = {}
         self._exposure: Exposure | None = None
         self._flows: Mapping[tuple[str, int], PublishedPort] | None = None
         """UDP ports as they were when stale flows to them were last dropped."""
-        self._names: set[str] = set()
-        """Links that should be there now."""
         self._parents: set[str] = set()
         """Links of the host's that members of networks are on themselves."""
         self._lost: set[Lost] = set(Lost)
@@ -84,14 +76,16 @@ class Networks(NetworkDriver):
         """Exists while this host is not as it was before any network of ours."""
         self._stack = AsyncExitStack()
         self._net = Links()
+        self._sandboxes = Sandboxes(instance, self._records, self._net, self._resolvers)
+        self._names = self._sandboxes.names
+        """Links that should be there now."""
 
     async def open(self) -> None:
         """Read the records; those of an earlier boot are void."""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         self._records.open(boot)
-        self._namespaces.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._names = {self._bridge(one.id) for one in self._bridged()}
-        self._names |= {link for config in self._sandboxes.values() for link in self._veths(config)}
+        self._sandboxes.open()
+        self._names.update(self._bridge(one.id) for one in self._bridged())
         self._names.add(resolver_link(self._instance))
         self._note_parents()
         self._resolvers.open()
@@ -126,10 +120,8 @@ class Networks(NetworkDriver):
                 await asyncio.gather(
                     self._open_host(), self._add_bridge(config), self._add_resolver_link()
                 )
-            for sandbox in tuple(self._sandboxes.values()):
-                # A bridge that was lost took its ports' membership along.
-                if found is not None and any(p.network == config.id for p in sandbox.attachments):
-                    await self._attach(sandbox)
+            if found is not None:
+                await self._sandboxes.attach_to(config.id)
 
     async def _refuse_contradictions(
         self, config: NetworkConfig, found: NetworkConfig | None
@@ -162,20 +154,16 @@ class Networks(NetworkDriver):
     @override
     async def remove(self, network: NetworkId) -> None:
         async with self._locks["networks"]:
-            members = [
-                sandbox.id
-                for sandbox in self._sandboxes.values()
-                if any(place.network == network for place in sandbox.attachments)
-            ]
-            if members:
+            if members := self._sandboxes.members(network):
                 raise ConflictError(
-                    "remove network", network, f"`{members[0]}` is still attached to it"
+                    "remove network", network, f"`{members[0].id}` is still attached to it"
                 )
             found = self._networks.get(network)
             if found is not None and found.kind is NetworkKind.BRIDGE:
-                self._names.discard(self._bridge(network))
+                bridge = self._bridge(network)
+                self._names.discard(bridge)
                 await asyncio.gather(
-                    self._wait_for_leaving(network), self._net.remove(self._bridge(network))
+                    self._sandboxes.wait_for_leaving(network), self._net.remove(bridge)
                 )
             self._records.drop_network(network)
             self._note_parents()
@@ -204,7 +192,7 @@ class Networks(NetworkDriver):
             await self._net.add_holder(link, f"{self._instance.alias}resolvers")
             if self._resolvers.settled and await self._net.claim(link, self._resolvers.net):
                 return
-            if self._resolvers.settled and self._sandboxes:
+            if self._resolvers.settled and self._records.sandboxes:
                 # Containers have the addresses of before: others would be none to them.
                 raise UnavailableError(
                     "serve names on", str(self._resolvers.net), "another route leads there by now"
@@ -226,79 +214,23 @@ class Networks(NetworkDriver):
             self._resolvers.settle(None)
         self._opened.unlink(missing_ok=True)
 
-    async def _wait_for_leaving(self, network: NetworkId) -> None:
-        """Return once no link of removed sandboxes is left in a network."""
-        names = [name for name, place in self._leaving.items() if place == network]
-        for name in await self._net.wait_until_gone(names, PATIENCE):
-            # Somebody else is still inside its namespace.
-            await self._net.remove(name)
-        for name in names:
-            self._leaving.pop(name, None)
-
     # ── sandboxes ────────────────────────────────────────────────────────────────────────
 
     @override
     async def list_sandboxes(self) -> tuple[SandboxFacts, ...]:
-        return tuple(
-            SandboxFacts(config=config, netns=self._netns(name), intact=self._intact(config))
-            for name, config in sorted(self._sandboxes.items())
-        )
+        return self._sandboxes.list()
 
     @override
     async def create_sandbox(self, config: SandboxConfig) -> Path:
-        async with self._locks[config.id]:
-            for place in config.attachments:
-                if place.network not in self._networks:
-                    raise NotFoundError("attach to network", place.network, "it does not exist")
-            found = self._sandboxes.get(config.id)
-            if found is not None and found != config:
-                await self._take_down(config.id)
-            self._records.put_sandbox(config)
-            path = self._netns(config.id)
-            async with self._few:
-                await in_thread(netns.create, path)
-                await self._attach(config)
-            return path
+        return await self._sandboxes.create(config)
+
+    @override
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        await self._sandboxes.limit(container, rates)
 
     @override
     async def remove_sandbox(self, container: ContainerId) -> None:
-        async with self._locks[container]:
-            await self._take_down(container)
-        self._locks.pop(container, None)
-
-    async def _attach(self, config: SandboxConfig) -> None:
-        ends = self._ends(config)
-        for end in ends:
-            if end.name in self._leaving:
-                await self._net.remove(end.name)
-                self._leaving.pop(end.name, None)
-        self._names.update(self._veths(config))
-        await self._net.attach(self._netns(config.id), ends)
-
-    def _ends(self, config: SandboxConfig) -> tuple[End, ...]:
-        return ends_of(self._instance, config, self._networks, self._resolvers.nets)
-
-    async def _take_down(self, container: ContainerId) -> None:
-        config = self._sandboxes.get(container)
-        self._names.difference_update(self._veths(config) if config else ())
-        await in_thread(netns.delete, self._netns(container))
-        # The links go with the namespace, all that end together in one go of the kernel's;
-        # removing them one by one takes it twenty milliseconds each.
-        self._leaving |= self._veths(config) if config else {}
-        self._records.drop_sandbox(container)
-
-    def _intact(self, config: SandboxConfig) -> bool:
-        return netns.is_pinned(self._netns(config.id)) and all(
-            links.exists(link) for link in self._veths(config)
-        )
-
-    def _veths(self, config: SandboxConfig) -> dict[str, NetworkId]:
-        """Return the host's ends of a sandbox's links, and the network each leads into."""
-        return {
-            veth_name(self._instance, config.id, place.network): place.network
-            for place in config.attachments
-            if self._is_bridge(place.network)
-        }
+        await self._sandboxes.remove(container)
 
     # ── ports and names ──────────────────────────────────────────────────────────────────
 
@@ -318,7 +250,8 @@ class Networks(NetworkDriver):
 
     def _asked_by(self, zone: Zone) -> int | None:
         """Return the family by which a zone's members reach their resolver; None if they do not."""
-        bridged = [self._networks[name] for name in zone.networks if self._is_bridge(name)]
+        members = [self._networks[name] for name in zone.networks]
+        bridged = [one for one in members if one.kind is NetworkKind.BRIDGE]
         return next((v for v in (4, 6) if any(one.of_version(v) for one in bridged)), None)
 
     @override
@@ -397,12 +330,9 @@ class Networks(NetworkDriver):
     @override
     async def sweep(self) -> Sequence[str]:
         found = []
-        wanted = {self._bridge(one.id) for one in self._bridged()}
-        for config in self._sandboxes.values():
-            wanted |= self._veths(config).keys()
+        wanted = {self._bridge(one.id) for one in self._bridged()} | self._sandboxes.links()
         if self._networks or self._records.unread:
             wanted.add(resolver_link(self._instance))
-        wanted |= self._leaving.keys()
         for link in await self._net.list():
             owner = link.alias.removeprefix(self._instance.alias)
             if owner in (link.alias, *self._records.unread):
@@ -410,11 +340,7 @@ class Networks(NetworkDriver):
             if link.name not in wanted:
                 await self._net.remove(link.name)
                 found.append(f"link {link.name} ({link.alias})")
-        for path in tuple(self._namespaces.iterdir()):
-            known = path.name in self._sandboxes or path.name in self._records.unread
-            if not known and not self._locks[path.name].locked():
-                await in_thread(netns.delete, path)
-                found.append(f"namespace {path.name}")
+        found += await self._sandboxes.sweep()
         if self._opened.exists() and not self._networks and not self._records.unread:
             async with self._locks["networks"]:
                 if not self._networks:
@@ -445,8 +371,7 @@ class Networks(NetworkDriver):
         if Lost.LINKS in lost:
             async with self._locks["networks"]:
                 found += await self._mend_bridges()
-            found += await self._mend_veths()
-            found += await self._mend_inside()
+            found += await self._sandboxes.mend()
             if self._exposure is not None:
                 async with self._locks["publish"]:
                     found += await self._publish(self._exposure)
@@ -463,51 +388,6 @@ class Networks(NetworkDriver):
             await self._add_bridge(self._networks[name])
         return [f"bridge of network {name}" for name in lost]
 
-    async def _mend_veths(self) -> Sequence[str]:
-        found = []
-        for name in lost_sandboxes(self._places(self._sandboxes), await self._net.list()):
-            async with self._locks[name]:
-                # Meanwhile it may have been finished, or taken away, by whoever held the lock.
-                places = self._places(name for name in (name,) if name in self._sandboxes)
-                if lost_sandboxes(places, await self._net.list()):
-                    await in_thread(netns.create, self._netns(name))
-                    await self._attach(self._sandboxes[name])
-                    found.append(f"links of {name}")
-        return found
-
-    async def _mend_inside(self) -> Sequence[str]:
-        found: list[str] = []
-        everybody = {
-            name: (self._netns(name), self._ends(config))
-            for name, config in self._sandboxes.items()
-            if all(place.network in self._networks for place in config.attachments)
-        }
-        for name in await in_thread(inside.find_lacking, everybody):
-            async with self._locks[name]:
-                if name in self._sandboxes:
-                    found += await self._put_back_inside(self._sandboxes[name])
-        return found
-
-    async def _put_back_inside(self, config: SandboxConfig) -> Sequence[str]:
-        namespace, ends = self._netns(config.id), self._ends(config)
-        found = []
-        gone = await in_thread(inside.find_gone, namespace, ends)
-        if gone:
-            await self._net.attach(namespace, gone)
-            found += [f"link {end.inside} of {config.id}" for end in gone]
-        if await in_thread(inside.lead_to_resolvers, namespace, ends):
-            found.append(f"way to the resolvers of {config.id}")
-        return found
-
-    def _places(self, names: Iterable[ContainerId]) -> Mapping[ContainerId, Places]:
-        return {
-            name: tuple(
-                (link, self._bridge(network))
-                for link, network in self._veths(self._sandboxes[name]).items()
-            )
-            for name in names
-        }
-
     def _suspect(self, lost: Lost) -> None:
         self._lost.add(lost)
         self._drifted()
@@ -519,10 +399,6 @@ class Networks(NetworkDriver):
     def _bridge(self, network: NetworkId) -> str:
         return bridge_of(self._instance, self._networks[network])
 
-    def _is_bridge(self, network: NetworkId) -> bool:
-        found = self._networks.get(network)
-        return found is None or found.kind is NetworkKind.BRIDGE
-
     def _note_parents(self) -> None:
         self._parents.clear()
         self._parents.update(one.parent for one in self._networks.values() if one.parent)
@@ -530,9 +406,6 @@ class Networks(NetworkDriver):
     def _bridged(self) -> Sequence[NetworkConfig]:
         """Return the networks that have a bridge."""
         return [one for one in self._networks.values() if one.kind is NetworkKind.BRIDGE]
-
-    def _netns(self, container: ContainerId) -> Path:
-        return self._namespaces / container
 
 
 def _nobody() -> None:

@@ -31,12 +31,14 @@ from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
+from runtime.oci.emulation import check_platform
 from runtime.oci.exec import RuntimeExec, end_leftovers
 from runtime.oci.folders import Folders
 from runtime.oci.layout import Layout
 from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
+from runtime.oci.rlimits import settle_files
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
@@ -161,9 +163,13 @@ class Containers(ContainerDriver):
             )
 
     @override
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         if runtime:
             find_runtime(runtime)
+        if platform:
+            await in_thread(check_platform, platform)
         await in_thread(resolve, cdi, self._layout.instance.cdi)
 
     @override
@@ -199,6 +205,7 @@ class Containers(ContainerDriver):
             try:
                 pid = await monitor.create()
                 check_group(container, pid, self._layout.cgroup(record.config))
+                settle_files(pid, record.config.ulimits)
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)

@@ -7,6 +7,7 @@ not every root has (setrlimit(2), proc_pid_oom_score_adj(5)).
 import os
 import resource
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,19 @@ def rlimits(ulimits: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
         limit = {"type": f"RLIMIT_{name.upper()}", "soft": min(_written(soft), hard), "hard": hard}
         found.append(limit)
     return found
+
+
+def settle_files(pid: int, ulimits: Mapping[str, tuple[int, int]]) -> None:
+    """Give a process that waits for its program the limit of open files it is to have.
+
+    A runtime written in Go raises its own soft limit as it begins, and may do so only after it
+    was given the container's.
+    """
+    for wanted in rlimits({name: ulimits[name] for name in ("nofile",) if name in ulimits}):
+        limit = (wanted["soft"], wanted["hard"])
+        with suppress(ProcessLookupError):
+            if resource.prlimit(pid, resource.RLIMIT_NOFILE) != limit:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
 
 
 def lowered(ulimits: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, int, int]]:

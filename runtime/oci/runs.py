@@ -146,6 +146,7 @@ class Runs:
             oom=state.oom,
             # It did not end by itself: the machine did.
             stopped=state.stop_by is not None or state.why == REBOOT,
+            before_boot=not same_boot,
             why=state.why,
             began=state.pid != 0,
         )

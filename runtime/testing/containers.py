@@ -87,6 +87,7 @@ class FakeContainers(Faults, ContainerDriver):
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
     runtimes: tuple[str, ...] = ("crun", "runc")
+    platforms: tuple[str, ...] = ("linux/amd64",)
     described: tuple[str, ...] = ()
     """Devices by the names their makers gave them."""
     leftovers: list[str] = field(default_factory=list)
@@ -156,8 +157,12 @@ class FakeContainers(Faults, ContainerDriver):
         box.config = replace(box.config, limits=limits)
 
     @override
-    async def check(self, *, runtime: str | None, cdi: Sequence[str]) -> None:
+    async def check(
+        self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
+    ) -> None:
         await self.look("check")
+        if platform not in (None, *self.platforms):
+            raise UnsupportedError("run programs of", str(platform), "this machine does not")
         if runtime not in (None, *self.runtimes):
             raise UnsupportedError("use runtime", str(runtime), "it is not installed")
         for name in cdi:
@@ -315,8 +320,16 @@ class FakeContainers(Faults, ContainerDriver):
             if isinstance(box.phase, Running):
                 _cut(box)
                 box.phase = Exited(
-                    code=255, run=box.phase.run, at=0.0, lived=0.0, why="host reboot"
+                    code=255,
+                    run=box.phase.run,
+                    at=0.0,
+                    lived=0.0,
+                    stopped=True,
+                    before_boot=True,
+                    why="host reboot",
                 )
+            elif isinstance(box.phase, Exited):
+                box.phase = replace(box.phase, at=0.0, lived=0.0, before_boot=True)
 
     def names(self) -> tuple[ContainerId, ...]:
         """Return the id of every container, sorted."""

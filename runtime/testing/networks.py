@@ -19,6 +19,7 @@ from runtime.types import (
     NetworkConfig,
     NetworkFacts,
     NetworkId,
+    Rates,
     SandboxConfig,
     SandboxFacts,
     Zone,
@@ -96,6 +97,14 @@ class FakeNetworks(Faults, NetworkDriver):
         netns = Path("/nowhere/netns") / config.id
         self._sandboxes[config.id] = SandboxFacts(config=config, netns=netns)
         return netns
+
+    @override
+    async def limit_sandbox(self, container: ContainerId, rates: Rates) -> None:
+        await self.change("limit_sandbox", container)
+        found = self._sandboxes.get(container)
+        if found is not None:
+            config = replace(found.config, rates=rates)
+            self._sandboxes[container] = replace(found, config=config)
 
     @override
     async def remove_sandbox(self, container: ContainerId) -> None:

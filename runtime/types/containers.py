@@ -84,7 +84,8 @@ class Limits:
 
     ``cpus`` excludes ``cpu_period`` and ``cpu_quota``, which are in µs. ``memory_swap`` is
     memory and swap together, -1 for no limit of it. What is set aside (``reserved_…``) is
-    only reported back: whoever admits containers counts it.
+    only reported back: whoever admits containers counts it; and so is how much goes over the
+    network (``net_…``, bytes a second), which a sandbox is held to.
     """
 
     cpus: float | None = None
@@ -102,6 +103,8 @@ class Limits:
     io_weights: tuple[tuple[str, int], ...] = ()
     """By block device: its path on the host, and the weight."""
     io_rates: tuple[IoRate, ...] = ()
+    net_receive: int | None = None
+    net_send: int | None = None
     reserved_cpus: float = 0.0
     reserved_memory: int = 0
 
@@ -257,6 +260,8 @@ class Exited:
     oom: bool = False
     stopped: bool = False
     """It had been told to stop before it ended, or ended with the machine."""
+    before_boot: bool = False
+    """The machine has started since."""
     why: str = ""
     """What else is known: ``host reboot``, ``monitor died``, ``out of memory, limit 24 MiB``."""
     began: bool = True

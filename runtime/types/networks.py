@@ -98,11 +98,21 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """How many bytes a second go each way over each link of a sandbox; None: all that can."""
+
+    receive: int | None = None
+    send: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxConfig:
     """A network namespace of its own, named after the container it is for."""
 
     id: ContainerId
     attachments: tuple[Attachment, ...]
+    rates: Rates = Rates()
+    """They change without another namespace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

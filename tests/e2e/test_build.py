@@ -12,6 +12,12 @@ IMAGES = Path(__file__).parent.parent.parent / "packaging" / "demo" / "build-ima
 CACHE = Path("/var/cache/pyorch-demo")
 
 
+@pytest.mark.attribute(
+    "services.*.build.context",
+    "services.*.build.args",
+    "services.*.build.labels",
+    "services.*.build.tags",
+)
 def test_a_service_is_built_from_its_folder_and_runs(pyorch):
     app = pyorch.work / "app"
     (app / "node_modules").mkdir(parents=True)
@@ -82,6 +88,7 @@ def test_a_service_is_built_from_its_folder_and_runs(pyorch):
     assert pyorch.run("exec", "web", "cat", "/app/run.sh") == "echo changed; sleep 1000"
 
 
+@pytest.mark.attribute("services.*.build.additional_contexts", "services.*.build.dockerfile_inline")
 def test_builds_begin_with_each_other_and_go_on_at_once(pyorch):
     folder = pyorch.work / "files"
     folder.mkdir()
@@ -127,6 +134,7 @@ def test_builds_begin_with_each_other_and_go_on_at_once(pyorch):
     assert pyorch.run("exec", "web", "cat", "/all") == "base\nother\nfrom a folder"
 
 
+@pytest.mark.attribute("services.*.build.secrets", "services.*.build.ssh")
 def test_secrets_and_keys_are_there_for_a_step_and_nowhere_afterwards(pyorch):
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", pyorch.work / "key"], check=True
@@ -167,6 +175,7 @@ def test_secrets_and_keys_are_there_for_a_step_and_nowhere_afterwards(pyorch):
     assert list((pyorch.settings.run / "build").iterdir()) == []
 
 
+@pytest.mark.attribute("services.*.build.extra_hosts", "services.*.build.network")
 def test_steps_reach_what_the_file_says(pyorch):
     pyorch.write(
         """
@@ -367,6 +376,7 @@ def test_a_context_may_be_a_folder_of_a_repository(pyorch):
         assert why in refused.err
 
 
+@pytest.mark.attribute("services.*.build.platforms")
 def test_another_machines_platform_is_refused(pyorch):
     for dockerfile, more in (
         ("FROM busybox", {"platforms": ["linux/s390x"]}),

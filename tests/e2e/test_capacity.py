@@ -18,6 +18,7 @@ services:
 """
 
 
+@pytest.mark.attribute("services.*.deploy.resources.reservations.cpus")
 def test_the_replica_that_does_not_fit_is_told_with_the_sum_and_the_others_run(pyorch):
     whole = os.cpu_count()
     pyorch.write(STACK.format(scale=2, cpus=0.75 * whole))

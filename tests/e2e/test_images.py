@@ -92,6 +92,7 @@ def push(layout, reference):
     subprocess.run(["skopeo", "copy", *flags, f"oci:{layout}", f"docker://{reference}"], check=True)
 
 
+@pytest.mark.attribute("services.*.image")
 def test_a_missing_image_is_pulled_by_up(bare, layout, registry):
     push(layout, f"{registry}/tiny:1")
 

@@ -58,6 +58,7 @@ def six(lab):
     return lab
 
 
+@pytest.mark.attribute("networks.*.enable_ipv6")
 def test_a_network_has_a_unique_local_subnet_where_none_is_given(six):
     addresses = [sixth(six, "six", f"six-web-{slot}", "six_default") for slot in (1, 2)]
 
@@ -189,6 +190,7 @@ def test_internal_networks_lead_nowhere(lab):
     assert lab.tcp("stranger", address, 80, patience=0.5) == "silence"
 
 
+@pytest.mark.attribute("networks.*.enable_ipv4")
 def test_a_network_without_ipv4_has_names_and_ports_all_the_same(lab):
     lab.pyorch.write(
         answering(

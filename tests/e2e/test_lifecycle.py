@@ -169,6 +169,7 @@ def test_attached_up_prints_logs_and_ctrl_c_stops_in_reverse_order(pyorch):
     assert out == ""
 
 
+@pytest.mark.attribute("services.*.attach")
 def test_attach_false_leaves_a_service_out_of_an_attached_up_and_not_out_of_logs(pyorch):
     pyorch.write(
         """

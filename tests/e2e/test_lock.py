@@ -89,6 +89,7 @@ def test_a_lock_file_that_is_none_is_refused_and_written_anew(bare, busybox, reg
     assert lock["images"][name] == {"linux/amd64": digest}
 
 
+@pytest.mark.attribute("services.*.pull_policy")
 def test_an_image_is_asked_for_again_when_its_policy_says_so(bare, busybox, registry):
     name = f"{registry}/app:1"
 

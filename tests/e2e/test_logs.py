@@ -97,6 +97,7 @@ def test_nothing_is_lost_while_logs_turn_over_and_the_daemon_is_killed(pyorch):
     assert not (folder / "lost.jsonl").exists()
 
 
+@pytest.mark.attribute("services.*.logging.options")
 def test_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
     some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
     line = f"i=1; while [ $$i -lt 40000 ]; do {some}; sleep 0.02; done; echo end; sleep 600"
@@ -116,6 +117,7 @@ def test_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
     assert 1 < int(numbers[0]) < int(numbers[-1])
 
 
+@pytest.mark.attribute("x-pyorch.logs")
 def test_the_logs_of_a_stack_stay_below_its_cap(pyorch):
     some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
     line = f"i=1; while [ $$i -lt 40000 ]; do {some}; sleep 0.02; done; echo end; sleep 600"
@@ -213,6 +215,7 @@ def test_a_reader_that_stands_still_holds_nobody_up(pyorch):
     assert found == [*map(str, range(1, 60001)), "end"]
 
 
+@pytest.mark.attribute("services.*.logging.driver")
 def test_a_driver_that_keeps_nothing_keeps_nothing(pyorch):
     pyorch.write(
         "name: count\nservices:\n  web:\n    image: busybox\n    stop_grace_period: 0s\n"

@@ -168,7 +168,7 @@ def test_a_job_that_failed_comes_with_the_way_to_run_it_again(pyorch):
     assert done.code == 1
     assert done.err.splitlines()[-2:] == [
         "error: stack `x`: a.1 exited with 3",
-        "hint: what has ended stays ended; `pyorch up --force-recreate` runs it again",
+        "hint: what has failed stays so; `pyorch up` runs it again",
     ]
 
 

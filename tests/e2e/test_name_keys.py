@@ -12,6 +12,7 @@ from tests.lab import (
     WITH_PYTHON,
     answer_with,
     eventually,
+    name_in,
     serving,
 )
 
@@ -33,7 +34,8 @@ services:
   db: {{ {SLEEPER}, networks: [back] }}
   web:
     {{ {SLEEPER}, networks: [back, meet], links: ["db:database", "hidden:nothing"],
-      external_links: ["old-db-1:legacy", "nobody"], dns: [{SERVER}] }}
+      external_links: ["old-db-1:legacy", "nobody"], dns: [{SERVER}],
+      dns_search: [corp.example.org], dns_opt: ["timeout:2", "attempts:1"] }}
   other: {{ {SLEEPER}, networks: [back] }}
   hidden: {{ {SLEEPER}, networks: [apart] }}
 networks:
@@ -47,6 +49,13 @@ def reverse(address):
     return IPv4Address(address).reverse_pointer
 
 
+@pytest.mark.attribute(
+    "services.*.dns",
+    "services.*.dns_opt",
+    "services.*.dns_search",
+    "services.*.external_links",
+    "services.*.links",
+)
 def test_names_that_keys_of_a_service_give(lab):
     """One stack shows `links`, `external_links`, `dns` and names of addresses."""
     lab.pyorch.write(OLD)
@@ -73,10 +82,19 @@ def test_names_that_keys_of_a_service_give(lab):
         with serving(channel, answer_with("203.0.113.9")) as heard:
             found = lab.query("shop/web.1", "example.org")
             lab.query("shop/web.1", "nobody")
+            for name in ("db", "intranet"):
+                lab.inside("shop", "web", "timeout", "2", "nc", name, "80")
             with pytest.raises(TimeoutError):
                 lab.query("shop/other.1", "example.org")
     assert found.addresses == ("203.0.113.9",)
-    assert [b"example" in query for query in heard] == [True]
+    asked = [name_in(query) for query in heard]
+    assert asked[0] == "example.org"
+    # dns_search: where names of one label are looked for that are nobody's here.
+    assert set(asked[1:]) == {"intranet.corp.example.org"}
+    # dns_opt: what the libraries of the container make of it is theirs.
+    lines = lab.inside("shop", "web", "cat", "/etc/resolv.conf").splitlines()
+    assert "search corp.example.org" in lines
+    assert "options timeout:2 attempts:1 ndots:0" in lines
     # An address is called what its container is called, and where.
     assert lab.query("shop/web.1", reverse(db), PTR).names == ("shop-db-1.shop_back",)
     assert lab.query("shop/web.1", reverse(legacy), PTR).names == ("old-db-1.meet",)

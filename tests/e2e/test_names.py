@@ -48,6 +48,7 @@ def addresses(shop):
     return {name: one["Addresses"] for name, one in shop.pyorch.ps("shop").items()}
 
 
+@pytest.mark.attribute("services.*.container_name", "services.*.networks.*.aliases")
 def test_a_replica_knows_the_names_of_its_own_networks_and_no_others(shop, addresses):
     web = {addresses["shop-web-1"][net] for net in ("shop_front", "shop_back")}
     db = {addresses[f"shop-db-{slot}"]["shop_back"] for slot in (1, 2)}
@@ -130,6 +131,7 @@ services:
 """
 
 
+@pytest.mark.attribute("services.*.x-pyorch.dns")
 def test_names_lead_to_ready_replicas_or_to_all_that_run(lab):
     lab.pyorch.write(SICK)
     lab.pyorch.run("up", "-d", "--wait")

@@ -48,6 +48,12 @@ def web(lab):
     return lab
 
 
+@pytest.mark.attribute(
+    "services.*.ports.*.protocol",
+    "services.*.ports.*.published",
+    "services.*.ports.*.target",
+    "services.*.scale",
+)
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize(
     ("where", "address"), [("host", "127.0.0.1"), ("host", HOST), ("stranger", HOST)]
@@ -90,6 +96,7 @@ def test_nobody_outside_reaches_a_container_by_its_address(web):
     assert web.tcp("stranger", gateway, 8080, patience=0.5) == "silence"
 
 
+@pytest.mark.attribute("services.*.ports.*.host_ip")
 def test_what_is_published_on_loopback_stays_on_the_host(lab):
     lab.pyorch.write(answering(web='ports: ["127.0.0.1:8081:80", "127.0.0.1:8081:80/udp"]'))
     lab.pyorch.run("up", "-d", "--wait")
@@ -127,6 +134,7 @@ def test_a_container_does_not_reach_the_hosts_loopback(web):
             listener.accept()
 
 
+@pytest.mark.attribute("networks.*.internal")
 def test_internal_networks_reach_nothing_and_are_reached_by_nobody(lab):
     lab.pyorch.write(
         answering(
@@ -171,6 +179,7 @@ def test_a_service_on_an_internal_network_too_is_published_on_the_other(lab):
         eventually(lambda ask=ask: ask("stranger", HOST, 8082), lambda a: a.startswith("a-1"))
 
 
+@pytest.mark.attribute("services.*.extra_hosts")
 def test_a_container_finds_its_host_by_the_name_it_gave_it(lab):
     lab.pyorch.write(
         answering(a='extra_hosts: ["outside:host-gateway", "fixed=10.9.8.7"]\nhostname: me')
@@ -218,6 +227,7 @@ def test_containers_reach_the_outside_under_the_hosts_address(lab):
     assert peer == HOST
 
 
+@pytest.mark.attribute("services.*.healthcheck.test")
 def test_only_ready_replicas_get_new_connections(lab):
     lab.pyorch.write(
         answering(
@@ -238,10 +248,15 @@ def test_only_ready_replicas_get_new_connections(lab):
     eventually(answers, lambda found: found == {"web-1", "web-2"})
 
 
+@pytest.mark.attribute(
+    "services.*.ports.*.name", "services.*.ports.*.app_protocol", "services.*.ports.*.mode"
+)
 def test_ranges_single_addresses_and_ports_the_host_chooses(lab):
     lab.pyorch.write(
         answering(
-            a='ports: ["9001-9003:80-82", "80"]', b=f'ports: ["{HOST}:9010:80", "9020-9025:80"]'
+            a='ports: ["9001-9003:80-82", "80", {name: web, target: 80, published: "9030",'
+            " protocol: tcp, app_protocol: http, mode: host}]",
+            b=f'ports: ["{HOST}:9010:80", "9020-9025:80"]',
         )
     )
     lab.pyorch.run("up", "-d", "--wait")
@@ -250,8 +265,9 @@ def test_ranges_single_addresses_and_ports_the_host_chooses(lab):
     eventually(lambda: lab.tcp("host", "127.0.0.1", 9001), lambda a: a.startswith("a-1"))
     assert "0.0.0.0:9002->81/tcp" in listed
     assert "0.0.0.0:9003->82/tcp" in listed
-    chosen = next(port for port in map(int, re.findall(r":(\d+)->80/", listed)) if port != 9001)
+    (chosen,) = {int(port) for port in re.findall(r":(\d+)->80/", listed)} - {9001, 9030}
     assert lab.tcp("stranger", HOST, chosen).startswith("a-1")
+    assert lab.tcp("stranger", HOST, 9030).startswith("a-1")
     eventually(lambda: lab.tcp("stranger", HOST, 9010), lambda a: a.startswith("b-1"))
     assert lab.tcp("host", "127.0.0.1", 9010) == "refused"
     assert lab.tcp("host", "127.0.0.1", 9020).startswith("b-1")

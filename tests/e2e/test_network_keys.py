@@ -52,6 +52,7 @@ networks:
     driver_opts: {{{OPTION}.driver.mtu: 1400}}
     ipam:
       driver: default
+      options: {{com.example.option: nothing}}
       config:
         - subnet: 10.77.0.0/16
           gateway: 10.77.0.254
@@ -93,6 +94,19 @@ def keys(lab):
     return lab
 
 
+@pytest.mark.attribute(
+    "services.*.mac_address",
+    "services.*.networks.*.driver_opts",
+    "services.*.networks.*.gw_priority",
+    "services.*.networks.*.interface_name",
+    "services.*.networks.*.ipv4_address",
+    "services.*.networks.*.ipv6_address",
+    "services.*.networks.*.link_local_ips",
+    "services.*.networks.*.mac_address",
+    "services.*.networks.*.priority",
+    "networks.*.ipam.config.*.gateway",
+    "networks.*.ipam.config.*.subnet",
+)
 def test_interfaces_are_what_keys_of_their_networks_say(keys):
     """`ipv4_address`, `ipv6_address`, `mac_address`, `interface_name`, `link_local_ips`,
     `driver_opts`, `priority`, `gw_priority`; `mtu`, `container_iface_prefix`, `bridge.name`."""
@@ -117,6 +131,12 @@ def test_interfaces_are_what_keys_of_their_networks_say(keys):
     assert {device for _, device in routes.values()} == {"lan0"}
 
 
+@pytest.mark.attribute(
+    "networks.*.ipam.driver",
+    "networks.*.ipam.options",
+    "networks.*.ipam.config.*.aux_addresses",
+    "networks.*.ipam.config.*.ip_range",
+)
 def test_addresses_come_from_their_range_and_leave_others_alone(keys):
     """`ip_range` and `aux_addresses`: eight addresses, of which four are spoken for."""
     places = [keys.addresses("keys", f"keys-b-{slot}", "keys_front") for slot in (1, 2, 3)]
@@ -197,6 +217,7 @@ def seen_from(lab, service):
         return accept(server)
 
 
+@pytest.mark.attribute("networks.*.driver_opts")
 def test_options_of_networks_decide_who_reaches_whom(options):
     """`enable_icc`, `enable_ip_masquerade`, `host_binding_ipv4`, `host_ipv4`,
     `gateway_mode_ipv4`, `trusted_host_interfaces`."""
@@ -273,6 +294,7 @@ def test_a_bridge_that_is_somebody_elses_is_not_taken(lab):
     assert (theirs["addresses"], theirs.get("ifalias")) == (set(), None)
 
 
+@pytest.mark.attribute("networks.*.driver")
 def test_a_macvlan_is_a_neighbour_on_the_hosts_link(lab):
     """`driver: macvlan` with `parent`: the container is on the host's own link."""
     lab.pyorch.write(
@@ -321,6 +343,7 @@ def test_a_macvlan_without_its_link_and_an_ipvlan_without_a_kernel_are_told(lab)
         assert expected in done.err
 
 
+@pytest.mark.attribute("networks.*.driver")
 def test_being_on_the_network_host_or_none_is_having_that_mode(lab):
     lab.pyorch.write(
         f"name: modes\nservices:\n"

@@ -25,6 +25,7 @@ def pids(pyorch):
     return {name: pyorch.processes(f"shop/{name}.1") for name in ("db", "web")}
 
 
+@pytest.mark.attribute("services.*.depends_on.*.restart")
 def test_a_service_is_stopped_started_restarted_and_killed_by_hand(pyorch):
     pyorch.write(STACK)
     pyorch.run("up", "-d")

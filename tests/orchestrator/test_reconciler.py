@@ -182,6 +182,30 @@ async def test_everything_is_made_again_after_a_reboot_with_the_same_addresses(w
     assert world.store.ports() == ports
 
 
+async def test_what_is_not_to_be_restarted_stays_down_after_a_reboot_until_somebody_asks(world):
+    async with world.daemon():
+        await world.up(ONE.replace("always", '"no"'))
+    world.containers.reboot()
+
+    async with world.daemon():
+        state = await world.settled()
+        assert [one["phase"] for one in state["replicas"]] == ["exited"]
+        await world.up(ONE.replace("always", '"no"'))
+        assert world.phases()[WEB] == "running"
+
+
+async def test_every_end_of_a_run_is_known_afterwards_also_those_without_a_daemon(world):
+    async with world.daemon():
+        await world.up(ONE)
+        world.containers.end(WEB, 3)
+        await world.until(lambda state: state["replicas"][0]["restarts"] == 1)
+    world.containers.end(WEB, 4)
+    async with world.daemon():
+        state = await world.until(lambda state: state["replicas"][0]["restarts"] == 2)
+
+    assert state["replicas"][0]["last_codes"] == (4, 3)
+
+
 # ── failures ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -7,7 +7,15 @@ from ipaddress import IPv4Address
 import pytest
 
 from orchestrator.errors import PyorchError
-from orchestrator.store import KEPT_EVENTS, KEPT_GENERATIONS, SCHEMA, ReplicaHistory, Store
+from orchestrator.store import (
+    KEPT_ENDINGS,
+    KEPT_EVENTS,
+    KEPT_GENERATIONS,
+    SCHEMA,
+    Ending,
+    ReplicaHistory,
+    Store,
+)
 from scheduler.desired import Intent
 from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
 from scheduler.observed import AddressLease, PortLease
@@ -124,6 +132,41 @@ def test_a_forgotten_stack_leaves_nothing_and_others_stay(store):
 
 
 # ── leases and history ───────────────────────────────────────────────────────────────────
+
+
+def test_the_last_ends_of_a_slot_are_kept_and_each_is_news_once(store):
+    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    ends = [
+        Ending(
+            replica=WEB,
+            created_wall=1.5,
+            run=run,
+            code=run % 3,
+            oom=False,
+            lived=0.5,
+            stopped=False,
+            at_wall=float(run),
+        )
+        for run in range(30)
+    ]
+
+    assert all(store.record_ending("shop", one) for one in ends)
+    assert not store.record_ending("shop", ends[-1])
+    assert store.endings("shop") == tuple(reversed(ends[-KEPT_ENDINGS:]))
+
+
+def test_requests_made_while_others_are_settled_are_not_lost(store):
+    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.request("shop", ["web"])
+    number, services = store.requests("shop")
+    store.request("shop", ["web"])
+    store.settle_requests("shop", number, [WEB])
+
+    assert services == {"web"}
+    assert store.histories("shop")[WEB].asked
+    assert store.requests("shop")[1] == {"web"}
+    store.record_start("shop", WEB, attempt=0)
+    assert not store.histories("shop")[WEB].asked
 
 
 def test_a_replica_holds_exactly_the_addresses_leased_last(store, tmp_path):

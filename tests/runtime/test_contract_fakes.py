@@ -11,22 +11,22 @@ from runtime.testing.contract import (
     ImageContract,
     NetworkContract,
     VolumeContract,
-    containers,
+    specimens,
 )
 from runtime.types import ImageConfig
 
 PROGRAMS = {
-    containers.STUBBORN: Program(signals={}),
-    containers.OBEDIENT: Program(makes="/ready", signals={15: 7}),
-    containers.PARTICULAR: Program(makes="/ready", signals={10: 8}),
-    containers.FAILING: Program(code=3),
-    containers.MISSING: Program(missing=True),
-    containers.IS_READY: Program(needs="/ready", code=0),
-    containers.TOUCH: Program(makes="/note", code=0),
-    containers.HAS_NOTE: Program(needs="/note", code=0),
-    containers.TALKING: Program(output=b"out\n", errors=b"err\n", code=4),
-    containers.LONG: Program(output=b"0123456789\n" * 1000, code=0),
-    containers.COPYING: Program(echoes=True),
+    specimens.STUBBORN: Program(signals={}),
+    specimens.OBEDIENT: Program(makes="/ready", signals={15: 7}),
+    specimens.PARTICULAR: Program(makes="/ready", signals={10: 8}),
+    specimens.FAILING: Program(code=3),
+    specimens.MISSING: Program(missing=True),
+    specimens.IS_READY: Program(needs="/ready", code=0),
+    specimens.TOUCH: Program(makes="/note", code=0),
+    specimens.HAS_NOTE: Program(needs="/note", code=0),
+    specimens.TALKING: Program(output=b"out\n", errors=b"err\n", code=4),
+    specimens.LONG: Program(output=b"0123456789\n" * 1000, code=0),
+    specimens.COPYING: Program(echoes=True),
 }
 
 

@@ -24,9 +24,9 @@ from runtime.testing.contract import (
     ImageContract,
     NetworkContract,
     VolumeContract,
+    specimens,
 )
-from runtime.testing.contract import containers as contract
-from runtime.testing.contract.networks import FRONT, WEB, network, sandbox
+from runtime.testing.contract.networks import BACK, FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
 from runtime.types import ExecConfig, NetworkKind, Running, VolumeConfig
 from runtime.volumes import Volumes
@@ -99,12 +99,12 @@ class TestRealContainers(ContainerContract):
         return driver
 
     async def test_logs_outlive_their_container(self, driver, image, tmp_path):
-        ends = contract.Ends(driver)
-        config = contract.container(contract.WEB, image, tmp_path, *contract.TALKING)
-        await contract.run(driver, config)
-        await ends.wait(contract.WEB)
+        ends = specimens.Ends(driver)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.TALKING)
+        await specimens.run(driver, config)
+        await ends.wait(specimens.WEB)
 
-        await driver.remove(contract.WEB)
+        await driver.remove(specimens.WEB)
 
         log = (config.log / "1.1.log").read_text()
         assert "out" in log
@@ -113,46 +113,46 @@ class TestRealContainers(ContainerContract):
     async def test_a_container_whose_record_is_broken_goes_on_and_can_be_ended(
         self, driver, image, tmp_path, instance, reopen
     ):
-        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
-        await contract.run(driver, config)
-        (instance.data / "containers" / contract.WEB / "record.json").write_bytes(b"")
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
+        (instance.data / "containers" / specimens.WEB / "record.json").write_bytes(b"")
         again = await reopen()
 
         assert await again.sweep() == []
 
         (found,) = await again.list()
-        assert (found.id, found.image, found.logged) == (contract.WEB, "", False)
+        assert (found.id, found.image, found.logged) == (specimens.WEB, "", False)
         assert isinstance(found.phase, Running)
         with pytest.raises(ConflictError):
             await again.create(config)
-        await again.stop(contract.WEB, grace=60.0)
-        await again.kill(contract.WEB)
-        await again.remove(contract.WEB)
+        await again.stop(specimens.WEB, grace=60.0)
+        await again.kill(specimens.WEB)
+        await again.remove(specimens.WEB)
         assert await again.list() == ()
-        await contract.run(again, config)
+        await specimens.run(again, config)
 
     async def test_a_probe_that_takes_too_long_leaves_no_process(self, driver, image, tmp_path):
-        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
-        await contract.run(driver, config)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
 
-        await driver.probe(contract.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
+        await driver.probe(specimens.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x0077" not in seen.output
-        assert isinstance(await contract.phase(driver), Running)
+        assert isinstance(await specimens.phase(driver), Running)
 
     async def test_a_session_closed_at_once_leaves_no_process(self, driver, image, tmp_path):
-        config = contract.container(contract.WEB, image, tmp_path, *contract.STUBBORN)
-        await contract.run(driver, config)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
 
         for _ in range(5):
-            session = await driver.exec(contract.WEB, ExecConfig(argv=("sleep", "779")))
+            session = await driver.exec(specimens.WEB, ExecConfig(argv=("sleep", "779")))
             await session.close()
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(contract.WEB, everybody, timeout=contract.PATIENCE)
+        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x00779" not in seen.output
 
@@ -354,12 +354,31 @@ class TestRealNetworks(NetworkContract):
         assert await again.list() == ()
         assert await again.list_sandboxes() == ()
         assert await again.sweep() == []
+        assert await again.mend(everything=True) == []
         await again.create(front)
         await again.create_sandbox(sandbox(WEB, front))
 
         assert os.stat(namespace).st_ino == before
         assert index_of(bridge_name(instance, FRONT)) == bridge
         assert index_of(veth_name(instance, WEB, FRONT)) == link
+        assert [one.intact for one in await again.list_sandboxes()] == [True]
+
+    async def test_a_sandbox_of_a_network_nobody_can_read_of_is_mended_once_it_is_known(
+        self, driver, subnets, instance, reopen, lose_link
+    ):
+        front, back = network(FRONT, subnets[0]), network(BACK, subnets[1])
+        await driver.create(front)
+        await driver.create(back)
+        await driver.create_sandbox(sandbox(WEB, front))
+        (instance.run / "network" / "networks" / f"{FRONT}.json").write_text("{}")
+        again = await reopen()
+        await lose_link(WEB)
+
+        assert await again.mend(everything=True) == []
+        assert await again.sweep() == []
+        await again.create(front)
+
+        assert await again.mend(everything=True) == [f"links of {WEB}"]
         assert [one.intact for one in await again.list_sandboxes()] == [True]
 
     async def test_what_no_record_accounts_for_is_swept(self, driver, instance, stray):

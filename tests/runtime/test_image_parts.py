@@ -8,9 +8,10 @@ import pytest
 from runtime.errors import InvalidError, UnavailableError
 from runtime.image.challenge import Challenge, parse_challenges
 from runtime.image.credentials import Credentials, Login
-from runtime.image.manifest import Index, choose_platform, parse_config, parse_platform
-from runtime.image.reference import parse_reference
+from runtime.image.manifest import Index, choose_platform, parse_config
+from runtime.image.reference import for_platform, parse_reference, without_platform
 from runtime.image.registries import Registries
+from runtime.platforms import parse_platform, this_platform
 
 # ── WWW-Authenticate ─────────────────────────────────────────────────────────────────────
 
@@ -352,6 +353,9 @@ def offered(*platforms):
         ("linux/arm64/v8", ["linux/arm64", "windows/arm64"], 0),
         ("linux/arm64", ["linux/arm/v7", "linux/arm64"], 1),
         ("linux/amd64", ["linux/amd64/v3", "linux/amd64"], 1),
+        ("linux/arm", ["linux/arm/v5", "linux/arm/v7"], 1),
+        ("aarch64", ["linux/amd64", "linux/arm64/v8"], 1),
+        ("x86_64", ["linux/arm64", "linux/amd64"], 1),
         ("linux/amd64", ["unknown/unknown", "linux/386", "linux/amd64", "linux/amd64"], 2),
     ],
 )
@@ -366,7 +370,37 @@ def test_r11_a_variant_that_needs_more_is_not_chosen():
         choose_platform(offered("linux/amd64/v3"), "x", parse_platform("linux/amd64"))
 
 
-@pytest.mark.parametrize("text", ["linux", "linux/", "a/b/c/d", "linux/../x", "linux/amd 64"])
+@pytest.mark.parametrize("text", ["plan9", "linux/", "a/b/c/d", "linux/../x", "linux/amd 64", ""])
 def test_what_is_no_platform_is_refused(text):
     with pytest.raises(InvalidError):
         parse_platform(text)
+
+
+def test_the_system_alone_is_this_machine():
+    assert parse_platform("linux") == this_platform()
+
+
+@pytest.mark.parametrize(
+    ("image", "platform", "settled"),
+    [
+        ("nginx", "linux/arm64", "docker.io/library/nginx:latest (linux/arm64)"),
+        ("r:5000/a:1", "aarch64", "r:5000/a:1 (linux/arm64)"),
+        ("r:5000/a@sha256:" + "0" * 64, "linux/arm/v6", None),
+    ],
+)
+def test_a_reference_may_say_for_which_platform(image, platform, settled):
+    written = for_platform(image, platform)
+
+    found = parse_reference(written)
+
+    assert str(found.platform) == str(parse_platform(platform))
+    assert settled is None or str(found) == settled
+    assert parse_reference(str(found)) == found
+    assert without_platform(written) == image
+    assert without_platform(image) == image
+
+
+@pytest.mark.parametrize("text", ["a (b", "a (linux/amd64) x", "a (plan9)", "a ()", "a(linux/arm)"])
+def test_a_reference_for_what_is_no_platform_is_refused(text):
+    with pytest.raises(InvalidError):
+        parse_reference(text)

@@ -597,7 +597,7 @@ def let_in(images, registry, name=None):
     registry.users = {"me": PASSWORD}
     from runtime.image.credentials import Login
 
-    images._credentials.keep(name or registry.address, Login("me", PASSWORD))
+    images.remotes.credentials.keep(name or registry.address, Login("me", PASSWORD))
 
 
 def basic():
@@ -651,7 +651,7 @@ async def test_an_identity_token_is_sent_in_a_form(registry, images):
     registry.users = {"x": "y"}
     registry.challenge = f'Bearer realm="http://{registry.address}/token"'
     registry.fail("/token", instead(b'{"access_token": "the-token"}', "application/json"))
-    images._credentials.keep(registry.address, Login("", identity_token="identity"))
+    images.remotes.credentials.keep(registry.address, Login("", identity_token="identity"))
 
     await images.pull(f"{registry.address}/tiny:1")
 
@@ -785,7 +785,7 @@ async def test_r9_http_is_spoken_with_nobody_who_is_not_named(images):
 
     endpoint = Registries().endpoint(parse_reference("registry.lan:80/tiny"))
 
-    async with Transport.open(endpoint, images._credentials, PATIENT) as transport:
+    async with Transport.open(endpoint, images.remotes.credentials, PATIENT) as transport:
         assert transport.root.scheme == "https"
 
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.desired import RestartMode, RestartPolicy
-from scheduler.observed import Exited
-from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
+from scheduler.ids import StackName
+from scheduler.observed import Exited, ObservedStack
+from scheduler.restart import RestartAt, RestartNow, StayDown, ask_for_ended, decide_restart
 
 FOREVER = (RestartMode.ALWAYS, RestartMode.UNLESS_STOPPED)
 moments = st.floats(0, 1e6)
@@ -129,3 +130,35 @@ def test_no_more_restarts_are_made_than_allowed(policy, lived):
         assert len(made) <= policy.max_attempts
     elif policy.mode in FOREVER and policy.max_attempts is None and policy.quarantine is None:
         assert len(made) == 12
+
+
+@given(policy=policies, code=st.integers(0, 255), stopped=st.booleans(), tries=st.integers(0, 9))
+def test_whatever_is_asked_for_again_runs_again_and_is_counted_anew(policy, code, stopped, tries):
+    exited = Exited(code=code, at=NOW, stopped=stopped)
+    found = replica(1, exited, attempts=tries, counted=(NOW,) * tries, asked=True)
+    decision = decide_restart(policy, found, exited, now=NOW)
+
+    assert isinstance(decision, RestartNow)
+    assert (decision.attempt, decision.counted) == (0, ())
+
+
+@given(policy=policies)
+def test_what_ended_with_the_machine_comes_back_if_its_policy_has_anything_come_back(policy):
+    exited = Exited(code=255, at=0.0, stopped=True, before_boot=True)
+    decision = decide_restart(policy, replica(1, exited), exited, now=NOW)
+
+    assert isinstance(decision, StayDown) == (policy.mode is RestartMode.NO)
+
+
+def test_asking_for_a_stack_asks_for_what_failed_or_was_stopped_and_not_for_jobs_done():
+    ends = {
+        1: Exited(code=1, at=NOW),
+        2: Exited(code=0, at=NOW),
+        3: Exited(code=0, at=NOW, stopped=True),
+    }
+    found = ObservedStack(
+        name=StackName("shop"), replicas=tuple(replica(slot, one) for slot, one in ends.items())
+    )
+
+    assert [one.asked for one in ask_for_ended(found).replicas] == [True, False, True]
+    assert not any(one.asked for one in ask_for_ended(found, ()).replicas)

@@ -99,7 +99,8 @@ def check_nothing_is_left(pyorch: Pyorch, where: str) -> None:
 
 def check_it_fired(fired: dict[Point, bool]) -> None:
     missed = [str(point) for point, came in fired.items() if not came]
-    allowed = len(fired) * (1 - FIRED_AT_LEAST)
+    # Of few points one may be passed by: how often programs call differs from run to run.
+    allowed = max(1, len(fired) * (1 - FIRED_AT_LEAST))
     assert len(missed) <= allowed, f"{len(missed)} of {len(fired)} kills did not come: {missed}"
 
 

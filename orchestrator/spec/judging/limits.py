@@ -8,6 +8,7 @@ from orchestrator.spec.tree import Path, Refusal
 
 LEAST_MEMORY = 6 * 2**20
 LEAST_CPUS = 0.01
+LEAST_RATE = 1024
 CPUSET = re.compile(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*")
 IO_RATES = ("device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops")
 NO_LIMIT = "leave it out for no limit"
@@ -35,6 +36,7 @@ def limit_refusals(service: Service, path: Path) -> Iterator[Refusal]:
             yield where, "must not be negative", "-1 is no limit"
     if service.blkio_config is not None:
         yield from _io(service.blkio_config, (*path, "blkio_config"))
+    yield from _rates(service, (*path, "x-pyorch", "rates"))
 
 
 def ceiling_refusals(stack: StackFile) -> Iterator[Refusal]:
@@ -53,6 +55,17 @@ def ceiling_refusals(stack: StackFile) -> Iterator[Refusal]:
             own = ("cpus",) if service.cpus else ("deploy", "resources", "limits", "cpus")
             cause = f"more than the {ceiling.cpus:g} all services of the stack have together"
             yield ("services", name, *own), cause, "see `x-pyorch.resources` at the top"
+
+
+def _rates(service: Service, path: Path) -> Iterator[Refusal]:
+    rates = service.x_pyorch.rates
+    for key in ("receive", "send"):
+        rate = getattr(rates, key)
+        if rate and rate < LEAST_RATE:
+            yield (*path, key), "must be 1 KiB a second at least", NO_LIMIT
+        if rate and service.network_mode not in ("", "bridge"):
+            cause = f"with `network_mode: {service.network_mode}` it has no links of its own"
+            yield (*path, key), cause, "leave it out, or set it where the network is from"
 
 
 def _memory(service: Service, most: Resource, reserved: Resource, path: Path) -> Iterator[Refusal]:

@@ -83,6 +83,9 @@ def networking_warnings(stack: StackFile) -> Iterator[str]:
                 where = f"{path}.networks.{key}.driver_opts.{name_}"
                 yield f"{where}: accepted, but nothing is done about it"
         networks = [stack.networks[key] for key in service.networks if key in stack.networks]
+        if service.x_pyorch.rates.receive and any(one.driver in SHARED for one in networks):
+            why = "what a macvlan or ipvlan network brings cannot be held back"
+            yield f"{path}.x-pyorch.rates.receive: accepted, but {why}"
         if service.ports and networks and all(one.driver in SHARED for one in networks):
             why = "who has an address of its own is reached there, at every port"
             yield f"{path}.ports: accepted, but {why}"

@@ -22,6 +22,7 @@ from orchestrator.spec.values.pulling import POLICY
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 HOSTNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
+PLATFORM = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+(/[a-z0-9.]+)?)?", re.IGNORECASE)
 USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
 SIGNAL = re.compile(r"(SIG)?(RT(MIN|MAX)([+-][0-9]{1,2})?|[A-Z][A-Z0-9]{1,7})|[0-9]{1,2}")
 LONGEST_STACK = 63
@@ -33,6 +34,7 @@ WORDS = (
     ("restart", RESTART, "restart policy", "one of no, always, unless-stopped, on-failure[:N]"),
     ("container_name", CONTAINER_NAME, "name of a container", "use letters, digits, `_.-`"),
     ("hostname", HOSTNAME, "host name", "use at most 63 letters, digits, `.` and `-`"),
+    ("platform", PLATFORM, "platform", "write one like linux/arm64, or linux/arm/v7"),
     ("user", USER, "user", "write USER or USER:GROUP"),
     ("stop_signal", SIGNAL, "signal", "write one like SIGTERM, or a number"),
     ("pull_policy", POLICY, "pull policy", "one of always, missing, never, daily, every_12h"),

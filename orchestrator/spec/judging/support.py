@@ -35,7 +35,6 @@ ACCEPTED = {
     "services.*.develop": "files are not watched yet",
     "services.*.isolation": "it is of Windows only",
     "services.*.models": "AI models are not run yet",
-    "services.*.platform": "images are taken for this machine's platform",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
     "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
@@ -67,10 +66,10 @@ CARRIED_OUT = {
         dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc label_file
         labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
-        network_mode networks oom_kill_disable oom_score_adj pid pids_limit ports post_start
-        pre_start pre_stop privileged profiles pull_policy read_only restart runtime scale secrets
-        security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits
-        user userns_mode uts volumes volumes_from working_dir x-pyorch
+        network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports
+        post_start pre_start pre_stop privileged profiles pull_policy read_only restart runtime
+        scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs
+        tty ulimits user userns_mode uts volumes volumes_from working_dir x-pyorch
     """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -121,7 +120,8 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "backoff dns priority quarantine",
+    "services.*.x-pyorch": "backoff dns priority quarantine rates",
+    "services.*.x-pyorch.rates": "receive send",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
@@ -179,6 +179,7 @@ REMARKS = {
     "services.*.sysctls": "those of a container's own; others are refused",
     "services.*.userns_mode": "`host` is what always holds",
     "services.*.network_mode": "`service:` and `container:` outlive restarts of whose it is",
+    "services.*.platform": "what this machine runs, by itself or by a registered emulator",
     "services.*.pull_policy": "how old an image may be is looked at by `up`",
     "services.*.security_opt": "`label` is warned about; `apparmor` where the kernel has none",
     "services.*.volumes.*.bind.selinux": "pyorch labels no files: there is nothing to do",
@@ -187,6 +188,7 @@ REMARKS = {
     "volumes.*.driver_opts": "`type`, `device` and `o`, as mount(8) knows them",
     "services.*.ports.*.protocol": "`sctp` only where the kernel has it",
     "services.*.networks.*.driver_opts": "`ifname` and `sysctls`; others are warned about",
+    "services.*.x-pyorch.rates": "bytes a second, on each network by itself",
     "networks.*.attachable": "any stack can join a network with `external: true` anyway",
     "networks.*.driver": "`bridge`, `macvlan`, `ipvlan`, `host`, `none`; others are refused",
     "networks.*.driver_opts": "those in networks.md; others are warned about",

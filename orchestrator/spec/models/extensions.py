@@ -36,6 +36,13 @@ class Ceiling(Extension):
     pids: Whole = Field(default=0, description="Processes they may have together.")
 
 
+class RatesExtension(Extension):
+    """``services.*.x-pyorch.rates``: bytes a second, on each network of each replica."""
+
+    receive: Size = Field(default=0, ge=0, description="What a replica may receive in a second.")
+    send: Size = Field(default=0, ge=0, description="What a replica may send in a second.")
+
+
 class ServiceExtension(Extension):
     """``services.*.x-pyorch``."""
 
@@ -49,6 +56,9 @@ class ServiceExtension(Extension):
     )
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."
+    )
+    rates: RatesExtension = Field(
+        default=RatesExtension(), description="What goes over the network, at most."
     )
     priority: Whole = Field(
         default=0,

@@ -1,7 +1,7 @@
 """Short forms written out: ports, volumes, dependencies and whatever else has two syntaxes."""
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from orchestrator.spec.composing.merge import as_map, started
@@ -157,17 +157,7 @@ class Canonical:
 
     def _contexts(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
-        if not isinstance(value, Seq):
-            return value
-        found = Map()
-        for number, (entry, at) in enumerate(value.entries()):
-            key, given, text = str(entry).partition("=")
-            if given:
-                found.put(key, text, at)
-            else:
-                cause = f"`{entry}` is not NAME=CONTEXT"
-                self._unreadable(entry, (*path, str(number)), at, cause)
-        return found
+        return self._paired(value, path, "not NAME=CONTEXT")
 
     def _variables(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
@@ -181,13 +171,17 @@ class Canonical:
 
     def _ssh(self, value: Any, path: Path, mark: Origin | None) -> Any:
         del mark
+        return self._paired(value, path, "neither `default` nor ID=PATH", bare=("default",))
+
+    def _paired(self, value: Any, path: Path, otherwise: str, bare: Collection[str] = ()) -> Any:
+        """Return a list of ``KEY=VALUE`` as a mapping; those of ``bare`` may be without a value."""
         if not isinstance(value, Seq):
             return value
         found = Map()
         for number, (entry, at) in enumerate(value.entries()):
             key, given, text = str(entry).partition("=")
-            if not given and key != "default":
-                cause = f"`{entry}` is neither `default` nor ID=PATH"
+            if not given and key not in bare:
+                cause = f"`{entry}` is {otherwise}"
                 self._unreadable(entry, (*path, str(number)), at, cause)
             found.put(key, text if given else None, at)
         return found

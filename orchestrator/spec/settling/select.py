@@ -86,6 +86,17 @@ def restrict(stack: StackFile, names: set[str]) -> StackFile:
     return stack.model_copy(update={"services": services, **kept})
 
 
+def without_absent(stack: StackFile) -> StackFile:
+    """Return a stack whose services depend on no others than those that are in it.
+
+    A dependency that is not required may be of no active profile.
+    """
+    services = {
+        name: _without(service, set(stack.services)) for name, service in stack.services.items()
+    }
+    return stack.model_copy(update={"services": services})
+
+
 def without_build_secrets(stack: StackFile) -> StackFile:
     """Return a stack whose builds name no secrets, without the secrets only they use.
 

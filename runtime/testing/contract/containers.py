@@ -1,50 +1,45 @@
 """The promises of :class:`~runtime.drivers.ContainerDriver` and its sessions."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runtime.drivers import ContainerDriver, ExecSession
+from runtime.drivers import ContainerDriver
 from runtime.errors import AlreadyExistsError, ConflictError, NotFoundError, UnsupportedError
+from runtime.testing.contract.limiting import LimitContract
+from runtime.testing.contract.sessions import SessionContract
+from runtime.testing.contract.specimens import (
+    DB,
+    FAILING,
+    HAS_NOTE,
+    MISSING,
+    OBEDIENT,
+    PARTICULAR,
+    PATIENCE,
+    STUBBORN,
+    TOUCH,
+    WEB,
+    Ends,
+    container,
+    phase,
+    ready,
+    run,
+)
 from runtime.types import (
-    ContainerConfig,
     ContainerId,
-    ContainerPhase,
     Created,
     Digest,
-    ExecConfig,
     Exited,
-    Limits,
     Mount,
     MountKind,
     Running,
 )
 
-PATIENCE = 20.0 * float(os.environ.get("PYORCH_PATIENCE", "1"))
-SMALL = 16 * 1024 * 1024
-WEB = ContainerId("shop.web.1")
-DB = ContainerId("shop.db.1")
 
-# Command lines the contract runs; the image must have `sh`, `sleep` and `cat`.
-STUBBORN = ("sleep", "1000")
-"""As a main process it ignores SIGTERM: the kernel spares the first of a namespace."""
-OBEDIENT = ("sh", "-c", "trap 'exit 7' TERM; > /ready; while :; do sleep 0.02; done")
-PARTICULAR = ("sh", "-c", "trap 'exit 8' USR1; > /ready; while :; do sleep 0.02; done")
-FAILING = ("sh", "-c", "exit 3")
-IS_READY = ("sh", "-c", "[ -e /ready ]")
-TOUCH = ("sh", "-c", "> /note")
-HAS_NOTE = ("sh", "-c", "[ -e /note ]")
-TALKING = ("sh", "-c", "echo out; echo err >&2; exit 4")
-LONG = ("sh", "-c", "i=0; while [ $i -lt 1000 ]; do echo 0123456789; i=$((i+1)); done")
-MISSING = ("no-such-program",)
-COPYING = ("cat",)
-
-
-class ContainerContract:
+class ContainerContract(SessionContract, LimitContract):
     """Needs these fixtures.
 
     ``driver``: a :class:`ContainerDriver` without containers. ``image``: id of an image the
@@ -388,144 +383,6 @@ class ContainerContract:
         with pytest.raises(NotFoundError):
             await driver.signal(WEB, 15)
 
-    # ── beside the main process ──────────────────────────────────────────────────────────
-
-    async def test_a_command_beside_it_is_heard_on_two_streams_to_its_end(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        session = await driver.exec(WEB, ExecConfig(argv=TALKING))
-
-        heard = await listen(session)
-
-        assert heard == {1: b"out\n", 2: b"err\n"}
-        assert await session.wait() == 4
-        assert await session.read() == (0, b"")
-        await session.close()
-
-    async def test_on_a_terminal_everything_is_one_stream(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        session = await driver.exec(WEB, ExecConfig(argv=TALKING, tty=True))
-        await session.resize(100, 30)
-
-        heard = await listen(session)
-
-        assert heard.keys() == {1}
-        assert {b"out", b"err"} <= set(heard[1].split())
-        assert await session.wait() == 4
-        await session.close()
-
-    async def test_what_is_written_arrives_and_may_come_to_an_end(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        session = await driver.exec(WEB, ExecConfig(argv=COPYING))
-        await session.resize(100, 30)
-
-        await session.write(b"hello\n")
-        await session.write(b"")
-
-        assert await listen(session) == {1: b"hello\n"}
-        assert await session.wait() == 0
-        await session.write(b"nobody hears this")
-        await session.close()
-
-    async def test_a_program_that_is_not_there_ends_with_127(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        session = await driver.exec(WEB, ExecConfig(argv=MISSING))
-
-        heard = await listen(session)
-
-        assert await session.wait() == 127
-        assert heard[2]
-        await session.close()
-
-    async def test_a_signal_ends_a_command_and_is_ignored_afterwards(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        session = await driver.exec(WEB, ExecConfig(argv=COPYING))
-        await session.write(b"hello\n")
-        await session.read()
-
-        await session.signal(15)
-
-        async with asyncio.timeout(PATIENCE):
-            assert await session.wait() == 143
-        await session.signal(15)
-        await session.close()
-
-    async def test_a_closed_session_ends_its_command_and_nothing_else(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        session = await driver.exec(WEB, ExecConfig(argv=COPYING))
-        await session.write(b"hello\n")
-        await session.read()
-
-        await session.close()
-        await session.close()
-
-        assert isinstance(await phase(driver), Running)
-
-    async def test_a_command_ends_with_its_container(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        session = await driver.exec(WEB, ExecConfig(argv=COPYING))
-        await session.write(b"hello\n")
-        await session.read()
-
-        await driver.kill(WEB)
-
-        async with asyncio.timeout(PATIENCE):
-            assert await session.wait() == 137
-        await session.close()
-
-    async def test_nothing_is_run_in_a_container_that_does_not_run(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await driver.create(container(WEB, image, tmp_path, *STUBBORN))
-
-        for name in (WEB, ContainerId("shop.nobody.1")):
-            with pytest.raises(NotFoundError):
-                await driver.exec(name, ExecConfig(argv=TALKING))
-            with pytest.raises(NotFoundError):
-                await driver.probe(name, TALKING, timeout=PATIENCE)
-
-    async def test_a_probe_answers_with_code_and_output(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-
-        found = await driver.probe(WEB, TALKING, timeout=PATIENCE)
-
-        assert found.code == 4
-        assert sorted(found.output.split()) == [b"err", b"out"]
-
-    async def test_a_probe_keeps_4096_bytes(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-
-        found = await driver.probe(WEB, LONG, timeout=PATIENCE)
-
-        assert found.code == 0
-        assert found.output == (b"0123456789\n" * 1000)[:4096]
-
-    async def test_a_probe_that_takes_too_long_has_the_code_minus_one(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-
-        found = await driver.probe(WEB, STUBBORN, timeout=0.1)
-
-        assert found.code == -1
-
     # ── seen by others ───────────────────────────────────────────────────────────────────
 
     async def test_a_sweep_leaves_every_container_alone(
@@ -567,145 +424,3 @@ class ContainerContract:
         assert first.told.empty()
         with pytest.raises(AlreadyExistsError):
             await other.create(config)
-
-    # ── limits ───────────────────────────────────────────────────────────────────────────
-
-    async def test_other_limits_hold_at_once_and_for_its_next_runs(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        config = container(WEB, image, tmp_path, *STUBBORN, limits=Limits(memory=SMALL))
-        await run(driver, config)
-        before = await phase(driver)
-
-        await driver.limit(WEB, Limits(memory=2 * SMALL, cpus=0.5))
-        limited = (await driver.list())[0].limits
-        same = await phase(driver)
-        await driver.kill(WEB)
-        await driver.start(WEB)
-
-        assert limited == Limits(memory=2 * SMALL, cpus=0.5)
-        assert same == before
-        assert (await driver.list())[0].limits == limited
-
-    async def test_one_that_does_not_run_can_be_limited(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        await driver.create(container(WEB, image, tmp_path, *STUBBORN))
-
-        await driver.limit(WEB, Limits(pids=50))
-
-        assert (await driver.list())[0].limits == Limits(pids=50)
-
-    async def test_limits_are_kept_when_it_is_made_again(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        config = container(WEB, image, tmp_path, *STUBBORN)
-        await driver.create(config)
-        await driver.limit(WEB, Limits(pids=50))
-
-        with pytest.raises(AlreadyExistsError):
-            await driver.create(config)
-
-        assert (await driver.list())[0].limits == Limits(pids=50)
-
-    async def test_limits_outlive_the_driver(
-        self,
-        driver: ContainerDriver,
-        image: Digest,
-        reopen: Callable[[], Awaitable[ContainerDriver]],
-        tmp_path: Path,
-    ) -> None:
-        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        await driver.limit(WEB, Limits(pids=50, memory=SMALL))
-
-        other = await reopen()
-
-        assert (await other.list())[0].limits == Limits(pids=50, memory=SMALL)
-
-    async def test_a_ceiling_holds_for_a_group_and_outlives_its_containers_for_the_next_one(
-        self, driver: ContainerDriver, image: Digest, tmp_path: Path
-    ) -> None:
-        config = container(WEB, image, tmp_path, *STUBBORN)
-        ceiling = Limits(memory=4 * SMALL, cpus=0.5, pids=100)
-        nothing = Limits(pids=None)
-
-        before = await driver.ceiling("shop")
-        await driver.bound("shop", ceiling)
-        await run(driver, config)
-        during = await driver.ceiling("shop")
-        await driver.kill(WEB)
-        await driver.remove(WEB)
-        await run(driver, config)
-        again = await driver.ceiling("shop")
-        await driver.bound("shop", nothing)
-
-        assert (before, during, again) == (nothing, ceiling, ceiling)
-        assert await driver.ceiling("shop") == nothing
-
-    async def test_an_unknown_container_cannot_be_limited(self, driver: ContainerDriver) -> None:
-        with pytest.raises(NotFoundError):
-            await driver.limit(WEB, Limits())
-
-
-class Ends:
-    """Hears of every container that ends."""
-
-    def __init__(self, driver: ContainerDriver) -> None:
-        """Listen from now on."""
-        self.driver = driver
-        self.told: asyncio.Queue[ContainerId] = asyncio.Queue()
-        driver.on_exit(lambda name, _: self.told.put_nowait(name))
-
-    async def wait(self, name: ContainerId) -> Exited:
-        """Return how ``name`` ended, once that is told; it must be the next one told."""
-        async with asyncio.timeout(PATIENCE):
-            assert await self.told.get() == name
-        found = await phase(self.driver, name)
-        assert isinstance(found, Exited)
-        return found
-
-
-def container(
-    name: ContainerId, image: Digest, folder: Path, *argv: str, **settings: object
-) -> ContainerConfig:
-    """Return the configuration of one that runs ``argv``."""
-    stack, _, replica = name.partition(".")
-    config = ContainerConfig(
-        id=name,
-        image=image,
-        cgroup=f"{stack}/{replica}",
-        log=folder / "logs" / name,
-        hostname="contract",
-        command=argv,
-        labels={"kept": "yes"},
-    )
-    return replace(config, **settings)  # type: ignore[arg-type]
-
-
-async def run(driver: ContainerDriver, config: ContainerConfig) -> None:
-    """Make and start one."""
-    await driver.create(config)
-    await driver.start(config.id)
-
-
-async def phase(driver: ContainerDriver, name: ContainerId = WEB) -> ContainerPhase:
-    """Return the phase one is reported in."""
-    return next(one.phase for one in await driver.list() if one.id == name)
-
-
-async def ready(driver: ContainerDriver) -> None:
-    """Return once the main process has set its traps."""
-    async with asyncio.timeout(PATIENCE):
-        while (await driver.probe(WEB, IS_READY, timeout=PATIENCE)).code != 0:
-            pass
-
-
-async def listen(session: ExecSession) -> dict[int, bytes]:
-    """Return everything a session says, by stream."""
-    heard: dict[int, bytes] = {}
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            stream, data = await session.read()
-            if stream == 0:
-                return heard
-            heard[stream] = heard.get(stream, b"") + data

@@ -1,6 +1,7 @@
 """The promises of :class:`~runtime.drivers.NetworkDriver`."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -18,6 +19,7 @@ from runtime.types import (
     NetworkFacts,
     NetworkId,
     PublishedPort,
+    Rates,
     SandboxConfig,
     Subnet,
     Zone,
@@ -219,6 +221,25 @@ class NetworkContract:
         await driver.create(front)
 
         assert driver.gateway(FRONT) == str(subnets[0].network_address + 1)
+
+    async def test_rates_change_in_the_sandbox_that_is_there(
+        self, driver: NetworkDriver, subnets: Sequence[IPv4Network]
+    ) -> None:
+        front = network(FRONT, subnets[0])
+        await driver.create(front)
+        path = await driver.create_sandbox(sandbox(WEB, front))
+        before = os.stat(path).st_ino if path.exists() else 0
+
+        await driver.limit_sandbox(WEB, Rates(receive=1_000_000, send=2_000_000))
+        await driver.limit_sandbox(DB, Rates(send=5_000))
+
+        (facts,) = await driver.list_sandboxes()
+        assert facts.config.rates == Rates(receive=1_000_000, send=2_000_000)
+        assert facts.intact
+        await driver.limit_sandbox(WEB, Rates())
+        (facts,) = await driver.list_sandboxes()
+        assert facts.config == sandbox(WEB, front)
+        assert (os.stat(path).st_ino if path.exists() else 0) == before
 
     async def test_a_sandbox_with_another_place_is_another_one(
         self, driver: NetworkDriver, subnets: Sequence[IPv4Network]

@@ -56,21 +56,26 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory, busybox, request):
-    """The stack of the file's STACK, up and running; nothing may be left of it afterwards."""
-    home = tmp_path_factory.mktemp("shown")
-    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=home / "p")
+def begun(tmp_path_factory, busybox, request):
+    """A pyorch for all tests of a file; nothing may be left of it afterwards."""
+    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path_factory.mktemp("begun") / "p")
     # The daemon reads its settings when the first command starts it.
     prepare = getattr(request.module, "prepare", None)
     if prepare is not None:
         prepare(pyorch)
-    pyorch.run("image", "import", str(busybox), "busybox")
-    pyorch.write(request.module.STACK)
-    name = request.module.STACK.split("name: ", 1)[1].split("\n", 1)[0]
-    done = pyorch.try_("up", "-d", "--wait")
     try:
-        assert done.code == 0, done.err
-        yield Shown(pyorch, name, done.err)
+        pyorch.run("image", "import", str(busybox), "busybox")
+        yield pyorch
     finally:
         left = pyorch.clean()
     assert left == []
+
+
+@pytest.fixture(scope="module")
+def shown(begun, request):
+    """The stack of the file's STACK, up and running."""
+    begun.write(request.module.STACK)
+    name = request.module.STACK.split("name: ", 1)[1].split("\n", 1)[0]
+    done = begun.try_("up", "-d", "--wait")
+    assert done.code == 0, done.err
+    return Shown(begun, name, done.err)

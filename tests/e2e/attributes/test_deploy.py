@@ -26,6 +26,7 @@ def labels(entry):
     return dict(one.partition("=")[::2] for one in entry["Labels"].split(","))
 
 
+@pytest.mark.attribute("services.*.deploy.mode", "services.*.deploy.labels")
 def test_mode_global_is_one_replica_and_deploy_labels_are_the_services_own(pyorch):
     pyorch.write(GLOBAL)
 
@@ -73,6 +74,7 @@ def runs(pyorch):
     return len(pyorch.run("-p", "job", "exec", "-T", "look", "cat", "/seen/runs").split())
 
 
+@pytest.mark.attribute("services.*.deploy.mode")
 @pytest.mark.parametrize(("mode", "replicas"), [("replicated-job", 2), ("global-job", 1)])
 def test_a_job_runs_to_its_end_once_and_no_further_up_runs_it_again(pyorch, mode, replicas):
     pyorch.write(JOB.format(mode=mode, then="true", policy=""))
@@ -117,6 +119,9 @@ services:
 """
 
 
+@pytest.mark.attribute(
+    "services.*.deploy.placement.constraints", "services.*.deploy.placement.preferences"
+)
 def test_placement_constraints_keep_replicas_from_where_they_are_not_to_run(bare, busybox):
     bare.environment["PYORCH_LABELS"] = "disk=ssd,zone=a"
     bare.run("image", "import", str(busybox), "busybox")
@@ -129,6 +134,7 @@ def test_placement_constraints_keep_replicas_from_where_they_are_not_to_run(bare
     assert sorted(bare.ps("pla")) == ["pla-here-1"]
 
 
+@pytest.mark.attribute("services.*.deploy.placement.max_replicas_per_node")
 def test_max_replicas_per_node_holds_the_replicas_beyond_it(pyorch):
     few = "{image: busybox, command: sleep 1000, stop_grace_period: 0s, scale: 3"
     place = "deploy: {placement: {max_replicas_per_node: 2}}}"

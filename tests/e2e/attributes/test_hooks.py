@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from runtime.oci.capabilities import BY_NUMBER, available
 from tests.patience import patient
 
 pytestmark = pytest.mark.root
@@ -26,19 +27,36 @@ services:
           - |
             echo "pre $$OWN $$MORE $$(pwd) $$(id -u)" >> /log/all
             busybox chmod 666 /log/all
+            busybox grep CapBnd /proc/self/status >> /log/capabilities
+            busybox chmod 666 /log/capabilities
         user: root
+        privileged: true
         working_dir: /tmp
         environment: {MORE: more}
       - {image: tools, command: "sh -c 'echo second >> /log/all; ls /only-tools >> /log/all'"}
     post_start:
       - command: [sh, -c, 'until busybox grep -q main /log/all; do :; done; echo post >> /log/all']
-      - command: [sh, -c, 'echo "post $$OWN $$MORE $$(pwd) $$(id -u)" >> /log/all']
+      - command:
+          - sh
+          - -c
+          - |
+            echo "post $$OWN $$MORE $$(pwd) $$(id -u)" >> /log/all
+            busybox grep CapBnd /proc/self/status >> /log/capabilities
         user: web
         privileged: true
         working_dir: /tmp
         environment: {MORE: more}
     pre_stop:
-      - {command: "sh -c 'echo stop >> /log/all'"}
+      - command:
+          - sh
+          - -c
+          - |
+            echo "stop $$OWN $$MORE $$(pwd) $$(id -u)" >> /log/all
+            busybox grep CapBnd /proc/self/status >> /log/capabilities
+        user: web
+        privileged: true
+        working_dir: /tmp
+        environment: {MORE: more}
   b:
     image: busybox
     command: sh -c 'echo dependent >> /log/all; exec sleep 1000'
@@ -56,6 +74,7 @@ FIRST = [
     "post of-the-service more /tmp 7",
     "dependent",
 ]
+STOP = "stop of-the-service more /tmp 7"
 
 
 @pytest.fixture
@@ -69,12 +88,18 @@ def hooked(pyorch, busybox, tmp_path):
     return pyorch
 
 
-def said(pyorch):
+def said(pyorch, file="all"):
     """Return the lines hooks and services have written, in order."""
-    path = pyorch.settings.data / "volumes" / "hooked_log" / "_data" / "all"
+    path = pyorch.settings.data / "volumes" / "hooked_log" / "_data" / file
     return path.read_text().splitlines()
 
 
+def all_capabilities():
+    """Return those there are, as the bits the kernel shows."""
+    return sum(1 << BY_NUMBER.index(name) for name in available())
+
+
+@pytest.mark.attribute("services.*.pre_start", "services.*.post_start", "services.*.pre_stop")
 def test_hooks_run_in_order_before_dependents_and_again_only_when_they_must(hooked):
     hooked.run("up", "-d", "--wait")
     assert said(hooked) == FIRST
@@ -85,17 +110,19 @@ def test_hooks_run_in_order_before_dependents_and_again_only_when_they_must(hook
 
     hooked.run("up", "-d", "--force-recreate", "--wait")
     again = said(hooked)[len(FIRST) :]
-    assert again[:1] == ["stop"], "pre_stop runs when a container is replaced"
+    assert again[:1] == [STOP], "pre_stop runs when a container is replaced"
     assert "second" not in again, "pre_start does not run again"
     assert [one for one in again if one.startswith("post")] == FIRST[4:6]
 
     before = len(said(hooked))
     hooked.run("restart", "a")
-    assert said(hooked)[before] == "stop"
+    assert said(hooked)[before] == STOP
 
     before = len(said(hooked))
     hooked.run("down")
-    assert said(hooked)[before:] == ["stop"]
+    assert said(hooked)[before:] == [STOP]
+    seen = {line.split()[1] for line in said(hooked, "capabilities")}
+    assert {int(bits, 16) for bits in seen} == {all_capabilities()}
     hooked.run("volume", "rm", "hooked_log")
 
 
@@ -123,7 +150,7 @@ def test_pre_stop_is_not_run_for_a_container_that_dies_by_itself(hooked):
     os.kill(hooked.main_process("hooked/a.1"), signal.SIGKILL)
     hooked.until("hooked", lambda state: state["settled"] and state["replicas"][0]["restarts"])
 
-    assert "stop" not in said(hooked)
+    assert STOP not in said(hooked)
     assert said(hooked).count("main") == 2
     assert said(hooked).count("post") == 2, "post_start runs in every run"
 
@@ -153,7 +180,7 @@ services:
 
 
 def test_a_pre_stop_that_fails_keeps_the_container_until_nobody_waits_for_it(hooked):
-    hooked.write(STACK.replace("echo stop >> /log/all", "echo no >&2; exit 4"))
+    hooked.write(STACK.replace('echo "stop', 'echo no >&2; exit 4; echo "stop'))
     hooked.run("up", "-d", "--wait")
 
     done = hooked.try_("down")

@@ -78,9 +78,12 @@ def fake(pyorch, tmp_path, victim):
 def test_a_runtime_that_does_not_do_what_it_says_is_told_and_tried_again(pyorch, fake, does, told):
     (fake / "does").write_text(f"{does}\n")
     pyorch.write(STACK)
-    pyorch.try_("up", "-d", "--wait", "--wait-timeout", f"{3 * PATIENCE:g}")
+    command = pyorch.start("up", "-d")
+    assert "Created" in command.stderr.readline(), "the network is there, and so is the stack"
 
     state = pyorch.until("fake", lambda found: found["errors"])
+    command.kill()
+    command.communicate()
     left = pyorch.processes("fake/one.1")
     phase = pyorch.ps("fake")["fake-one-1"]["State"]
     (fake / "does").write_text("nothing works\n")

@@ -85,6 +85,7 @@ def variables(shown, service):
     return dict(line.split("=", 1) for line in text.rstrip("\0").split("\0"))
 
 
+@pytest.mark.attribute("services.*.command")
 def test_command_is_split_as_a_shell_would_without_being_one(shown):
     assert argv(shown, "plain") == argv(shown, "listed") == ["sleep", "1000"]
     assert shown.run("words", "cat", "/said") == "a  b /"
@@ -95,6 +96,7 @@ def test_command_replaces_that_of_the_image_and_keeps_its_entrypoint(shown):
     assert shown.run("other-command", "cat", "/args") == "more words"
 
 
+@pytest.mark.attribute("services.*.entrypoint")
 def test_entrypoint_discards_the_command_of_the_image(shown):
     assert argv(shown, "other-entrypoint") == ["sleep", "1000"]
     assert argv(shown, "both") == ["/bin/sleep", "1000"]
@@ -106,6 +108,7 @@ def test_entrypoint_and_command_that_are_empty_keep_the_command_of_the_image(sho
     assert shown.run("said-nothing", "cat", "/args") == "of image"
 
 
+@pytest.mark.attribute("services.*.environment", "services.*.env_file.*.path")
 def test_environment_goes_over_env_file_and_that_over_the_image(shown):
     found = variables(shown, "variables")
 
@@ -121,6 +124,7 @@ def test_environment_goes_over_env_file_and_that_over_the_image(shown):
     assert variables(shown, "plain")["HOME"] == "/"
 
 
+@pytest.mark.attribute("services.*.user")
 def test_user_is_numbers_or_names_of_the_image(shown):
     uids = {name: shown.status(name)["Uid"].split() for name in ("numbers", "person", "plain")}
     gids = {name: shown.status(name)["Gid"].split() for name in ("numbers", "person", "plain")}
@@ -130,10 +134,12 @@ def test_user_is_numbers_or_names_of_the_image(shown):
     assert shown.status("person-and-group")["Gid"].split() == ["63"] * 4
 
 
+@pytest.mark.attribute("services.*.group_add")
 def test_group_add_takes_names_and_numbers(shown):
     assert shown.status("person")["Groups"].split() == ["8", "63", "99"]
 
 
+@pytest.mark.attribute("services.*.working_dir")
 def test_working_dir_is_made_and_belongs_to_root(shown):
     assert os.readlink(f"/proc/{shown.pid('numbers')}/cwd").endswith("/made/for/it")
     found = os.stat(f"/proc/{shown.pid('numbers')}/root/made/for/it")
@@ -141,6 +147,7 @@ def test_working_dir_is_made_and_belongs_to_root(shown):
     assert shown.sh("default", "pwd") == "/home/made"
 
 
+@pytest.mark.attribute("services.*.init")
 def test_init_is_the_first_process_and_reaps(shown):
     assert argv(shown, "person")[0] == "/sbin/pyorch-init"
     assert argv(shown, "plain")[0] == "sleep"
@@ -148,12 +155,14 @@ def test_init_is_the_first_process_and_reaps(shown):
     assert listed == "0"
 
 
+@pytest.mark.attribute("services.*.tty", "services.*.stdin_open")
 def test_tty_and_stdin_open_give_a_terminal_and_an_open_input(shown):
     assert shown.sh("terminal", "ls -l /proc/1/fd/1").endswith("/dev/pts/0")
     assert shown.run("plain", "busybox", "readlink", "/proc/1/fd/0") == "/dev/null"
     assert shown.pyorch.ps("cmd")["cmd-listening-1"]["State"] == "running"
 
 
+@pytest.mark.attribute("services.*.labels")
 def test_labels_are_those_of_the_image_the_file_and_compose(shown):
     record = shown.pyorch.settings.data / "containers" / "cmd.labelled.1" / "record.json"
     config = json.loads(record.read_text())["config"]
@@ -179,6 +188,7 @@ def test_labels_are_those_of_the_image_the_file_and_compose(shown):
     assert compose["project.config_files"] == str(shown.pyorch.work / "stack.yml")
 
 
+@pytest.mark.attribute("services.*.annotations")
 def test_annotations_reach_the_runtime_and_labels_do_not(shown):
     states = shown.pyorch.settings.run / "oci"
     state = subprocess.run(
@@ -206,6 +216,7 @@ services:
 TRAPS = "trap 'exit 3' USR1; trap 'exit 4' USR2; trap 'exit 5' 35; while :; do sleep 0.1; done"
 
 
+@pytest.mark.attribute("services.*.stop_signal", "services.*.stop_grace_period")
 def test_stop_signal_and_stop_grace_period_end_it(pyorch, busybox):
     layout = write_layout(pyorch.home / "layout", busybox.read_bytes(), CONFIG)
     pyorch.run("image", "load", str(layout), "--name", "configured")

@@ -17,14 +17,32 @@ x-idle: &idle
   stop_grace_period: 0s
 services:
   plain: {<<: *idle, cap_add: [MKNOD]}
-  named: {<<: *idle, devices: ['/dev/fuse', '/dev/zero:/dev/nothing:r', '/dev/null:/opt/null']}
+  named:
+    <<: *idle
+    devices:
+      - /dev/fuse
+      - /dev/zero:/dev/nothing
+      - {source: /dev/loop-control, target: /dev/loops, permissions: r}
+      - /dev/null:/opt/null
   several: {<<: *idle, devices: ['/dev/net:/dev/nets', '/dev/loop-c*', '/dev/r*om:/dev/chance']}
   ruled: {<<: *idle, cap_add: [MKNOD], device_cgroup_rules: ['c 10:229 rwm', 'c 1:* r']}
   described: {<<: *idle, devices: ['pyorch.test/thing=one']}
   gpu: {<<: *idle, gpus: [{device_ids: [G-1]}], user: web}
+  gpus:
+    <<: *idle
+    gpus:
+      - {count: 1, capabilities: [gpu], options: {a: b}}
+      - {driver: amd, device_ids: [A-1], capabilities: [gpu]}
   reserved:
     <<: *idle
     deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 1}]}}}
+  reserved-by-id:
+    <<: *idle
+    deploy:
+      resources:
+        reservations:
+          devices:
+            - {driver: amd, device_ids: [A-1], capabilities: [gpu], options: {a: b}}
 """
 
 THINGS = {
@@ -58,6 +76,14 @@ devices:
 containerEdits:
   env: [NVIDIA_VISIBLE_DEVICES=void]
 """
+OTHER_GPUS = """
+cdiVersion: 0.6.0
+kind: amd.com/gpu
+devices:
+- name: A-1
+  containerEdits:
+    deviceNodes: [{path: /dev/kfd, hostPath: /dev/zero}]
+"""
 
 
 def prepare(pyorch):
@@ -72,6 +98,7 @@ def prepare(pyorch):
     edits["hooks"] = [{"hookName": "createRuntime", "path": str(folder / "hook.sh")}]
     (folder / "things.json").write_text(json.dumps(THINGS))
     (folder / "nvidia.yaml").write_text(GPUS)
+    (folder / "amd.yaml").write_text(OTHER_GPUS)
 
 
 def node(shown, service, path):
@@ -84,6 +111,7 @@ def node(shown, service, path):
     )
 
 
+@pytest.mark.attribute("services.*.devices")
 def test_devices_have_the_numbers_and_the_mode_of_the_hosts(shown):
     found = os.stat("/dev/fuse")
     numbers = (os.major(found.st_rdev), os.minor(found.st_rdev))
@@ -91,6 +119,8 @@ def test_devices_have_the_numbers_and_the_mode_of_the_hosts(shown):
     assert node(shown, "named", "/dev/fuse") == ("c", numbers, stat.S_IMODE(found.st_mode))
     assert node(shown, "named", "/dev/nothing")[1] == (1, 5)
     assert shown.sh("named", "dd if=/dev/nothing bs=4 count=1 2>/dev/null | wc -c") == "4"
+    assert shown.sh("named", ": < /dev/loops && echo read") == "read"
+    assert "not permitted" in shown.sh("named", ": > /dev/loops"), "it may be read alone"
     assert shown.sh("named", "echo x > /opt/null && echo written") == "written"
 
 
@@ -104,6 +134,7 @@ def test_devices_take_directories_and_patterns(shown):
     assert node(shown, "several", "/dev/chance/random")[1] == (1, 8)
 
 
+@pytest.mark.attribute("services.*.device_cgroup_rules")
 def test_device_cgroup_rules_allow_nodes_that_are_made_later(shown):
     said = shown.sh("ruled", "busybox mknod /dev/f c 10 229; dd if=/dev/f count=0 && echo opened")
 
@@ -120,13 +151,24 @@ def test_devices_by_the_names_of_their_makers_bring_everything_along(shown):
     assert json.loads((folder / "hooked").read_text())["id"] == "devices.described.1"
 
 
+@pytest.mark.attribute("services.*.gpus.*.device_ids")
 def test_gpus_are_named_by_id(shown):
     assert node(shown, "gpu", "/dev/nvidia0")[1] == (1, 3)
     assert shown.sh("gpu", "echo $NVIDIA_VISIBLE_DEVICES") == "void"
 
 
+@pytest.mark.attribute("services.*.gpus")
+def test_gpus_are_counted_or_named_of_whoever_makes_them(shown):
+    assert node(shown, "gpus", "/dev/nvidia0")[1] == (1, 5)
+    assert node(shown, "gpus", "/dev/kfd")[1] == (1, 5)
+    assert "kfd" not in shown.run("gpu", "ls", "/dev").split()
+
+
+@pytest.mark.attribute("services.*.deploy.resources.reservations.devices")
 def test_deploy_reservations_devices_are_counted_from_the_first(shown):
     assert node(shown, "reserved", "/dev/nvidia0") == ("c", (1, 5), 0o666)
+    assert node(shown, "reserved-by-id", "/dev/kfd")[1] == (1, 5)
+    assert "nvidia0" not in shown.run("reserved-by-id", "ls", "/dev").split()
 
 
 REFUSED = {
@@ -199,6 +241,7 @@ def test_runtime_that_is_not_here_is_told_before_anything_is_made(pyorch):
     assert pyorch.run("ls").splitlines()[1:] == []
 
 
+@pytest.mark.attribute("services.*.runtime")
 def test_runtime_is_the_program_that_is_asked_for(pyorch, tmp_path):
     program = tmp_path / "my-runc"
     program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\nexec /usr/sbin/runc "$@"\n')

@@ -58,6 +58,7 @@ def test_what_says_nothing_has_everything_of_its_own(shown):
     assert shown.run("plain", "hostname") == "plain-1"
 
 
+@pytest.mark.attribute("services.*.hostname", "services.*.domainname")
 def test_hostname_and_domainname_are_what_the_process_is_called(shown):
     assert shown.run("named", "hostname") == "box"
     assert shown.run("named", "cat", "/proc/sys/kernel/domainname") == "example.com"
@@ -70,6 +71,7 @@ def test_hostname_and_domainname_are_what_the_process_is_called(shown):
     assert shown.sh("named", "echo $HOSTNAME") == "box"
 
 
+@pytest.mark.attribute("services.*.pid")
 def test_pid_host_sees_the_processes_of_the_host(shown):
     assert shown.sh("plain", "cat /proc/1/comm") == "sleep"
     daemon = shown.pyorch.daemon_pid()
@@ -101,6 +103,7 @@ def test_ipc_none_has_no_shared_memory(shown):
         shown.mount("ipc-none", "/dev/shm")
 
 
+@pytest.mark.attribute("services.*.uts")
 def test_uts_host_is_called_as_the_host_is(shown):
     assert shown.namespace("uts-host", "uts") == host("uts")
     name = os.uname().nodename
@@ -109,6 +112,7 @@ def test_uts_host_is_called_as_the_host_is(shown):
     )
 
 
+@pytest.mark.attribute("services.*.cgroup")
 def test_cgroup_host_sees_its_whole_path(shown):
     path = f"/{shown.pyorch.settings.instance().cgroup}/spaces/cgroup-host.1"
 
@@ -117,10 +121,12 @@ def test_cgroup_host_sees_its_whole_path(shown):
     assert path not in shown.run("plain", "cat", "/proc/self/cgroup")
 
 
+@pytest.mark.attribute("services.*.userns_mode")
 def test_userns_mode_host_is_what_holds(shown):
     assert shown.namespace("cgroup-host", "user") == host("user")
 
 
+@pytest.mark.attribute("services.*.network_mode")
 def test_network_mode_host_has_links_names_and_name_of_the_host(shown):
     assert shown.namespace("net-host", "net") == host("net")
     assert shown.run("net-host", "hostname") == os.uname().nodename
@@ -148,6 +154,7 @@ def _namespace(shown, service, kind):
     return os.readlink(f"/proc/{pid}/ns/{kind}")
 
 
+@pytest.mark.attribute("services.*.network_mode")
 def test_network_mode_of_a_service_reaches_it_by_loopback_and_has_its_names(shown):
     assert shown.sh("taker", "wget -qO- http://127.0.0.1:7000/") == "here"
     for file in ("/etc/hosts", "/etc/resolv.conf"):
@@ -156,6 +163,7 @@ def test_network_mode_of_a_service_reaches_it_by_loopback_and_has_its_names(show
     assert shown.sh("taker", "nslookup giver | busybox tail -n 2")
 
 
+@pytest.mark.attribute("services.*.ipc")
 def test_ipc_shareable_is_one_memory_and_its_sysctls(shown):
     shown.sh("giver", "echo shared > /dev/shm/x")
 
@@ -165,6 +173,7 @@ def test_ipc_shareable_is_one_memory_and_its_sysctls(shown):
     assert shown.sh("plain", "ls /dev/shm") == ""
 
 
+@pytest.mark.attribute("services.*.pid")
 def test_pid_of_a_service_sees_its_processes(shown):
     assert "httpd" in shown.run("taker", "cat", "/proc/1/cmdline")
 

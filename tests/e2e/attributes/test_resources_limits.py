@@ -88,26 +88,31 @@ def inside(pyorch, service, *words):
     return pyorch.run("-p", "lim", "exec", "-T", service, *words).strip()
 
 
+@pytest.mark.attribute("services.*.cpus")
 def test_cpus_is_a_quota_of_processor_time(lim):
     assert groups.processor_time(lim, "lim/one.1") == (50_000, 100_000)
 
 
+@pytest.mark.attribute("services.*.cpu_quota", "services.*.cpu_period")
 def test_cpu_quota_and_cpu_period_are_the_kernels_own(lim):
     assert groups.processor_time(lim, "lim/quota.1") == (20_000, 50_000)
 
 
+@pytest.mark.attribute("services.*.cpu_shares")
 def test_cpu_shares_is_a_weight(lim):
     found = groups.read(lim, "lim/one.1", "cpu/cpu.shares", "cpu.weight")
 
     assert found == ("20" if groups.UNIFIED else "512")
 
 
+@pytest.mark.attribute("services.*.cpuset")
 def test_cpuset_is_seen_by_the_process(lim):
     status = inside(lim, "one", "cat", "/proc/self/status")
 
     assert "Cpus_allowed_list:\t0" in status.splitlines()
 
 
+@pytest.mark.attribute("services.*.mem_limit")
 def test_mem_limit_ends_what_takes_more(lim):
     # Swap is allowed beyond it: what dies is what takes more than both.
     take = ("dd", "if=/dev/zero", "of=/dev/null", "bs=120M", "count=1")
@@ -117,6 +122,7 @@ def test_mem_limit_ends_what_takes_more(lim):
     assert done.code == 137
 
 
+@pytest.mark.attribute("services.*.memswap_limit")
 def test_memswap_limit_counts_memory_and_swap(lim):
     found = int(
         groups.read(lim, "lim/one.1", "memory/memory.memsw.limit_in_bytes", "memory.swap.max")
@@ -132,6 +138,9 @@ def test_mem_limit_without_memswap_limit_allows_as_much_swap(lim):
     assert found == (48 if groups.UNIFIED else 96) * MIB
 
 
+@pytest.mark.attribute(
+    "services.*.mem_reservation", "services.*.deploy.resources.reservations.memory"
+)
 def test_mem_reservation_is_a_soft_limit(lim):
     first = "memory/memory.soft_limit_in_bytes"
 
@@ -139,8 +148,9 @@ def test_mem_reservation_is_a_soft_limit(lim):
     assert int(groups.read(lim, "lim/reserved.1", first, "memory.low")) == 16 * MIB
 
 
+@pytest.mark.attribute("services.*.pids_limit")
 def test_pids_limit_keeps_further_processes_from_starting(lim):
-    script = "for i in $(seq 30); do sleep 5 & done"
+    script = groups.CROWD.format(count=30)
     done = lim.try_("-p", "lim", "exec", "-T", "one", "sh", "-c", script)
 
     assert groups.processes(lim, "lim/one.1") == 20
@@ -152,22 +162,26 @@ def test_pids_limit_is_4096_unless_the_file_says_otherwise(lim):
     assert groups.read(lim, "lim/unlimited.1", "pids/pids.max", "pids.max") == "max"
 
 
+@pytest.mark.attribute("services.*.oom_score_adj")
 def test_oom_score_adj_is_that_of_the_process(lim):
     assert inside(lim, "one", "cat", "/proc/1/oom_score_adj") == "500"
 
 
+@pytest.mark.attribute("services.*.deploy.resources.limits")
 def test_deploy_resources_limits_are_limits(lim):
     assert groups.processor_time(lim, "lim/reserved.1") == (25_000, 100_000)
     assert groups.memory(lim, "lim/reserved.1") == 48 * MIB
     assert groups.processes(lim, "lim/reserved.1") == 30
 
 
+@pytest.mark.attribute("services.*.deploy.resources.reservations.cpus")
 def test_deploy_resources_reservations_cpus_is_a_weight_when_everybody_wants_more(lim):
     found = groups.read(lim, "lim/reserved.1", "cpu/cpu.shares", "cpu.weight")
 
     assert found == ("20" if groups.UNIFIED else "512")
 
 
+@pytest.mark.attribute("services.*.mem_swappiness")
 def test_mem_swappiness_holds_on_version_1_and_is_told_on_version_2(lim, said):
     if groups.UNIFIED:
         assert said.count("mem_swappiness") == 1
@@ -175,6 +189,7 @@ def test_mem_swappiness_holds_on_version_1_and_is_told_on_version_2(lim, said):
         assert groups.read(lim, "lim/old.1", "memory/memory.swappiness", "") == "30"
 
 
+@pytest.mark.attribute("services.*.oom_kill_disable")
 def test_oom_kill_disable_holds_on_version_1_and_is_told_on_version_2(lim, said):
     if groups.UNIFIED:
         assert said.count("oom_kill_disable") == 1
@@ -183,6 +198,12 @@ def test_oom_kill_disable_holds_on_version_1_and_is_told_on_version_2(lim, said)
         assert "oom_kill_disable 1" in found
 
 
+@pytest.mark.attribute(
+    "services.*.blkio_config.device_read_bps",
+    "services.*.blkio_config.device_read_iops",
+    "services.*.blkio_config.device_write_bps",
+    "services.*.blkio_config.device_write_iops",
+)
 def test_blkio_config_rates_are_kept_by_the_kernel_for_that_device(lim):
     number = os.stat(disk()).st_rdev
     device = f"{os.major(number)}:{os.minor(number)}"
@@ -202,6 +223,7 @@ def test_blkio_config_rates_are_kept_by_the_kernel_for_that_device(lim):
         assert found == f"{device} {rate}"
 
 
+@pytest.mark.attribute("services.*.blkio_config.weight")
 def test_blkio_config_weight_holds_where_the_kernel_has_weights(lim, said):
     if groups.UNIFIED:
         found = Path(groups.TOP, lim.settings.instance().cgroup, "lim/io.1")
@@ -211,6 +233,7 @@ def test_blkio_config_weight_holds_where_the_kernel_has_weights(lim, said):
     assert groups.read(lim, "lim/io.1", "blkio/blkio.bfq.weight", "") == "300"
 
 
+@pytest.mark.attribute("services.*.blkio_config.weight_device")
 def test_blkio_config_weight_device_holds_for_a_disk_that_has_weights(lim, said):
     if groups.UNIFIED or said.count("is not scheduled by BFQ") == 1:
         return

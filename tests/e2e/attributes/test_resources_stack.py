@@ -36,11 +36,12 @@ def kept(pyorch):
     )
 
 
+@pytest.mark.attribute("x-pyorch.resources")
 def test_x_pyorch_resources_is_a_ceiling_over_all_containers_of_the_stack(pyorch):
     pyorch.write(STACK.format(ceiling="cpus: 0.5, memory: 64m, pids: 40", own="cpus: 0.25"))
     pyorch.run("up", "-d", "--wait")
     found = kept(pyorch)
-    script = "for i in $(seq 60); do sleep 5 & done"
+    script = groups.CROWD.format(count=60)
     crowded = pyorch.try_("-p", "whole", "exec", "-T", "b", "sh", "-c", script)
     greedy = ("dd", "if=/dev/zero", "of=/dev/null", "bs=150M", "count=1")
     killed = pyorch.try_("-p", "whole", "exec", "-T", "b", *greedy)
@@ -92,6 +93,7 @@ def test_cpus_above_the_ceiling_are_refused_with_the_line(pyorch):
     assert "services.a.cpus: more than the 0.5 all services of the stack have together" in done.err
 
 
+@pytest.mark.attribute("services.*.x-pyorch.priority")
 def test_x_pyorch_priority_says_who_gets_the_room_that_becomes_free(pyorch):
     whole = os.cpu_count()
     for name, cpus, priority in (

@@ -36,6 +36,13 @@ def held(state):
     return {one["subject"]: one["reason"] for one in state["held"] if one["stuck"]}
 
 
+@pytest.mark.attribute(
+    "services.*.restart",
+    "services.*.deploy.restart_policy",
+    "services.*.x-pyorch.backoff.delay",
+    "services.*.x-pyorch.backoff.max_delay",
+    "services.*.x-pyorch.quarantine",
+)
 def test_restart_and_deploy_restart_policy_bring_back_what_they_say_and_no_more(pyorch):
     pyorch.write(STACK)
     pyorch.try_("up", "-d")
@@ -57,6 +64,12 @@ def test_restart_and_deploy_restart_policy_bring_back_what_they_say_and_no_more(
     }
     counts = {name: runs(name) for name in ("tries", "within", "quiet", "never", "done")}
     assert counts == {"tries": 3, "within": 2, "quiet": 4, "never": 1, "done": 1}
+    shown = pyorch.ps("back")
+    assert shown["back-quiet-1"]["Status"] == f"Exited (3), given up: {held(state)['quiet.1']}"
+    assert shown["back-quiet-1"]["LastExitCodes"] == [3, 3, 3, 3]
+    assert shown["back-always-1"]["CrashLoop"]
+    assert "crash loop: " in shown["back-always-1"]["Status"]
+    assert not shown["back-stays-1"]["CrashLoop"]
 
     os.kill(pyorch.main_process("back/stays.1"), signal.SIGKILL)
     pyorch.until(
@@ -70,3 +83,20 @@ def test_restart_and_deploy_restart_policy_bring_back_what_they_say_and_no_more(
     pyorch.run("daemon", "stop")
     assert pyorch.ps("back")["back-stays-1"]["State"] == "exited"
     assert {name: runs(name) for name in counts} == counts
+
+    pyorch.try_("up", "-d")
+    pyorch.until("back", lambda _: runs("tries") == 6 and runs("never") == 2)
+    assert runs("done") == 1
+
+
+@pytest.mark.attribute("services.*.x-pyorch.backoff.reset_after")
+def test_a_run_that_was_long_enough_begins_the_row_anew(pyorch):
+    pyorch.write(
+        "name: steady\nservices:\n  a: {image: busybox, command: 'false', restart: always,"
+        " x-pyorch: {quarantine: 3, backoff: {delay: 1ms, max_delay: 1ms, reset_after: 1ms}}}\n"
+    )
+    pyorch.try_("up", "-d")
+
+    state = pyorch.until("steady", lambda state: state["replicas"][0]["restarts"] > 5)
+
+    assert held(state) == {}

@@ -100,16 +100,26 @@ def mount_of(pyorch, target):
     return next(line.split() for line in reversed(lines) if line.split()[4] == target)
 
 
+@pytest.mark.attribute("services.*.configs.*.source", "configs.*.content", "configs.*.labels")
 def test_configs_content_is_interpolated_and_readable_by_everybody(safe):
     assert inside(safe, "cat /from-content") == "hello world"
     assert inside(safe, "busybox stat -c '%u:%g %a' /from-content") == "0:0 444"
 
 
+@pytest.mark.attribute(
+    "services.*.configs.*.target",
+    "services.*.configs.*.uid",
+    "services.*.configs.*.gid",
+    "services.*.configs.*.mode",
+    "configs.*.file",
+    "configs.*.name",
+)
 def test_configs_file_target_uid_gid_and_mode(safe):
     assert inside(safe, "cat /relative/file") == "of a file"
     assert inside(safe, "busybox stat -c '%u:%g %a' /relative/file") == "7:8 440"
 
 
+@pytest.mark.attribute("configs.*.environment")
 def test_configs_environment_below_a_volume(safe):
     assert inside(safe, "cat /app/deep/config") == "of a variable"
 
@@ -118,25 +128,36 @@ def test_configs_external_is_kept_by_the_person(safe):
     assert inside(safe, "cat /kept") == "kept"
 
 
+@pytest.mark.attribute("configs.*.template_driver")
 def test_configs_template_driver(safe):
     assert inside(safe, "cat /filled") == f"safe_a 1 loud {canary('file')}"
 
 
+@pytest.mark.attribute("services.*.secrets.*.source", "secrets.*.file", "secrets.*.labels")
 def test_secrets_file_is_where_it_always_is_even_below_a_tmpfs(safe):
     assert inside(safe, "cat /run/secrets/from-file") == canary("file")
     assert inside(safe, "busybox stat -c '%u:%g %a' /run/secrets/from-file") == "0:0 444"
 
 
+@pytest.mark.attribute(
+    "services.*.secrets.*.target",
+    "services.*.secrets.*.uid",
+    "services.*.secrets.*.gid",
+    "services.*.secrets.*.mode",
+    "secrets.*.environment",
+)
 def test_secrets_environment_target_uid_gid_and_mode_without_the_right_to_write(safe):
     assert inside(safe, "cat /run/secrets/other/name") == canary("variable")
     assert inside(safe, "busybox stat -c '%u:%g %a' /run/secrets/other/name") == "7:8 444"
 
 
+@pytest.mark.attribute("secrets.*.driver", "secrets.*.driver_opts", "secrets.*.name")
 def test_secrets_external_driver_and_driver_opts(safe):
     for mark in ("by-file", "by-env", "by-cmd"):
         assert inside(safe, f"cat /{mark}") == canary(mark)
 
 
+@pytest.mark.attribute("secrets.*.template_driver")
 def test_secrets_template_driver(safe):
     assert inside(safe, "cat /filled-secret") == f"{canary('template')} 1"
 

@@ -116,12 +116,14 @@ def mount_of(pyorch, target):
     return next(line.split() for line in reversed(lines) if line.split()[4] == target)
 
 
+@pytest.mark.attribute("services.*.volumes.*.source", "services.*.volumes.*.target")
 def test_volumes_a_named_one_is_filled_from_the_image_with_its_owner(mounted):
     assert inside(mounted, "cat /furniture/chair") == "wood"
     assert inside(mounted, "busybox stat -c '%u:%g %a' /furniture") == "9:10 751"
     assert inside(mounted, "busybox stat -c '%u %a' /furniture/chair") == "9 640"
 
 
+@pytest.mark.attribute("services.*.volumes.*.type", "services.*.volumes.*.volume.nocopy")
 def test_volumes_nocopy_leaves_it_empty_and_the_services_user_may_write(mounted):
     assert inside(mounted, "ls /bare-furniture") == ""
     assert inside(mounted, "touch /bare-furniture/own && echo yes", user="web") == "yes"
@@ -131,6 +133,7 @@ def test_volumes_an_empty_one_belongs_to_the_services_user(mounted):
     assert inside(mounted, "busybox stat -c '%u:%g' /empty") == "7:8"
 
 
+@pytest.mark.attribute("services.*.volumes.*.volume.subpath")
 def test_volumes_subpath_is_the_only_part_that_is_seen(mounted):
     assert inside(mounted, "cat /part/file") == "deep"
     assert inside(mounted, "ls /part") == "file"
@@ -152,6 +155,7 @@ def test_volumes_subpath_that_is_not_there_is_told(mounted):
     assert "there is no `in/nothing` in it" in done.err + done.out
 
 
+@pytest.mark.attribute("services.*.volumes.*.read_only")
 def test_volumes_read_only(mounted):
     assert "Read-only" in tried(mounted, "> /locked/x").err
 
@@ -166,6 +170,7 @@ def test_volumes_bind_makes_the_directory_where_it_is_missing(mounted):
     assert (mounted.work / "made/on/demand/file").read_text() == "text\n"
 
 
+@pytest.mark.attribute("services.*.volumes.*.bind.create_host_path")
 def test_volumes_bind_create_host_path_false_makes_none(mounted):
     stack = "services: {a: {image: furnished, volumes: [MOUNT]}}"
     mount = "{type: bind, source: ./nowhere, target: /x, bind: {create_host_path: false}}"
@@ -200,6 +205,7 @@ def test_volumes_bind_of_the_home_directory(mounted):
     assert (mounted.work / "person/home/mine").exists()
 
 
+@pytest.mark.attribute("services.*.volumes.*.bind.selinux")
 def test_volumes_bind_short_form_ro_and_selinux_letters(mounted):
     assert "Read-only" in tried(mounted, "> /plain-bind/x").err
 
@@ -210,6 +216,7 @@ def test_volumes_bind_recursive_enabled_is_read_only_below_too(mounted):
     assert "Read-only" in tried(mounted, "> /readonly/below/x").err
 
 
+@pytest.mark.attribute("services.*.volumes.*.bind.recursive")
 def test_volumes_bind_recursive_disabled_leaves_mounts_below_out(mounted):
     assert inside(mounted, "ls /flat/below") == ""
 
@@ -219,10 +226,16 @@ def test_volumes_bind_recursive_writable_spares_mounts_below(mounted):
     assert tried(mounted, "> /writable/below/from-inside").code == 0
 
 
+@pytest.mark.attribute(
+    "services.*.volumes.*.bind.recursive",
+    "services.*.volumes.*.bind.selinux",
+    "services.*.volumes.*.consistency",
+)
 def test_volumes_bind_recursive_readonly(mounted):
     assert "Read-only" in tried(mounted, "> /forced/below/x").err
 
 
+@pytest.mark.attribute("services.*.volumes.*.bind.propagation")
 def test_volumes_bind_propagation_rslave_lets_later_mounts_of_the_host_in(mounted):
     later = mounted.work / "tree" / "later"
     later.mkdir()
@@ -239,6 +252,7 @@ def test_volumes_bind_propagation_rshared_is_shared_with_the_host(mounted):
     assert not any(":" in field for field in mount_of(mounted, "/flat")[6:7])
 
 
+@pytest.mark.attribute("services.*.volumes.*.tmpfs")
 def test_volumes_tmpfs_size_and_mode(mounted):
     fields = mount_of(mounted, "/long")
     options = set(fields[5].split(",")) | set(fields[-1].split(","))
@@ -246,6 +260,7 @@ def test_volumes_tmpfs_size_and_mode(mounted):
     assert {"size=128k", "mode=700", "nosuid", "nodev", "noexec"} <= options
 
 
+@pytest.mark.attribute("services.*.tmpfs")
 def test_tmpfs_has_the_usual_options_and_those_that_are_given(mounted):
     short, plain = mount_of(mounted, "/short"), mount_of(mounted, "/plain")
 

@@ -131,6 +131,7 @@ def nameless(pyorch, target, slot=1):
     return root.split("/")[-2]
 
 
+@pytest.mark.attribute("volumes.*.name", "volumes.*.labels")
 def test_volumes_name_and_labels(named):
     labels = records(named)["its-own-name"]["labels"]
 
@@ -140,6 +141,7 @@ def test_volumes_name_and_labels(named):
     assert "named_own" in records(named)
 
 
+@pytest.mark.attribute("volumes.*.driver_opts")
 def test_volumes_driver_opts_tmpfs_is_one_for_all_containers(named):
     inside(named, "a", "echo shared > /memory/file")
 
@@ -148,6 +150,7 @@ def test_volumes_driver_opts_tmpfs_is_one_for_all_containers(named):
     assert {"size=64k", "mode=750", "uid=7"} <= set(mount_of(named, "a", "/memory")[-1].split(","))
 
 
+@pytest.mark.attribute("volumes.*.driver")
 def test_volumes_driver_opts_bind(named):
     assert inside(named, "a", "cat /bound/file") == "of the host"
     assert "Read-only" in named.try_("exec", "-T", "a", "touch", "/bound/x").err
@@ -195,6 +198,7 @@ def test_volumes_driver_opts_of_a_volume_that_exists_are_not_changed_silently(na
     assert "volume `named_memory` exists with other options" in done.out + done.err
 
 
+@pytest.mark.attribute("services.*.volumes.*.volume.labels")
 def test_volumes_nameless_of_the_file_and_of_the_image(named):
     assert inside(named, "a", "cat /kept/entry") == "wood"
     assert inside(named, "a", "busybox stat -c %u /kept") == "9"
@@ -215,6 +219,7 @@ def test_volumes_nameless_are_kept_when_the_container_is_made_anew(named):
     assert nameless(named, "/nameless") == before
 
 
+@pytest.mark.attribute("services.*.volumes_from")
 def test_volumes_from_a_service_takes_over_its_mounts_read_only(named):
     inside(named, "a", "echo by-a > /nameless/from; echo by-a > /plain/file")
 
@@ -246,11 +251,13 @@ def test_volumes_from_a_container_that_is_not_there_is_told(named):
     assert "cannot take over mounts of `nobody`: there is no such container" in done.err
 
 
+@pytest.mark.attribute("services.*.volumes.*.type")
 def test_volumes_image_is_the_root_of_another_image_and_can_be_written(named):
     assert inside(named, "a", "cat /whole/kept/entry") == "wood"
     assert inside(named, "a", "touch /whole/new && ls /whole/new") == "/whole/new"
 
 
+@pytest.mark.attribute("services.*.volumes.*.image.subpath")
 def test_volumes_image_of_a_service_subpath_and_read_only(named):
     assert inside(named, "a", "ls /part") == "entry"
     assert "Read-only" in named.try_("exec", "-T", "a", "touch", "/part/x").err

@@ -67,6 +67,25 @@ def test_services_of_profiles_are_left_out_until_asked_for(load):
     assert sorted(load(text, profiles=("debug",)).stack.services) == ["a", "b"]
 
 
+def test_what_may_be_missing_and_is_of_no_active_profile_is_nothing_to_run_with(load):
+    text = """
+name: s
+services:
+  a:
+    image: i
+    depends_on:
+      b: {condition: service_started, required: false}
+      c: {condition: service_started}
+  b: {image: i, profiles: [debug]}
+  c: {image: i}
+"""
+
+    assert sorted(load(text, to_run=True).stack.services["a"].depends_on) == ["c"]
+    assert sorted(load(text).stack.services["a"].depends_on) == ["b", "c"], "it is printed"
+    found = load(text, to_run=True, profiles=("debug",)).stack.services["a"].depends_on
+    assert sorted(found) == ["b", "c"]
+
+
 def test_the_name_is_that_of_the_directory_unless_given(load, tmp_path):
     text = "services: {a: {image: i}}\n"
 
