@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.floor import Floor
 from benchmarks.peer import available, engine
 from benchmarks.rows import ROWS, Side
+from benchmarks.shelf import Shelf
 from benchmarks.sides import Docker, Pyorch
 from benchmarks.table import render, summarise, write
 from benchmarks.versions import read_versions
@@ -40,7 +41,10 @@ def main() -> int:
                 tempfile.TemporaryDirectory(prefix="pyorch-bench-", ignore_cleanup_errors=True)
             )
         )
-        sides = _sides(args.sides, folder, stack)
+        (folder / "shelf").mkdir()
+        shelf = Shelf(folder / "shelf")
+        stack.callback(shelf.close)
+        sides = _sides(args.sides, folder, shelf, stack)
         for side in sides:
             stack.callback(side.close)
         versions = read_versions(sides)
@@ -73,17 +77,17 @@ def _show_crun_a_host_it_runs_on() -> None:
     sys.stderr.write("cgroup v2 is hidden from the programs that are measured: crun needs that\n")
 
 
-def _sides(names: list[str], folder: Path, stack: ExitStack) -> list[Side]:
+def _sides(names: list[str], folder: Path, shelf: Shelf, stack: ExitStack) -> list[Side]:
     sides: list[Side] = []
     for name in names:
         place = folder / name
         place.mkdir()
         if name == "pyorch":
-            sides.append(Pyorch(place))
+            sides.append(Pyorch(place, shelf))
         elif name == "floor":
-            sides.append(Floor(place))
+            sides.append(Floor(place, shelf))
         elif available():
-            sides.append(Docker(stack.enter_context(engine(place))))
+            sides.append(Docker(stack.enter_context(engine(place)), shelf))
         else:
             sys.stderr.write("docker is left out: `make bench DOCKER=1` builds what it needs\n")
     return sides

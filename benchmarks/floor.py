@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.measures import running
+from benchmarks.shelf import Shelf
 from benchmarks.stacks import COMMAND, make_rootfs
 from runtime import cgroups
 from runtime.network import netns
@@ -30,6 +31,7 @@ from runtime.types import ContainerConfig, ContainerId, Digest, ImageConfig
 BRIDGE = "pyobench0"
 GROUP = "pyorch-bench-floor"
 AT_ONCE = 50
+UNPACKING_AT_ONCE = 2
 
 
 class Floor:
@@ -37,9 +39,10 @@ class Floor:
 
     name = "floor"
 
-    def __init__(self, folder: Path) -> None:
-        """Unpack the image."""
+    def __init__(self, folder: Path, shelf: Shelf) -> None:
+        """Unpack the image; what is pulled is on ``shelf``."""
         self._folder = folder
+        self._shelf = shelf
         self._layer = make_rootfs(folder)
         self._runtime = shutil.which(choose_runtime()[0]) or ""
         self._round = 0
@@ -87,6 +90,25 @@ class Floor:
         _wait_for(int((self._folder / name / "conmon.pid").read_text()))
         self._call("delete", "--force", name)
         self._begin(name)
+
+    def prepare_pull(self) -> None:
+        """Have the layers there."""
+        self._shelf.layers()
+
+    def pull(self) -> None:
+        """Unpack the layers of the large image from where they lie."""
+
+        def unpack(layer: Path) -> None:
+            target = self._folder / "large" / layer.name
+            target.mkdir(parents=True)
+            subprocess.run(["tar", "-xzf", layer, "-C", target], check=True)
+
+        with ThreadPoolExecutor(UNPACKING_AT_ONCE) as pool:
+            list(pool.map(unpack, self._shelf.layers()))
+
+    def forget(self) -> None:
+        """Remove them again."""
+        shutil.rmtree(self._folder / "large")
 
     def close(self) -> None:
         """Remove what an interrupted row left behind."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.measures import is_called, processes_of, running
 from benchmarks.peer import CGROUP, Engine
+from benchmarks.shelf import Shelf
 from benchmarks.stacks import IMAGE, make_image, write_stack
 
 
@@ -18,9 +19,10 @@ class Pyorch:
     runs = "bench"
     """The instance: part of the names of everything it makes on the host."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start an instance of its own below ``folder``."""
+    def __init__(self, folder: Path, shelf: Shelf) -> None:
+        """Start an instance of its own below ``folder``; what is pulled is on ``shelf``."""
         self._folder = folder
+        self._shelf = shelf
         self._environment = {
             **os.environ,
             "PYORCH_INSTANCE": self.runs,
@@ -41,6 +43,19 @@ class Pyorch:
     def down(self, count: int) -> None:
         """Take it away, killing at once."""
         self._run("-p", f"bench{count}", "down", "-t", "0")
+
+    def prepare_pull(self) -> None:
+        """Have a registry answer."""
+        self._shelf.serve()
+
+    def pull(self) -> None:
+        """Pull the large image."""
+        self._run("image", "pull", "-q", self._shelf.image)
+
+    def forget(self) -> None:
+        """Remove it with everything of it."""
+        self._run("image", "rm", self._shelf.image)
+        self._run("image", "prune")
 
     def process(self, count: int, number: int) -> int:
         """Return the host's id of a service's process; 0 while there is none."""
@@ -69,9 +84,10 @@ class Docker:
 
     name = "docker"
 
-    def __init__(self, engine: Engine) -> None:
-        """Import the image into the engine."""
+    def __init__(self, engine: Engine, shelf: Shelf) -> None:
+        """Import the image into the engine; what is pulled is on ``shelf``."""
         self._engine = engine
+        self._shelf = shelf
         self._ids: dict[tuple[int, int], str] = {}
         tarball = make_image(engine.state)
         command(engine.words("import", engine.inside(tarball), IMAGE))
@@ -88,6 +104,18 @@ class Docker:
     def down(self, count: int) -> None:
         """Take it away, killing at once."""
         self._compose(count, "down", "-t", "0")
+
+    def prepare_pull(self) -> None:
+        """Have a registry answer in the engine's own network."""
+        self._shelf.serve(["nsenter", f"--net=/proc/{self._engine.init}/ns/net"])
+
+    def pull(self) -> None:
+        """Pull the large image."""
+        command(self._engine.words("pull", "-q", self._shelf.image))
+
+    def forget(self) -> None:
+        """Remove it with everything of it."""
+        command(self._engine.words("rmi", self._shelf.image))
 
     def process(self, count: int, number: int) -> int:
         """Return the host's id of a service's process; 0 while there is none."""

@@ -14,6 +14,9 @@ from scheduler.ids import ReplicaId, parse_container_name
 
 log = structlog.get_logger()
 
+Tell = Callable[[str, str, str, str], None]
+"""Told of a stack, the name of a fact, what it happened to, and why."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Chronicle:

@@ -131,7 +131,7 @@ def build(
     events = EventBus()
     queue = WorkQueue(work=lambda key: reconciler.run_pass(key))
     chronicle = Chronicle(store=store, events=events, now=now)
-    prober = Prober(containers=drivers.containers, wake=queue.add, now=now)
+    prober = Prober(containers=drivers.containers, wake=queue.add, tell=chronicle.tell, now=now)
     reconciler = Reconciler(
         settings=settings,
         drivers=drivers,

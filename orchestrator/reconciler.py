@@ -30,6 +30,7 @@ from orchestrator.store import Store, StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
+from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.mounts import mounted_images
 from orchestrator.translate.network import build_network
@@ -174,7 +175,7 @@ class Reconciler:
             stored.name,
             view,
             references={name: images[name].id for name in references if name in images},
-            checked={service.name for service in desired.services if service.healthcheck},
+            checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
@@ -268,7 +269,11 @@ class Reconciler:
         self._tell_loops(desired, observed, plan, outcomes, ended=ended)
         problems = _problems(plan, outcomes)
         await self.publisher.publish()
-        self.prober.adjust(desired, observed)
+        checks = {
+            ServiceName(one): checks_of(service, images.get(model.image_of(one)))
+            for one, service in model.services.items()
+        }
+        self.prober.adjust(desired, observed, checks)
         self._report(stored, desired, observed, plan, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
         # A pass that found nothing to do is not news: the sweep makes one every few seconds.

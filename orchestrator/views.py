@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
+from orchestrator.sources.probes import ProbeResult
 from orchestrator.store import Ending, ReplicaHistory, Store, StoredStack
 from orchestrator.translate.observed import phase_of
 from runtime import types as host
@@ -54,6 +55,8 @@ class ReplicaView:
     """It ends again and again, and is started again and again."""
     given_up: str
     """Why it is not started any more, though its restart policy would have it run."""
+    probes: tuple[ProbeResult, ...]
+    """What it was last asked, and how it answered, the newest last."""
     last_codes: tuple[int, ...]
     """What its last runs ended with, the newest first."""
     image: str
@@ -202,7 +205,7 @@ class Views:
         )
         health = self.reconciler.prober.health.get(facts.id)
         if health is None:
-            watched = service is not None and service.healthcheck is not None
+            watched = service is not None and bool(service.checks)
             health = Health.STARTING if watched else Health.NONE
         phase = facts.phase
         versions = {address.version for place in places for address in place.addresses}
@@ -237,6 +240,7 @@ class Views:
             given_up=decision.reason
             if isinstance(decision, StayDown) and decision.given_up and wanted
             else "",
+            probes=self.reconciler.prober.results(facts.id) if running else (),
             last_codes=tuple(one.code for one in endings if one.replica == replica)[:SHOWN_CODES],
             image=without_platform(service.image) if service else str(facts.image),
             image_id=str(facts.image),

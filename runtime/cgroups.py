@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 
 from runtime.errors import UnavailableError
+from runtime.procfs import mounts
 
 ROOT = Path("/sys/fs/cgroup")
 UNLIMITED = 2**62
@@ -53,10 +54,8 @@ def hierarchies() -> tuple[Hierarchy, ...]:
     """Return every mounted hierarchy, version 2 last."""
     found: dict[Path, Hierarchy] = {}
     v2: list[Hierarchy] = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        root = Path(left.split()[4])
-        fstype, _, options = right.split(" ", 2)
+    for point, fstype, options in mounts():
+        root = Path(point)
         if root != ROOT and ROOT not in root.parents:
             continue
         if fstype == "cgroup2":

@@ -27,6 +27,7 @@ from runtime.types import (
     NetworkConfig,
     NetworkFacts,
     NetworkId,
+    Probe,
     ProbeOutput,
     PullProgress,
     Rates,
@@ -164,10 +165,8 @@ class ContainerDriver(Protocol):
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
         """Start a process in a running container. Raises NotFoundError when it does not run."""
 
-    async def probe(
-        self, container: ContainerId, argv: Sequence[str], *, timeout: float
-    ) -> ProbeOutput:
-        """Run ``argv`` in it as its own user, kill it and its children after ``timeout``.
+    async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
+        """Ask it how it is, for ``timeout`` seconds at most; a command's children end with it.
 
         Raises NotFoundError when the container does not run.
         """

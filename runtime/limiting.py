@@ -7,7 +7,7 @@ together), so what is refused at first is tried again once the others are writte
 import contextlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from runtime.types import Limits
 
 HIGH = "memory.high"
 PAGE = os.sysconf("SC_PAGE_SIZE")
+BLOCK_DEVICES = Path("/sys/block")
 ONLINE = Path("/sys/devices/system/cpu/online")
 
 
@@ -58,13 +59,11 @@ def fit(limits: Limits) -> tuple[Limits, tuple[str, ...]]:
         if limits.memory_swap is not None:
             lost.append("memswap_limit: this kernel does not count swap (swapaccount=1 has it do)")
         gone["memory_swap"] = -1
-    weights = limits.io_weight is not None or limits.io_weights
-    # The groups at the top have no weights, but what comes along with them.
-    even = [path for path, _ in limits.io_weights if not unified and not _is_weighed(path)]
+    even = [path for path, _ in limits.io_weights if not _is_weighed(path)]
     lost += [f"blkio_config.weight_device: {path} is not scheduled by BFQ" for path in even]
     if even:
         gone["io_weights"] = tuple(one for one in limits.io_weights if one[0] not in even)
-    if weights and not cgroups.has("io.cost.qos" if unified else "blkio.bfq.io_serviced"):
+    if (limits.io_weight is not None or limits.io_weights) and not _has_weights():
         lost.append("blkio_config.weight: this kernel shares out input and output evenly")
         gone |= {"io_weight": None, "io_weights": ()}
     return replace(limits, **gone), tuple(lost)  # type: ignore[arg-type]
@@ -106,8 +105,9 @@ def apply(path: str, before: Limits, after: Limits, subject: str) -> None:
     UnavailableError where the kernel refuses anything else; then ``before`` holds.
     """
     unified = cgroups.mode() is cgroups.Mode.V2
-    old = settings(before, numbers_of(before, subject), unified=unified)
-    new = settings(after, numbers_of(after, subject), unified=unified)
+    bfq = cgroups.find(path, "io.bfq.weight") is not None
+    old = settings(before, numbers_of(before, subject), unified=unified, bfq=bfq)
+    new = settings(after, numbers_of(after, subject), unified=unified, bfq=bfq)
     if after.memory and (before.memory is None or after.memory < before.memory):
         _make_room(path, after.memory, subject)
     refused = _write(path, changes(old, new))
@@ -200,6 +200,25 @@ def _value(path: str, one: Setting) -> str:
     if one.value or one.without is not None:
         return one.value
     return cgroups.read(str(Path(path).parent), one.file) or ""
+
+
+def _has_weights() -> bool:
+    """Whether groups below the top have weights; those at the top have what comes with them."""
+    if cgroups.mode() is not cgroups.Mode.V2:
+        return cgroups.has("blkio.bfq.io_serviced")
+    # What the top may not hand on, because it was not handed on to it, no group has.
+    handed_on = (cgroups.read("", "cgroup.controllers") or "").split()
+    return "io" in handed_on and (cgroups.has("io.cost.qos") or any(map(_knows_bfq, _queues())))
+
+
+def _queues() -> Iterator[Path]:
+    yield from BLOCK_DEVICES.glob("*/queue/scheduler")
+
+
+def _knows_bfq(queue: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return "bfq" in queue.read_text()
+    return False
 
 
 def _is_weighed(path: str) -> bool:

@@ -98,10 +98,13 @@ def swap_of(limits: Limits) -> int | None:
 
 
 def settings(
-    limits: Limits, devices: Mapping[str, Numbers], *, unified: bool
+    limits: Limits, devices: Mapping[str, Numbers], *, unified: bool, bfq: bool = False
 ) -> tuple[Setting, ...]:
-    """Return the files that say ``limits``, on version 2 where ``unified``, else on version 1."""
-    return tuple(_unified(limits, devices) if unified else _split(limits, devices))
+    """Return the files that say ``limits``, on version 2 where ``unified``, else on version 1.
+
+    Version 2 has weights of input and output of two kinds: ``bfq`` where groups have its own.
+    """
+    return tuple(_unified(limits, devices, bfq=bfq) if unified else _split(limits, devices))
 
 
 def changes(before: Iterable[Setting], after: Iterable[Setting]) -> tuple[Setting, ...]:
@@ -156,7 +159,7 @@ def _split(limits: Limits, devices: Mapping[str, Numbers]) -> Iterable[Setting]:
         yield Setting("blkio", RATES_V1[one.kind], f"{device} {one.rate}", f"{device} 0", device)
 
 
-def _unified(limits: Limits, devices: Mapping[str, Numbers]) -> Iterable[Setting]:
+def _unified(limits: Limits, devices: Mapping[str, Numbers], *, bfq: bool) -> Iterable[Setting]:
     if quota := _quota(limits):
         amount = str(quota[0]) if quota[0] > 0 else "max"
         yield Setting("cpu", "cpu.max", f"{amount} {quota[1]}", f"max {PERIOD}")
@@ -175,14 +178,15 @@ def _unified(limits: Limits, devices: Mapping[str, Numbers]) -> Iterable[Setting
         yield Setting("memory", "memory.low", str(limits.memory_reservation), "0")
     if limits.pids and limits.pids > 0:
         yield Setting("pids", "pids.max", str(limits.pids), "max")
-    if limits.io_weight:
+    if limits.io_weight and bfq:
+        yield Setting("io", "io.bfq.weight", f"default {limits.io_weight}", "default 100")
+    elif limits.io_weight:
         weight = _io_weight(limits.io_weight)
         yield Setting("io", "io.weight", f"default {weight}", "default 100")
     for path, share in limits.io_weights:
+        # The other kind has none of single devices that a runtime would set.
         device = _colon(devices[path])
-        yield Setting(
-            "io", "io.weight", f"{device} {_io_weight(share)}", f"{device} default", device
-        )
+        yield Setting("io", "io.bfq.weight", f"{device} {share}", f"{device} default", device)
     for one in limits.io_rates:
         device, key = _colon(devices[one.device]), RATES_V2[one.kind]
         about = f"{device} {key}"

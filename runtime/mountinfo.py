@@ -1,18 +1,14 @@
 """What is mounted where, as the kernel tells it, and letting go of it."""
 
-import re
 from pathlib import Path
 
+from runtime.procfs import mounts
 from runtime.syscalls import MNT_DETACH, umount2
 
 
 def mount_points() -> list[str]:
     """Return every mount point this process sees, in the order they were mounted."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    # White space in a path is written as three octal digits (proc_pid_mountinfo(5)).
-    return [
-        re.sub(r"\\([0-7]{3})", lambda one: chr(int(one[1], 8)), line.split()[4]) for line in lines
-    ]
+    return [one.point for one in mounts()]
 
 
 def is_mount_point(path: Path) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.process import awaited
+from runtime.procfs import stat_of
 
 PAUSE = 0.1
 """Seconds a dead child must have been left alone before it is taken for an orphan."""
@@ -56,6 +57,6 @@ def _dead_children() -> set[int]:
             continue
         for pid in map(int, children):
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                if stat_of(pid)[0] == "Z":
                     found.add(pid)
     return found

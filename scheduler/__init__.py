@@ -5,7 +5,7 @@ Nothing in this package can see or change the world: no clock, no randomness, no
 
 from scheduler.capacity import Reservation, claims, reserve
 from scheduler.errors import CyclicDependencyError, ExhaustedError, PlanError
-from scheduler.health import HealthState, judge_probe, next_probe
+from scheduler.health import HealthState, add_up, judge_probe, next_probe
 from scheduler.plan import Held, Plan, Step
 from scheduler.planner import plan_stack
 from scheduler.restart import ask_for_ended
@@ -24,6 +24,7 @@ __all__ = [
     "Settled",
     "Step",
     "Waiting",
+    "add_up",
     "ask_for_ended",
     "claims",
     "judge_probe",

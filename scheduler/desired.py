@@ -97,20 +97,31 @@ class RestartPolicy:
     quarantine: int | None = None
 
 
+class CheckKind(StrEnum):
+    """What a check of a running replica is about."""
+
+    HEALTH = "health"
+    """Whether it is well: the one of Compose."""
+    STARTUP = "startup"
+    """Whether it has started; the others wait for that."""
+    READINESS = "readiness"
+    """Whether anybody should talk to it; if not, that is no illness."""
+    LIVENESS = "liveness"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healthcheck:
-    """How results of the probe become health; the probe itself is run elsewhere.
+    """How results of a probe become health; the probe itself is run elsewhere.
 
-    Until the first success probes come every ``start_interval`` seconds during
-    ``start_period``; failures in it do not count.
+    Failures in ``start_period`` do not count. Until it has passed probes come every
+    ``start_interval`` seconds; where that is None, quickly at first and ever more slowly.
     """
 
-    test: tuple[str, ...]
     interval: float = 30.0
     timeout: float = 30.0
     retries: int = 3
     start_period: float = 0.0
-    start_interval: float = 5.0
+    start_interval: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +208,7 @@ class DesiredService:
     """``missing``, ``always`` or ``never``."""
     replicas: int = 1
     restart: RestartPolicy = field(default_factory=RestartPolicy)
-    healthcheck: Healthcheck | None = None
+    checks: Mapping[CheckKind, Healthcheck] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     networks: tuple[Membership, ...] = ()
     """In order of priority, the highest first."""

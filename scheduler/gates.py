@@ -123,7 +123,7 @@ class Gatekeeper:
             match replica.phase:
                 case Running(health=Health.HEALTHY):
                     continue
-                case Running(health=Health.NONE) if wanted.healthcheck is None:
+                case Running(health=Health.NONE) if not wanted.checks:
                     return Gate(
                         shut=f"{wanted.name} has no healthcheck and can never be healthy",
                         stuck=True,

@@ -24,10 +24,12 @@ class Health(StrEnum):
     """What the probes of a running replica add up to."""
 
     NONE = "none"
-    """The service has no healthcheck."""
+    """The service has no checks."""
     STARTING = "starting"
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
+    UNREADY = "unready"
+    """It is well, and says that it wants no visitors now."""
 
 
 class Hooks(StrEnum):

@@ -194,7 +194,7 @@ class _Slots:
         match found.phase:
             case Running(health=health):
                 hooked = found.post_start.state in (Hooks.NONE, Hooks.DONE)
-                return health is Health.STARTING or not hooked
+                return health in (Health.STARTING, Health.UNREADY) or not hooked
             case Created() | Stopping():
                 return True
             case Exited():

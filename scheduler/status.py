@@ -52,7 +52,7 @@ def settled(
         match replica.phase:
             case Running(health=Health.UNHEALTHY):
                 down = down or f"{replica.id} is unhealthy"
-            case Running(health=Health.STARTING):
+            case Running(health=Health.STARTING | Health.UNREADY):
                 waiting = True
             case Exited(code=code, stopped=False) as exited if code != 0:
                 if replica.id not in planned and str(replica.id) not in held_now:

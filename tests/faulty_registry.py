@@ -69,13 +69,12 @@ class FaultyRegistry:
 
     # ── what is in it ────────────────────────────────────────────────────────────────────
 
-    def put_image(self, name, *layers, diffs=None, tag="1", kind=OCI_LAYER, **more):
+    def put_image(self, name, *layers, diffs=None, tag="1", kind=OCI_LAYER, platform=None, **more):
         """Put an image of ``layers``, plain tarballs or with ``diffs`` packed ones."""
         found = diffs or [digest_of(layer) for layer in layers]
         config = json.dumps(
             {
-                "architecture": "amd64",
-                "os": "linux",
+                **(platform or {"os": "linux", "architecture": "amd64"}),
                 "config": {"Cmd": ["true"]},
                 "rootfs": {"type": "layers", "diff_ids": found},
             }

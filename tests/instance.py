@@ -155,11 +155,11 @@ class Pyorch:
         """Return the host's id of the first process of e.g. ``shop/web.1``: not a probe's."""
         for pid in self.processes(container):
             try:
-                status = Path(f"/proc/{pid}/status").read_text()
+                status = Path(f"/proc/{pid}/status").read_bytes()
             except FileNotFoundError:
                 continue
-            inside = next(line for line in status.splitlines() if line.startswith("NSpid:"))
-            if inside.split()[-1] == "1":
+            inside = next(line for line in status.split(b"\n") if line.startswith(b"NSpid:"))
+            if inside.split()[-1] == b"1":
                 return pid
         raise AssertionError(f"{container} has no main process")
 

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from runtime.procfs import mounts
 from runtime.types import Instance
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -42,12 +43,11 @@ def find_processes(instance: Instance) -> list[str]:
             continue
         try:
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            groups = (folder / "cgroup").read_text()
-            state, parent = (
-                (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-            )
+            groups = (folder / "cgroup").read_text(errors="replace")
+            stat = (folder / "stat").read_text(errors="replace")
         except OSError:
             continue
+        state, parent = stat.rpartition(")")[2].split()[:2]
         if (state, parent) == ("Z", "1"):
             continue
         ours = f":/{instance.cgroup}/" in groups
@@ -59,7 +59,7 @@ def find_processes(instance: Instance) -> list[str]:
 def find_mounts(instance: Instance) -> list[str]:
     """Name mounts below our directories."""
     roots = (f"{instance.data}/", f"{instance.run}/")
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [one.point for one in mounts()]
     return [f"mount {point}" for point in points if point.startswith(roots)]
 
 

@@ -33,9 +33,10 @@ def marked() -> Iterator[Marked]:
     for path in sorted(TESTS.rglob("test_*.py")):
         module = ast.parse(path.read_text())
         whole = {
-            called(node.value)
+            called(mark)
             for node in module.body
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+            for mark in (node.value.elts if isinstance(node.value, ast.List) else [node.value])
         }
         for test in module.body:
             if not isinstance(test, (ast.FunctionDef, ast.AsyncFunctionDef)):

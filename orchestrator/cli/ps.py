@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
                     "State": state(one),
                     "Status": status(one),
                     "Health": "" if one["health"] == "none" else one["health"],
+                    "Probes": one["probes"],
                     "ExitCode": one["exit_code"] or 0,
                     "OOMKilled": one["oom"],
                     "Restarts": one["restarts"],

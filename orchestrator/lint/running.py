@@ -21,7 +21,9 @@ def health_unknown(subject: Subject) -> Found:
     for name, service in services.items():
         for wanted, entry in service.depends_on.items():
             target = services.get(wanted)
-            if entry.condition != "service_healthy" or target is None or target.healthcheck:
+            if entry.condition != "service_healthy" or target is None:
+                continue
+            if target.healthcheck or target.x_pyorch.probes:
                 continue
             yield (
                 ("services", name, "depends_on", wanted),
@@ -40,7 +42,8 @@ def started_is_not_ready(subject: Subject) -> Found:
             target = services.get(wanted)
             if entry.condition != "service_started" or target is None:
                 continue
-            if target.healthcheck is None or target.healthcheck.disable:
+            check = target.healthcheck
+            if not target.x_pyorch.probes and (check is None or check.disable):
                 continue
             yield (
                 ("services", name, "depends_on", wanted),

@@ -7,7 +7,7 @@ import structlog
 from runtime.drivers import NetworkDriver
 from runtime.errors import DriverError
 
-SETTLE = 0.05
+SETTLE = 0.01
 """Seconds in which further hints join the first: changes come in bursts."""
 
 log = structlog.get_logger()

@@ -11,6 +11,7 @@ from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.models.deploy import JOBS
 from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import StoredStack, Wish
+from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
@@ -33,7 +34,6 @@ from scheduler.desired import (
     DesiredService,
     DesiredStack,
     DesiredVolume,
-    Healthcheck,
     Link,
     Membership,
     Port,
@@ -224,7 +224,7 @@ def _service(
         built=service.build is not None,
         replicas=service.replicas,
         restart=_restart(service),
-        healthcheck=_healthcheck(service, image),
+        checks={kind: timing for kind, (timing, _) in checks_of(service, image).items()},
         dependencies=tuple(
             Dependency(
                 service=ServiceName(wanted),
@@ -320,31 +320,4 @@ def _restart(service: Service) -> RestartPolicy:
         longest_delay=own.backoff.max_delay,
         settled_after=own.backoff.reset_after,
         quarantine=own.quarantine,
-    )
-
-
-def _healthcheck(service: Service, image: ImageFacts | None) -> Healthcheck | None:
-    own, theirs = service.healthcheck, image.config.healthcheck if image else None
-    if own is not None and (own.disable or (own.test and own.test[0] == "NONE")):
-        return None
-    test = own.test if own is not None and own.test else theirs.test if theirs else None
-    if not test or test[0] == "NONE":
-        return None
-    shell = image.config.shell if image else ("/bin/sh", "-c")
-    argv = (*shell, *test[1:]) if test[0] == "CMD-SHELL" else test[1:]
-
-    def setting(name: str, default: float) -> float:
-        for source in (own, theirs):
-            value = getattr(source, name, None)
-            if value:
-                return float(value)
-        return default
-
-    return Healthcheck(
-        test=tuple(argv),
-        interval=setting("interval", 30.0),
-        timeout=setting("timeout", 30.0),
-        retries=int(setting("retries", 3)),
-        start_period=setting("start_period", 0.0),
-        start_interval=setting("start_interval", 5.0),
     )

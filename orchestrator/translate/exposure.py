@@ -120,7 +120,7 @@ def _running(
 def _ready(service: DesiredService, places: list[Place]) -> list[Place]:
     if service.dns_all:
         return places
-    well = Health.NONE if service.healthcheck is None else Health.HEALTHY
+    well = Health.HEALTHY if service.checks else Health.NONE
     ready = [place for place in places if place[1] is well]
     return ready or places
 

@@ -47,7 +47,7 @@ class Mounts:
 
     def __init__(self, table: str) -> None:
         self._by_point: dict[str, Origin] = {}
-        for line in table.splitlines():
+        for line in table.split("\n")[:-1]:
             _, _, device, path, point, *_ = line.split(" ")
             # The last of several on one place is the one that is seen.
             self._by_point[_plain(point)] = Origin(device, _plain(path))
@@ -91,8 +91,8 @@ def check(bundle: str) -> str | None:
     """Return why a step is not to be run, or None where nothing speaks against it."""
     with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        mounts = Mounts(file.read())
+    with open("/proc/self/mountinfo", "rb") as table:
+        mounts = Mounts(table.read().decode(errors="surrogateescape"))
     for mount in config.get("mounts") or ():
         options, source = mount.get("options") or (), mount.get("source") or ""
         bound = mount.get("type") == "bind" or "bind" in options or "rbind" in options

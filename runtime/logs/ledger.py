@@ -92,7 +92,9 @@ def find_missing(
 
 def _counted(monitor: int) -> tuple[int, int] | None:
     try:
-        lines = Path(f"/proc/{monitor}/io").read_text().split()
+        # Of its thread alone: what is counted of a process takes in the children it has
+        # collected, and with them all that the container itself has read.
+        lines = Path(f"/proc/{monitor}/task/{monitor}/io").read_text().split()
         return int(lines[lines.index("rchar:") + 1]), int(lines[lines.index("syscr:") + 1])
     except (OSError, ValueError):
         return None

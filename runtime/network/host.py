@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
+from runtime.procfs import name_of
 from runtime.types import Listener
 
 UPSTREAM = Path("/etc/resolv.conf")
@@ -62,7 +63,7 @@ def read_protocols() -> frozenset[str]:
 
 def upstream_servers() -> list[str]:
     """Return the name servers the host is told to ask, in order."""
-    lines = UPSTREAM.read_text().splitlines() if UPSTREAM.exists() else []
+    lines = UPSTREAM.read_text(errors="replace").splitlines() if UPSTREAM.exists() else []
     return read_servers(lines)
 
 
@@ -102,6 +103,5 @@ def _holders(inodes: set[str]) -> dict[str, tuple[int, str]]:
             with contextlib.suppress(OSError):
                 inode = wanted.get(os.readlink(process / "fd" / descriptor))
                 if inode is not None:
-                    command = (process / "comm").read_text().strip()
-                    found[inode] = (int(process.name), command)
+                    found[inode] = (int(process.name), name_of(int(process.name)))
     return found

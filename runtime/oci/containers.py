@@ -27,6 +27,7 @@ from runtime.errors import (
 from runtime.files import in_thread, write_atomic
 from runtime.logs.folder import newest_run
 from runtime.logs.keeping import LogKeeper
+from runtime.logs.lookout import Lookout
 from runtime.oci import records
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
@@ -51,12 +52,18 @@ from runtime.types import (
     ContainerFacts,
     ContainerId,
     ExecConfig,
+    ExecProbe,
+    GrpcProbe,
+    HttpProbe,
     ImageFacts,
     Instance,
     Limits,
     LogDriver,
+    LogProbe,
     MountKind,
+    Probe,
     ProbeOutput,
+    TcpProbe,
 )
 from runtime.volumes import Volumes
 
@@ -85,6 +92,7 @@ class Containers(ContainerDriver):
         self._layout = Layout(instance)
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, logs, clock)
+        self._lines = Lookout()
         self.orphans = Orphans(self._runs.main_processes)
         """To be told whenever a child of this process has ended."""
 
@@ -299,7 +307,17 @@ class Containers(ContainerDriver):
         )
 
     @override
-    async def probe(
+    async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
+        match probe:
+            case ExecProbe(argv):
+                return await self._probe_inside(container, argv, timeout=timeout)
+            case LogProbe(text):
+                log = self._known(container, "probe container").config.log
+                return await self._lines.look(log, self._runs.last(container), text)
+            case network:
+                return await self._ask(container, network, timeout=timeout)
+
+    async def _probe_inside(
         self, container: ContainerId, argv: Sequence[str], *, timeout: float
     ) -> ProbeOutput:
         session = await self.exec(container, ExecConfig(argv=tuple(argv)))
@@ -318,6 +336,23 @@ class Containers(ContainerDriver):
         finally:
             await session.close()
         return ProbeOutput(code=code, output=output)
+
+    async def _ask(
+        self, container: ContainerId, probe: HttpProbe | TcpProbe | GrpcProbe, *, timeout: float
+    ) -> ProbeOutput:
+        # Imported when it is first needed: most stacks have no such probe.
+        from runtime.asking import ask
+
+        namespace = self._runs.open_network(container)
+        if namespace is None:
+            raise NotFoundError("probe container", container, "it does not run")
+        try:
+            async with asyncio.timeout(timeout):
+                return await ask(probe, namespace)
+        except TimeoutError:
+            return ProbeOutput(code=-1, output=f"port {probe.port}: no answer".encode())
+        finally:
+            os.close(namespace)
 
     @override
     def on_exit(self, callback: OnExit) -> None:

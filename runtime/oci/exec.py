@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from runtime.drivers import ExecSession
 from runtime.process import spawn, wait_for
+from runtime.procfs import groups_of
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -241,8 +242,7 @@ def end_leftovers(folder: Path, cgroup: str) -> None:
     for pid_file in folder.glob("exec-*.pid"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
             pid = int(pid_file.read_text())
-            groups = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-            if any(f"{line}/".partition(f"/{cgroup}/")[1] for line in groups):
+            if any(f"{group}/".startswith(f"/{cgroup}/") for group in groups_of(pid)):
                 _kill(pid)
         pid_file.unlink(missing_ok=True)
         pid_file.with_suffix(".json").unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from runtime.files import read_json, write_atomic
 from runtime.plain import read_plain, write_plain
+from runtime.procfs import stat_of
 from runtime.types import ContainerConfig, ContainerId, Digest, LogConfig, LogDriver
 
 NAME = re.compile(r"[^.]+\.(.+)\.[0-9]+")
@@ -69,10 +70,9 @@ def boottime() -> float:
 def start_ticks(pid: int) -> int | None:
     """Return when a process began, in ticks since boot; None when it is gone or a zombie."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        fields = stat_of(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
 
 
@@ -150,7 +150,6 @@ def fingerprint_of(config: ContainerConfig) -> str:
 def owned_by_us(pid: int) -> bool:
     """Whether ``pid`` is a child of this process, so that its exit code can be collected."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        return int(stat_of(pid)[1]) == os.getpid()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return int(text.rpartition(")")[2].split()[1]) == os.getpid()

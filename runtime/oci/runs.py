@@ -151,6 +151,21 @@ class Runs:
             began=state.pid != 0,
         )
 
+    def open_network(self, container: ContainerId) -> int | None:
+        """Return a descriptor of the network namespace a run is in; None where nothing runs."""
+        state = self._states.get(container)
+        if state is None or state.code is not None:
+            return None
+        try:
+            namespace = os.open(f"/proc/{state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        if records.is_alive(state):
+            return namespace
+        # Its number is somebody else's by now.
+        os.close(namespace)
+        return None
+
     def is_running(self, container: ContainerId) -> bool:
         """Whether a container runs."""
         return isinstance(self.phase(container), Running)

@@ -45,7 +45,7 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
     mounts = []
     for number, (target, text) in enumerate(texts.items()):
         path = folder / str(number)
-        path.write_text(text)
+        path.write_text(text, errors="surrogateescape")
         path.chmod(0o644)
         if config.network and target != "/etc/hostname":
             path = folder.parent.parent / config.network / folder.name / str(number)
@@ -56,13 +56,11 @@ def write_files(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]:
 
 
 def _hosts(config: ContainerConfig, name: str) -> str:
-    if config.netns is None:
-        # Who has the host's network knows the names the host knows.
-        lines = Path("/etc/hosts").read_text().splitlines()
-    else:
-        lines = list(ALWAYS_KNOWN)
+    # Who has the host's network knows the names the host knows.
+    hosts = config.netns is None
+    lines = [*(_lines(Path("/etc/hosts")) if hosts else ALWAYS_KNOWN)]
     lines += [f"{address}\t{name}" for name, address in config.extra_hosts]
-    if config.netns is not None:
+    if not hosts:
         # Behind those of the file, of which one may call the container itself something else.
         names = f"{name}.{config.domainname} {name}" if config.domainname else name
         lines += [f"{address}\t{names}" for address in config.addresses]
@@ -94,7 +92,8 @@ def resolver_settings(config: ContainerConfig, host: Sequence[str]) -> str:
 
 
 def _lines(path: Path) -> Sequence[str]:
-    return path.read_text().splitlines() if path.exists() else ()
+    # A person wrote it, in whatever encoding.
+    return path.read_text(errors="surrogateescape").splitlines() if path.exists() else ()
 
 
 def _words(lines: Iterable[str], key: str) -> tuple[str, ...]:

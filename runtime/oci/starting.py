@@ -7,10 +7,10 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from runtime.errors import UnavailableError
 from runtime.process import run
+from runtime.procfs import groups_of
 
 PAUSE = 0.001
 """Seconds between two looks at a process that is about to run its program."""
@@ -46,10 +46,9 @@ def check_group(container: str, pid: int, cgroup: str) -> None:
     Else whatever a runtime names would be taken for the container, and be killed with it.
     """
     try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        paths = groups_of(pid)
     except OSError:
-        lines = []
-    paths = [line.split(":", 2)[2] for line in lines]
+        paths = ()
     if not any(path == f"/{cgroup}" or path.startswith(f"/{cgroup}/") for path in paths):
         cause = f"the runtime says it made process {pid}, which is none of the container's"
         raise UnavailableError(VERB, container, cause)

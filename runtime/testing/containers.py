@@ -22,10 +22,12 @@ from runtime.types import (
     ContainerPhase,
     Created,
     ExecConfig,
+    ExecProbe,
     Exited,
     Limits,
     LogDriver,
     MountKind,
+    Probe,
     ProbeOutput,
     Running,
     VolumeId,
@@ -81,6 +83,8 @@ class FakeContainers(Faults, ContainerDriver):
     volumes: FakeVolumes
     clock: Callable[[], float]
     programs: dict[tuple[str, ...], Program] = field(default_factory=dict)
+    answers: dict[Probe, int] = field(default_factory=dict)
+    """What probes that are no commands come to; 1 where it does not say."""
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
     ceilings: dict[str, Limits] = field(default_factory=dict)
@@ -254,13 +258,13 @@ class FakeContainers(Faults, ContainerDriver):
         return self._exec(self._running(container, "run a command in container"), config)
 
     @override
-    async def probe(
-        self, container: ContainerId, argv: Sequence[str], *, timeout: float
-    ) -> ProbeOutput:
+    async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
         self.probed.append((container, self.clock()))
         await self.look("probe", container)
         box = self._running(container, "run a command in container")
-        session = self._exec(box, ExecConfig(argv=tuple(argv)))
+        if not isinstance(probe, ExecProbe):
+            return ProbeOutput(code=self.answers.get(probe, 1), output=b"")
+        session = self._exec(box, ExecConfig(argv=probe.argv))
         try:
             async with asyncio.timeout(timeout):
                 await session.write(b"")

@@ -22,7 +22,6 @@ from runtime.types.containers import (
     LogDriver,
     Mount,
     MountKind,
-    ProbeOutput,
     Running,
 )
 from runtime.types.images import (
@@ -53,6 +52,15 @@ from runtime.types.networks import (
     Subnet,
     Zone,
 )
+from runtime.types.probes import (
+    ExecProbe,
+    GrpcProbe,
+    HttpProbe,
+    LogProbe,
+    Probe,
+    ProbeOutput,
+    TcpProbe,
+)
 from runtime.types.volumes import VolumeConfig, VolumeFacts
 
 __all__ = [
@@ -69,12 +77,15 @@ __all__ = [
     "Device",
     "Digest",
     "ExecConfig",
+    "ExecProbe",
     "Exited",
     "Exposure",
     "Finding",
     "Freed",
     "GatewayMode",
+    "GrpcProbe",
     "HostFacts",
+    "HttpProbe",
     "ImageConfig",
     "ImageDamage",
     "ImageFacts",
@@ -86,6 +97,7 @@ __all__ = [
     "Listener",
     "LogConfig",
     "LogDriver",
+    "LogProbe",
     "Mount",
     "MountKind",
     "NamedAddresses",
@@ -94,6 +106,7 @@ __all__ = [
     "NetworkFacts",
     "NetworkId",
     "NetworkKind",
+    "Probe",
     "ProbeOutput",
     "PublishedPort",
     "PullProgress",
@@ -102,6 +115,7 @@ __all__ = [
     "SandboxConfig",
     "SandboxFacts",
     "Subnet",
+    "TcpProbe",
     "Verdict",
     "VolumeConfig",
     "VolumeFacts",

@@ -303,12 +303,3 @@ class ExecConfig:
     working_dir: str | None = None
     tty: bool = False
     privileged: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeOutput:
-    """What a command inside a container answered; ``code`` -1 means it ran out of time."""
-
-    code: int
-    output: bytes
-    """At most 4096 bytes of what it printed."""

@@ -8,9 +8,6 @@ import pytest
 
 pytestmark = pytest.mark.root
 
-IMAGES = Path(__file__).parent.parent.parent / "packaging" / "demo" / "build-image"
-CACHE = Path("/var/cache/pyorch-demo")
-
 
 @pytest.mark.attribute(
     "services.*.build.context",
@@ -302,49 +299,6 @@ def test_what_is_here_is_not_built_and_what_may_not_be_built_is_refused(pyorch):
     assert pyorch.try_("up", "-d", "--build", "--no-build").code == 1
 
 
-def test_a_python_service_of_several_stages_works_as_its_author_expects(bare):
-    subprocess.run([IMAGES, CACHE, "python"], check=True)
-    bare.run("image", "import", f"{CACHE}/python.tar", "python:3", "--cmd", "python3")
-    (bare.work / "src").mkdir()
-    (bare.work / "src" / "__main__.py").write_text(
-        "import http.server, os, pwd\n"
-        "class Page(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_GET(self):\n"
-        "        self.send_response(200); self.end_headers()\n"
-        "        self.wfile.write(pwd.getpwuid(os.getuid()).pw_name.encode())\n"
-        "http.server.HTTPServer(('', 8000), Page).serve_forever()\n"
-    )
-    (bare.work / "Dockerfile").write_text(
-        """
-        FROM python:3 AS build
-        WORKDIR /src
-        COPY . .
-        RUN python3 -m zipapp src -o /app.pyz && python3 -m zipfile -t /app.pyz
-        FROM python:3
-        RUN echo app:x:900:900::/:/bin/sh >> /etc/passwd && echo app:x:900: >> /etc/group \
-            && mkdir /data && chown app:app /data
-        COPY --from=build --chown=app:app /app.pyz /app.pyz
-        USER app
-        VOLUME /data
-        EXPOSE 8000
-        HEALTHCHECK --interval=1s CMD python3 -c \
-            "import urllib.request as r; r.urlopen('http://127.0.0.1:8000')"
-        ENTRYPOINT ["python3"]
-        CMD ["/app.pyz"]
-        """
-    )
-    bare.write("name: shop\nservices: {web: {build: .}}\n")
-    bare.run("up", "-d", "--wait")
-    answer = bare.run(
-        "exec",
-        "web",
-        "python3",
-        "-c",
-        "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000').read().decode())",
-    )
-    assert answer == "app\n"
-
-
 def test_a_context_may_be_a_folder_of_a_repository(pyorch):
     repository = pyorch.home / "shop.git"
     (repository / "web").mkdir(parents=True)
@@ -388,3 +342,50 @@ def test_another_machines_platform_is_refused(pyorch):
         assert refused.code == 1
         assert "linux/s390x" in refused.err
         assert "STEP" not in refused.err
+
+
+def test_what_a_file_says_of_its_build_is_what_steps_see(pyorch):
+    files = {
+        "app/other/File": """
+            FROM busybox AS first
+            ARG GIVEN
+            COPY . /context
+            RUN cat /proc/mounts > /mounts; ulimit -Sn > /limits; ulimit -Hn >> /limits
+            RUN echo "$GIVEN" > /given
+            FROM busybox
+            RUN echo never && false
+        """,
+        "app/other/File.dockerignore": "left-out\n",
+        "app/.dockerignore": "sent\n",
+        "app/left-out": "",
+        "app/sent": "",
+    }
+    for name, text in files.items():
+        path = pyorch.work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    pyorch.environment["GIVEN"] = "from outside"
+    pyorch.write(
+        """
+        name: shop
+        services:
+          web:
+            build:
+              context: app
+              dockerfile: other/File
+              target: first
+              args: [GIVEN]
+              shm_size: 5m
+              ulimits: {nofile: {soft: 123, hard: 456}}
+              no_cache: true
+            command: [sleep, "1000"]
+            stop_grace_period: 0s
+        """
+    )
+    pyorch.run("up", "-d")
+    seen = pyorch.run("exec", "web", "sh", "-c", "ls /context; cat /limits /given /mounts")
+    listed, mounts = seen.splitlines()[:5], seen.splitlines()[5:]
+    assert listed == ["other", "sent", "123", "456", "from outside"]
+    (shm,) = [line for line in mounts if line.split()[1] == "/dev/shm"]
+    assert "size=5120k" in shm
+    assert "Using cache" not in pyorch.try_("build").err

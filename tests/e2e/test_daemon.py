@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,40 @@ def test_a_container_whose_record_is_broken_is_replaced_and_the_others_are_not(p
     assert not set(pyorch.processes("one/a.1")) & set(broken)
     assert {one["State"] for one in pyorch.ps("one").values()} == {"running"}
     assert pyorch.try_("plan").code == 0
+
+
+NAMELESS = r"""
+name: nameless
+services:
+  a:
+    image: busybox
+    command:
+      - sh
+      - -c
+      - |
+        printf '\377) \015' > /proc/self/comm
+        > /named
+        while :; do sleep 1; done
+    restart: always
+    stop_grace_period: 0s
+    ports: ["127.0.0.1::80"]
+    healthcheck: {test: "[ -e /named ]", interval: 50ms}
+"""
+
+
+def test_a_container_may_call_itself_what_it_likes(pyorch):
+    pyorch.write(NAMELESS)
+    pyorch.run("up", "-d", "--wait")
+    main = pyorch.main_process("nameless/a.1")
+    assert Path(f"/proc/{main}/comm").read_bytes() == b"\377) \r\n"
+
+    os.kill(pyorch.daemon_pid(), signal.SIGKILL)
+    assert {one["State"] for one in pyorch.ps("nameless").values()} == {"running"}
+    assert pyorch.main_process("nameless/a.1") == main
+    os.kill(main, signal.SIGKILL)
+    pyorch.until("nameless", lambda state: state["settled"] and state["replicas"][0]["restarts"])
+
+    pyorch.run("down")
 
 
 def test_networks_whose_records_are_broken_go_on_under_what_runs(pyorch):

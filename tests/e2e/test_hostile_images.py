@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 
 import pytest
@@ -142,15 +141,29 @@ def test_m30_an_image_with_a_great_many_layers_runs(bare, busybox):
     assert bare.run("-p", "x", "exec", "-T", "a", "ls", "/layer99") == "/layer99\n"
 
 
-def test_f37_pruning_beside_stacks_that_come_and_go_takes_nothing_they_need(bare, busybox):
+def test_f37_pruning_beside_pulls_and_stacks_takes_nothing_they_need(bare, busybox, registry):
     evil(bare, busybox)
     bare.write(STACK.format(more=""))
     bare.run("up", "-d", "--wait")
-    for _ in range(5):
-        pruning = bare.start("image", "prune", "-a")
-        bare.run("up", "-d", "--wait", "--force-recreate")
-        assert pruning.wait() == 0
-        pruning.communicate()
+    # What comes next is another image: the first is needed by a generation only.
+    evil(bare, busybox, config={"Labels": {"is": "other"}})
+    for number in range(3):
+        bare.run("image", "push", "evil", f"{registry}/evil:{number}")
+    bare.run("image", "rm", "--force", "evil")
+    bare.write(STACK.format(more="").replace("image: evil", f"image: '{registry}/evil:0'"))
 
-    assert bare.ps("x")["x-a-1"]["State"] == "running"
-    assert os.listdir(bare.home / "data/images/layers")
+    for number in range(3):
+        beside = [
+            bare.start("image", "prune", "-a"),
+            bare.start("image", "pull", f"{registry}/evil:{number}"),
+        ]
+        bare.run("up", "-d", "--wait", "--force-recreate")
+        for one in beside:
+            _, told = one.communicate()
+            assert one.returncode == 0, told
+        assert bare.run("-p", "x", "exec", "-T", "a", "echo", "alive") == "alive\n"
+
+    bare.run("image", "prune", "-a")
+    bare.run("-p", "x", "rollback", "--wait", "1")
+    assert bare.run("-p", "x", "exec", "-T", "a", "echo", "alive") == "alive\n"
+    assert "every byte" in bare.try_("doctor", "--deep").out

@@ -76,6 +76,21 @@ def is_zombie(pid):
         return True
 
 
+def test_what_a_program_has_read_is_not_taken_for_output_it_has_lost(pyorch):
+    pyorch.write("""
+name: reads
+services:
+  a: {image: busybox, command: sh -c 'echo one; cat /bin/busybox >/dev/null; sleep 0.5; echo two'}
+""")
+    pyorch.run("up", "-d")
+    pyorch.until("reads", lambda state: state["replicas"][0]["phase"] == "exited")
+
+    told = pyorch.try_("-p", "reads", "logs", "--no-log-prefix")
+
+    assert told.out == "one\ntwo\n"
+    assert "lost" not in told.err
+
+
 def test_nothing_is_lost_while_logs_turn_over_and_the_daemon_is_killed(pyorch):
     some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
     line = f"i=1; while [ ! -e /go ]; do {some}; sleep 0.02; done; echo end; sleep 600"

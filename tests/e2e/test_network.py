@@ -251,23 +251,32 @@ def test_only_ready_replicas_get_new_connections(lab):
 @pytest.mark.attribute(
     "services.*.ports.*.name", "services.*.ports.*.app_protocol", "services.*.ports.*.mode"
 )
-def test_ranges_single_addresses_and_ports_the_host_chooses(lab):
+def test_ranges_single_addresses_and_ports_the_host_chooses_are_known_before_the_start(lab):
     lab.pyorch.write(
         answering(
             a='ports: ["9001-9003:80-82", "80", {name: web, target: 80, published: "9030",'
-            " protocol: tcp, app_protocol: http, mode: host}]",
+            " protocol: tcp, app_protocol: http, mode: host}]\nscale: 2",
             b=f'ports: ["{HOST}:9010:80", "9020-9025:80"]',
         )
     )
+    planned = lab.pyorch.try_("plan").out
+    lab.pyorch.run("create")
+    told = lab.pyorch.run("port", "a", "80").split()
+    before = lab.pyorch.ps("net")["net-a-1"]["State"]
     lab.pyorch.run("up", "-d", "--wait")
 
+    assert before == "created"
+    assert "0.0.0.0:9001" in told
+    assert all(f"publish {one}/tcp to a:80" in planned for one in told)
     listed = lab.pyorch.ps("net")["net-a-1"]["Ports"]
-    eventually(lambda: lab.tcp("host", "127.0.0.1", 9001), lambda a: a.startswith("a-1"))
+    assert all(f"{one}->80/tcp" in listed for one in told)
+    assert lab.pyorch.ps("net")["net-a-2"]["Ports"] == listed, "replicas share what is published"
+    eventually(lambda: lab.tcp("host", "127.0.0.1", 9001), lambda a: a.startswith("a-"))
     assert "0.0.0.0:9002->81/tcp" in listed
     assert "0.0.0.0:9003->82/tcp" in listed
     (chosen,) = {int(port) for port in re.findall(r":(\d+)->80/", listed)} - {9001, 9030}
-    assert lab.tcp("stranger", HOST, chosen).startswith("a-1")
-    assert lab.tcp("stranger", HOST, 9030).startswith("a-1")
+    assert lab.tcp("stranger", HOST, chosen).startswith("a-")
+    assert lab.tcp("stranger", HOST, 9030).startswith("a-")
     eventually(lambda: lab.tcp("stranger", HOST, 9010), lambda a: a.startswith("b-1"))
     assert lab.tcp("host", "127.0.0.1", 9010) == "refused"
     assert lab.tcp("host", "127.0.0.1", 9020).startswith("b-1")
@@ -322,13 +331,14 @@ def test_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
         holder.bind((bound, 8080))
         if kind == socket.SOCK_STREAM:
             holder.listen()
-        lab.pyorch.write(answering(a=f'ports: ["8080:80/{protocol}"]', b=""))
+        lab.pyorch.write(answering(a=f'ports: ["8090:80", "8080:80/{protocol}"]', b=""))
 
         done = lab.pyorch.try_("up", "-d", "--wait")
 
         assert done.code == 1
         assert f"port 8080 is in use by {ME} (pid {os.getpid()})" in done.err
         assert lab.pyorch.ps("net")["net-b-1"]["State"] == "running"
+        assert lab.tcp("host", "127.0.0.1", 8090) == "refused", "all its ports, or none"
     # A pass that began before the port was free may still tell of its holder.
     lab.pyorch.try_("up", "-d")
     lab.pyorch.until(
@@ -338,6 +348,7 @@ def test_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
         ),
     )
     assert lab.pyorch.ps("net")["net-a-1"]["State"] == "running"
+    eventually(lambda: lab.tcp("host", "127.0.0.1", 8090), lambda a: a.startswith("a-1"))
 
 
 def test_two_stacks_that_want_one_port_are_told_of_each_other(web):

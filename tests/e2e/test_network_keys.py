@@ -87,8 +87,14 @@ def default_routes(lab, container):
     return found
 
 
+ELSEWHERE = ("10.89.0.0/17", "10.89.128.0/18")
+"""Most of what networks without a subnet are given theirs from: the host routes it to others."""
+
+
 @pytest.fixture
 def keys(lab):
+    for net in ELSEWHERE:
+        lab.run("host", "ip", "route", "add", net, "via", STRANGER)
     lab.pyorch.write(KEYS)
     lab.pyorch.run("up", "-d", "--wait")
     return lab
@@ -129,6 +135,11 @@ def test_interfaces_are_what_keys_of_their_networks_say(keys):
     routes = default_routes(keys, "keys/a.1")
     assert {gateway for gateway, _ in routes.values()} == gateways, "`gw_priority` decides"
     assert {device for _, device in routes.values()} == {"lan0"}
+    chosen = [ip_network(one, strict=False) for one in lan["addresses"] if "." in one]
+    for name in ("eth0", "net0"):
+        chosen += [ip_network(one, strict=False) for one in inside[name]["addresses"]]
+    assert len(chosen) == 3
+    assert not any(one.overlaps(ip_network(net)) for one in chosen for net in ELSEWHERE)
 
 
 @pytest.mark.attribute(

@@ -6,9 +6,12 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from orchestrator.errors import PyorchError
+from orchestrator.translate.health import checks_of
 from runtime.errors import UnavailableError
 from runtime.testing import Gate, Program
-from runtime.types import ContainerId
+from runtime.types import ContainerId, ExecProbe, GrpcProbe, HttpProbe, LogProbe, TcpProbe
+from scheduler.desired import CheckKind
 
 DB = ContainerId("shop.db.1")
 CHECKED = """
@@ -78,7 +81,7 @@ async def test_after_a_daemon_comes_back_all_that_runs_answers_until_it_is_probe
     assert unknown == before
 
 
-async def test_the_first_probes_come_quickly_and_only_those_after_them_count(world):
+async def test_the_first_probes_come_quickly_and_only_those_the_file_asks_for_count(world):
     answer(world, code=1)
 
     async with world.daemon() as daemon:
@@ -88,7 +91,7 @@ async def test_the_first_probes_come_quickly_and_only_those_after_them_count(wor
         await unhealthy(world)
 
     assert after_the_ramp == ("starting", [0.0, 0.1, 0.35, 0.85])
-    assert len(moments(world)) == 4 + 2
+    assert moments(world)[-1] == 20.0
 
 
 async def test_a_probe_that_takes_too_long_has_failed(world):
@@ -97,7 +100,7 @@ async def test_a_probe_that_takes_too_long_has_failed(world):
     async with world.daemon() as daemon:
         await world.apply(CHECKED)
         await unhealthy(world)
-        last = daemon.reconciler.prober.last_output(DB)
+        last = daemon.reconciler.prober.results(DB)[-1]
 
     assert last.code == -1
 
@@ -194,7 +197,7 @@ async def test_a_check_that_cannot_be_run_is_a_failed_one(world):
     async with world.daemon() as daemon:
         await world.apply(CHECKED)
         await unhealthy(world)
-        last = daemon.reconciler.prober.last_output(DB)
+        last = daemon.reconciler.prober.results(DB)[-1]
 
     assert last.code == 127
 
@@ -209,3 +212,101 @@ async def test_a_probe_that_cannot_even_be_begun_counts_as_failed_and_takes_nobo
         after = await world.settled()
 
     assert after["replicas"][0]["health"] == "healthy"
+
+
+# ── the daemon's own ─────────────────────────────────────────────────────────────────────
+
+PROBED = """
+name: shop
+services:
+  db:
+    image: app
+    scale: 2
+    restart: always
+    x-pyorch:
+      probes:
+        startup: {log: ready to serve, interval: 1s, retries: 5}
+        readiness: {http: {port: 8080, path: /ready}, interval: 2s, retries: 2}
+        liveness: {grpc: {port: 9000}, interval: 3s, retries: 2}
+"""
+STARTED = LogProbe("ready to serve")
+READY = HttpProbe(port=8080, path="/ready")
+ALIVE = GrpcProbe(port=9000)
+
+
+def kinds(daemon):
+    return {one.kind for one in daemon.reconciler.prober.results(DB)}
+
+
+async def test_nothing_else_is_asked_before_it_has_started(world):
+    world.containers.answers = {READY: 0, ALIVE: 0}
+    async with world.daemon() as daemon:
+        await world.apply(PROBED)
+        await asyncio.sleep(3)
+        before = kinds(daemon), daemon.reconciler.prober.health[DB].value
+        world.containers.answers[STARTED] = 0
+        await world.settled()
+        count = len([one for one in daemon.reconciler.prober.results(DB) if one.kind == "startup"])
+        await asyncio.sleep(30)
+        startups = [one for one in daemon.reconciler.prober.results(DB) if one.kind == "startup"]
+
+    assert before == ({"startup"}, "starting")
+    assert kinds(daemon) == {"startup", "readiness", "liveness"}
+    assert len(startups) == count
+
+
+async def test_what_does_not_start_in_time_is_unhealthy(world):
+    world.containers.answers = {READY: 0, ALIVE: 0}
+    async with world.daemon():
+        await world.apply(PROBED)
+        state = await unhealthy(world)
+
+    assert state["replicas"][0]["probes"][-1]["kind"] == "startup"
+
+
+async def test_who_is_not_ready_answers_nobody_and_is_not_ill(world):
+    world.containers.answers = {STARTED: 0, READY: 0, ALIVE: 0}
+    async with world.daemon():
+        await world.up(PROBED)
+        both = answering(world, "db")
+        world.containers.answers[READY] = 1
+        state = await world.until(
+            lambda state: {one["health"] for one in state["replicas"]} == {"unready"}
+        )
+        world.containers.answers[READY] = 0
+        await world.settled()
+
+    assert len(both) == 2
+    assert (state["settled"], state["failure"]) == (False, "")
+    assert world.runs() == {DB: 1, ContainerId("shop.db.2"): 1}
+
+
+async def test_changes_of_health_are_told_with_what_was_answered(world):
+    answer(world, code=0)
+    async with world.daemon() as daemon:
+        with daemon.events.subscribe("shop") as told:
+            await world.up(CHECKED)
+            answer(world, code=3, output=b"no room left")
+            await unhealthy(world)
+        seen = {}
+        while not told.empty():
+            if event := told.get_nowait():
+                seen[event.name] = event.reason
+
+    assert seen["replica.healthy"] == "healthcheck passed"
+    assert seen["replica.unhealthy"] == "healthcheck failed: no room left"
+
+
+def test_every_kind_of_probe_is_one_question(world):
+    text = "name: x\nservices: {a: {image: app, x-pyorch: {probes: {liveness: PROBE}}}}"
+    asked = {
+        "{tcp: 80}": TcpProbe(80),
+        "{http: {port: 80}}": HttpProbe(port=80),
+        "{exec: [check, it]}": ExecProbe(("check", "it")),
+    }
+    for written, probe in asked.items():
+        service = world.load(text.replace("PROBE", written)).services["a"]
+        assert checks_of(service, None)[CheckKind.LIVENESS][1] == probe
+    for wrong in ("{}", "{tcp: 80, log: ready}", "{tcp: 0}", "{http: {port: 1, path: no}}"):
+        with pytest.raises(PyorchError, match="probes"):
+            world.load(text.replace("PROBE", wrong))

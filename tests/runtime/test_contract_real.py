@@ -28,7 +28,7 @@ from runtime.testing.contract import (
 )
 from runtime.testing.contract.networks import BACK, FRONT, WEB, network, sandbox
 from runtime.testing.contract.volumes import DATA
-from runtime.types import ExecConfig, NetworkKind, Running, VolumeConfig
+from runtime.types import ExecConfig, ExecProbe, NetworkKind, Running, VolumeConfig
 from runtime.volumes import Volumes
 from tests.images import write_layout
 from tests.leaks import find_leaks
@@ -135,10 +135,12 @@ class TestRealContainers(ContainerContract):
         config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
         await specimens.run(driver, config)
 
-        await driver.probe(specimens.WEB, ("sh", "-c", "sleep 777 & sleep 778"), timeout=0.2)
+        await driver.probe(
+            specimens.WEB, ExecProbe(("sh", "-c", "sleep 777 & sleep 778")), timeout=0.2
+        )
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
+        seen = await driver.probe(specimens.WEB, ExecProbe(everybody), timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x0077" not in seen.output
         assert isinstance(await specimens.phase(driver), Running)
@@ -152,7 +154,7 @@ class TestRealContainers(ContainerContract):
             await session.close()
 
         everybody = ("sh", "-c", "cat /proc/[0-9]*/cmdline")
-        seen = await driver.probe(specimens.WEB, everybody, timeout=specimens.PATIENCE)
+        seen = await driver.probe(specimens.WEB, ExecProbe(everybody), timeout=specimens.PATIENCE)
         assert b"sleep\x001000" in seen.output
         assert b"sleep\x00779" not in seen.output
 

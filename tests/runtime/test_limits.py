@@ -95,7 +95,7 @@ def test_on_version_2_every_limit_is_a_file_but_what_that_does_not_know():
         ("memory.low", "33554432"),
         ("pids.max", "50"),
         ("io.weight", "default 2930"),
-        ("io.weight", "8:16 3940"),
+        ("io.bfq.weight", "8:16 400"),
         ("io.max", "8:16 rbps=1048576"),
         ("io.max", "8:16 wiops=30"),
     ]
@@ -138,7 +138,7 @@ def test_what_is_no_longer_limited_goes_back_to_what_it_was():
 
     assert ("cpu.max", "max 100000") in written(EVERYTHING, nothing, unified=True)
     assert ("io.max", "8:16 rbps=max") in written(EVERYTHING, nothing, unified=True)
-    assert ("io.weight", "8:16 default") in written(EVERYTHING, nothing, unified=True)
+    assert ("io.bfq.weight", "8:16 default") in written(EVERYTHING, nothing, unified=True)
     assert ("memory.memsw.limit_in_bytes", "-1") in written(EVERYTHING, nothing, unified=False)
     assert ("blkio.throttle.read_bps_device", "8:16 0") in written(
         EVERYTHING, nothing, unified=False
@@ -202,6 +202,45 @@ def test_what_version_2_does_not_know_is_named_and_left_out(version_2):
         "oom_kill_disable",
         "blkio_config.weight",
     ]
+
+
+def test_on_version_2_weights_are_those_of_bfq_where_groups_have_its_own():
+    weighed = Limits(io_weight=300, io_weights=((DISK, 400),), pids=None)
+
+    found = settings(weighed, DEVICES, unified=True, bfq=True)
+
+    assert [(one.file, one.value) for one in found] == [
+        ("io.bfq.weight", "default 300"),
+        ("io.bfq.weight", "8:16 400"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("controllers", "costs", "kept"),
+    [("cpu io memory", True, 300), ("cpu memory", True, None), ("cpu io memory", False, None)],
+)
+def test_on_version_2_a_weight_holds_where_it_is_handed_on_to_groups(
+    version_2, monkeypatch, tmp_path, controllers, costs, kept
+):
+    monkeypatch.setattr(limiting, "BLOCK_DEVICES", tmp_path / "none")
+    (version_2.parent / "cgroup.controllers").write_text(controllers)
+    if costs:
+        (version_2.parent / "io.cost.qos").touch()
+
+    fitting, lost = limiting.fit(Limits(io_weight=300))
+
+    assert fitting.io_weight == kept
+    assert len(lost) == (kept is None)
+
+
+def test_a_kernel_that_schedules_a_disk_by_bfq_has_weights(version_2, monkeypatch, tmp_path):
+    queue = tmp_path / "sda" / "queue"
+    queue.mkdir(parents=True)
+    (queue / "scheduler").write_text("none [bfq]\n")
+    monkeypatch.setattr(limiting, "BLOCK_DEVICES", tmp_path)
+    (version_2.parent / "cgroup.controllers").write_text("io")
+
+    assert limiting.fit(Limits(io_weight=300)) == (Limits(io_weight=300), ())
 
 
 def test_this_machine_names_what_it_cannot_do_once():

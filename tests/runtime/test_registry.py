@@ -540,24 +540,27 @@ async def test_m25_an_image_for_other_machines_names_those_it_is_for(registry, i
     assert "windows/amd64" in str(error)
 
 
+async def test_m25_one_image_for_another_machine_than_was_asked_for_is_refused(registry, images):
+    registry.put_image("tiny", BIG)
+
+    with pytest.raises(InvalidError, match="none for linux/s390x, only linux/amd64") as told:
+        await images.pull(f"{registry.address}/tiny:1", platform="linux/s390x")
+
+    assert told.value.code == "platform"
+    assert left_in(images) == []
+
+
 async def test_r11_the_platform_that_is_asked_for_is_chosen_and_noted(registry, images):
-    both = {}
+    both = []
     for variant in ("v6", "v7"):
-        both[variant] = registry.put_image(variant, tarball(own=variant.encode()))
-    registry.manifests |= {
-        ("multi", digest_of(data)): (data, OCI_MANIFEST) for data in both.values()
-    }
-    registry.put_index(
-        "multi",
-        *(
-            (data, {"os": "linux", "architecture": "arm", "variant": variant})
-            for variant, data in both.items()
-        ),
-    )
+        platform = {"os": "linux", "architecture": "arm", "variant": variant}
+        own = tarball(own=variant.encode())
+        both.append((registry.put_image("multi", own, platform=platform), platform))
+    registry.put_index("multi", *both)
 
     facts = await images.pull(f"{registry.address}/multi:1", platform="linux/arm/v7")
 
-    assert facts.id == digest_of(both["v7"])
+    assert facts.id == digest_of(both[1][0])
     origin = images.store.catalog().images[facts.id]
     assert origin.platform == "linux/arm/v7"
     assert origin.source == f"{registry.address}/multi"

@@ -5,6 +5,7 @@ from builders import NOW, host, replica, service, stack
 
 from scheduler import CyclicDependencyError, plan_stack
 from scheduler.desired import (
+    CheckKind,
     Condition,
     Dependency,
     DesiredVolume,
@@ -27,7 +28,7 @@ from scheduler.observed import (
 )
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
-CHECK = Healthcheck(test=("true",))
+CHECK = {CheckKind.HEALTH: Healthcheck()}
 
 
 def plan(desired, observed):
@@ -198,7 +199,7 @@ def test_a_dependent_starts_after_what_it_depends_on_in_the_same_plan():
 
 def test_a_dependent_is_held_until_its_dependency_is_healthy():
     wait = Dependency(service=ServiceName("db"), condition=Condition.HEALTHY)
-    wanted = stack(service(dependencies=(wait,)), service("db", healthcheck=CHECK))
+    wanted = stack(service(dependencies=(wait,)), service("db", checks=CHECK))
     starting = Running(since=NOW - 1, health=Health.STARTING)
     healthy = Running(since=NOW - 1, health=Health.HEALTHY)
 
@@ -273,7 +274,7 @@ def test_after_a_reboot_what_had_ended_stays_as_it_is():
 
 
 def test_after_a_reboot_dependents_wait_until_what_they_need_is_healthy():
-    db = service("db", healthcheck=CHECK)
+    db = service("db", checks=CHECK)
     web = service(
         dependencies=(Dependency(service=ServiceName("db"), condition=Condition.HEALTHY),)
     )

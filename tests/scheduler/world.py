@@ -26,6 +26,7 @@ from scheduler.actions import (
     StopReplica,
 )
 from scheduler.desired import (
+    CheckKind,
     Condition,
     Dependency,
     DesiredNetwork,
@@ -91,7 +92,7 @@ def services(draw, name, earlier, *, reserves):
     dependencies = tuple(
         Dependency(
             service=ServiceName(other.name),
-            condition=Condition.HEALTHY if other.healthcheck else Condition.STARTED,
+            condition=Condition.HEALTHY if other.checks else Condition.STARTED,
         )
         for other in earlier
         if draw(st.booleans())
@@ -107,7 +108,7 @@ def services(draw, name, earlier, *, reserves):
         image="img",
         replicas=draw(st.integers(0, 3)),
         restart=RestartPolicy(mode=RestartMode.ALWAYS),
-        healthcheck=Healthcheck(test=("true",)) if checked else None,
+        checks={CheckKind.HEALTH: Healthcheck()} if checked else {},
         dependencies=dependencies,
         shares=tuple(
             Share(draw(st.sampled_from(["network", "ipc", "pid"])), f"shop.{other.name}.1")
@@ -176,7 +177,7 @@ class World:
         self.count = 0
         self.others = host
         self.services = {one.name: one for one in desired.services}
-        self.checked = {one.name for one in desired.services if one.healthcheck}
+        self.checked = {one.name for one in desired.services if one.checks}
         self.pre_start = {one.name: WAITING for one in desired.services if one.pre_start}
         self.replicas = {one.id: self._probed(one) for one in host.replicas}
         self.networks = {one.name: one for one in host.networks}

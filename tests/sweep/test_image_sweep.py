@@ -31,19 +31,19 @@ def points(before, after):
     )
 
 
-def check_all_or_nothing(pyorch, where):
+def check_all_or_nothing(pyorch, where, made=NAME):
     """The next daemon finds whole images only, and nothing half-done beside them."""
     told = pyorch.try_("doctor", "--deep")
     assert "damaged" not in told.out, f"{where}: {told.out}"
     assert "every byte" in told.out, f"{where}: {told.out}{told.err}"
     names = pyorch.run("image", "ls", "-q").split()
-    assert set(names) <= {NAME}, where
+    assert set(names) <= {NAME, made}, where
     root = pyorch.home / "data/images"
     staging = root / "staging"
     assert not staging.exists() or list(staging.iterdir()) == [], where
     half = [path for path in root.rglob("*") if path.name.endswith(".writing")]
     assert half == [], where
-    return bool(names)
+    return made in names
 
 
 def check_nothing_is_left(pyorch, where):
@@ -58,8 +58,11 @@ def layout(tmp_path):
     return write_layout(tmp_path / "layout", tarball(a=os.urandom(200_000), b=b"x", c=b"y"))
 
 
-def sweep(request, pyorch, name, operation, *, prepare, present):
-    """Kill the daemon at points of ``operation``; ``present`` is what repeating it leads to."""
+def sweep(request, pyorch, name, operation, *, prepare, present, made=NAME, share=1):
+    """Kill the daemon at points of ``operation``; ``present`` is what repeating it leads to.
+
+    It is about the image ``made``.
+    """
     prepare()
     pyorch.run("daemon", "stop")
     counting = Traced(pyorch)
@@ -69,7 +72,7 @@ def sweep(request, pyorch, name, operation, *, prepare, present):
     found = points(before, counting.calls())
     counting.end()
     fired = {}
-    for point in choose(request, name, found):
+    for point in choose(request, name, found, share=share):
         where = f"killed at {point} of {name}"
         prepare()
         pyorch.run("daemon", "stop")
@@ -79,10 +82,10 @@ def sweep(request, pyorch, name, operation, *, prepare, present):
         traced.end()
         fired[point] = traced.fired()
 
-        there = check_all_or_nothing(pyorch, where)
+        there = check_all_or_nothing(pyorch, where, made)
         if there != present:
             pyorch.run(*operation)
-        assert check_all_or_nothing(pyorch, where) == present, where
+        assert check_all_or_nothing(pyorch, where, made) == present, where
         check_nothing_is_left(pyorch, where)
     came = [point for point, it in fired.items() if it]
     assert len(came) >= len(fired) * FIRED_AT_LEAST, f"only {came} of {list(fired)} came"
@@ -119,3 +122,31 @@ def test_a_kill_at_any_point_of_a_removal_leaves_all_or_nothing(bare, request, l
         bare.run("image", "load", str(layout), "--name", "tiny")
 
     sweep(request, bare, operation[1], operation, prepare=prepare, present=False)
+
+
+def test_a_kill_at_any_point_of_a_build_leaves_all_or_nothing(bare, request, layout):
+    bare.write(
+        """
+        name: shop
+        services:
+          web: {build: {dockerfile_inline: "FROM tiny\\nCOPY stack.yml /\\nCOPY stack.yml /b"}}
+        """
+    )
+
+    def prepare():
+        bare.run("builder", "prune")
+        bare.run("image", "load", str(layout), "--name", "tiny")
+
+    sweep(
+        request,
+        bare,
+        "build",
+        ("build",),
+        prepare=prepare,
+        present=True,
+        made="docker.io/library/shop-web:latest",
+        share=4,
+    )
+    # What a step leaves is no file of a stack: nothing of it outlives the last of these daemons.
+    work = bare.home / "data/build/work"
+    assert not work.exists() or list(work.iterdir()) == []

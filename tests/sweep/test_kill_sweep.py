@@ -76,9 +76,13 @@ def announce(request, operation: str, chosen: list[Point], total: int) -> None:
         )
 
 
-def choose(request, operation: str, found: list[Point]) -> list[Point]:
-    """Return the points to try, the same ones for the same seed."""
-    chosen = sorted(random.Random(SEED).sample(found, min(POINTS, len(found))))
+def choose(request, operation: str, found: list[Point], *, share: int = 1) -> list[Point]:
+    """Return the points to try, the same ones for the same seed.
+
+    Of an operation that takes long only one in ``share`` of as many as of others.
+    """
+    wanted = min(max(POINTS // share, 1), len(found))
+    chosen = sorted(random.Random(SEED).sample(found, wanted))
     announce(request, operation, chosen, len(found))
     return chosen
 

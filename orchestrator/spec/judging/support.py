@@ -120,9 +120,14 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "backoff dns priority quarantine rates",
+    "services.*.x-pyorch": "backoff dns priority probes quarantine rates",
     "services.*.x-pyorch.rates": "receive send",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
+    "services.*.x-pyorch.probes.*": """
+        exec grpc http interval log retries start_interval start_period tcp timeout
+    """,
+    "services.*.x-pyorch.probes.*.grpc": "port service",
+    "services.*.x-pyorch.probes.*.http": "path port tls",
     "x-pyorch": "logs resources",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """
@@ -150,7 +155,7 @@ REMARKS = {
     "services.*.build.secrets": "`target` is the id; the rest is said where a step mounts it",
     "services.*.build.ssh": "files of keys without a passphrase; agents are refused",
     "services.*.blkio_config.weight": "where the kernel has weights (BFQ, or io.cost on cgroup v2)",
-    "services.*.blkio_config.weight_device": "as `weight`",
+    "services.*.blkio_config.weight_device": "for devices that are scheduled by BFQ",
     "services.*.mem_swappiness": "on cgroup v1; on v2 `up` says that it is left out",
     "services.*.oom_kill_disable": "on cgroup v1; on v2 `up` says that it is left out",
     "services.*.expose": "services on a network reach each other's ports anyway",

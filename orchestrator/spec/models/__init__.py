@@ -14,7 +14,7 @@ from orchestrator.spec.models.deploy import (
     Resources,
     UpdateConfig,
 )
-from orchestrator.spec.models.extensions import ServiceExtension, StackExtension
+from orchestrator.spec.models.extensions import ProbeExtension, ServiceExtension, StackExtension
 from orchestrator.spec.models.mounts import Device, DeviceRequest, FileMount, Mount, Ulimit
 from orchestrator.spec.models.resources import AiModel, Config, Ipam, Network, Secret, Volume
 from orchestrator.spec.models.service import (
@@ -50,6 +50,7 @@ __all__ = [
     "Origin",
     "Placement",
     "Port",
+    "ProbeExtension",
     "Resource",
     "Resources",
     "Secret",

@@ -1,8 +1,9 @@
 """What only pyorch understands: ``x-pyorch``, at the top and in services. Strict both ways."""
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orchestrator.spec.models.base import Duration, Size, Whole
 
@@ -26,6 +27,60 @@ class BackoffExtension(Extension):
     reset_after: Duration = Field(
         default=10.0, description="How long a run must last for restarts to be counted anew."
     )
+
+
+class HttpExtension(Extension):
+    """``services.*.x-pyorch.probes.*.http``."""
+
+    port: int = Field(ge=1, le=65535, description="The port in the container.")
+    path: str = Field(
+        default="/", pattern=r"^/[!-~]*$", max_length=2000, description="What is asked for."
+    )
+    tls: bool = Field(default=False, description="Over TLS; certificates are not looked at.")
+
+
+class GrpcExtension(Extension):
+    """``services.*.x-pyorch.probes.*.grpc``."""
+
+    port: int = Field(ge=1, le=65535, description="The port in the container.")
+    service: str = Field(
+        default="",
+        pattern=r"^[!-~]*$",
+        max_length=127,
+        description="The service that is asked about; the server as a whole without.",
+    )
+
+
+class ProbeExtension(Extension):
+    """``services.*.x-pyorch.probes.*``: one question, and how patiently it is asked."""
+
+    http: HttpExtension | None = Field(
+        default=None, description="A GET that is answered with 200 to 399."
+    )
+    tcp: int | None = Field(
+        default=None, ge=1, le=65535, description="A port in the container that takes connections."
+    )
+    grpc: GrpcExtension | None = Field(
+        default=None, description="The health service of gRPC says that it serves."
+    )
+    log: str = Field(default="", description="Some words that a line of this run's output has.")
+    exec: tuple[str, ...] = Field(default=(), description="A command in it that ends with 0.")
+    interval: Duration = Field(default=10.0, ge=0.001, description="Time between probes.")
+    timeout: Duration = Field(default=5.0, ge=0.001, description="How long one may take.")
+    retries: int = Field(default=3, ge=1, description="Failures in a row that count as one.")
+    start_period: Duration = Field(default=0.0, ge=0, description="When failures do not count yet.")
+    start_interval: Duration = Field(
+        default=0.0,
+        ge=0,
+        description="Time between probes till then; without, quick and ever slower.",
+    )
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> "ProbeExtension":
+        given = (self.http, self.tcp, self.grpc, self.log, self.exec)
+        if sum(bool(one) for one in given) != 1:
+            raise ValueError("a probe is one of http, tcp, grpc, log and exec")
+        return self
 
 
 class Ceiling(Extension):
@@ -53,6 +108,10 @@ class ServiceExtension(Extension):
 
     backoff: BackoffExtension = Field(
         default=BackoffExtension(), description="The pauses before restarts in a row."
+    )
+    probes: Mapping[Literal["startup", "readiness", "liveness"], ProbeExtension] = Field(
+        default={},
+        description="Questions the daemon itself asks: has it started, is it ready, is it well.",
     )
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."

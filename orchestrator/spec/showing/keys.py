@@ -1,8 +1,8 @@
 """Every key of a stack file: its shape from the grammar, its meaning from the models. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -94,7 +94,12 @@ def _fields(path: Path, model: type[BaseModel]) -> Iterator[Key]:
         where = (*path, name)
         yield Key(path=where, description=str(field.description), field=field)
         if (below := model_in(field.annotation)) is not None:
-            yield from _fields(where, below)
+            yield from _fields(place_in(where, field.annotation), below)
+
+
+def place_in(path: Path, annotation: Any) -> Path:
+    """Return where the models are that a type is about: it, or each of what it maps to."""
+    return (*path, "*") if get_origin(annotation) is Mapping else path
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
@@ -23,7 +23,7 @@ LEFT_OUT = {
     "services.*.deploy.replicas": "1",
     "services.*.healthcheck.interval": "30s",
     "services.*.healthcheck.retries": "3",
-    "services.*.healthcheck.start_interval": "5s",
+    "services.*.healthcheck.start_interval": "short at first, and ever longer",
     "services.*.healthcheck.start_period": "0s",
     "services.*.healthcheck.timeout": "30s",
     "services.*.hostname": "SERVICE-NUMBER",
@@ -167,7 +167,13 @@ _KINDS = {
 }  # fmt: skip
 
 
-_NUMBERS: dict[Any, str] = {int: "integer", float: "number"}
+_PLAIN: dict[Any, str] = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bool: "boolean",
+    tuple[str, ...]: "list of texts",
+}
 _PLURALS = {*_KINDS.values(), "value"}
 
 
@@ -177,12 +183,18 @@ def type_of(key: Key) -> str:
         if key.field and _reads(key.field, read):
             return word
     if key.shape is None:
-        annotation = key.field.annotation if key.field else None
-        if annotation in _NUMBERS:
-            return _NUMBERS[annotation]
-        words = get_args(annotation)
-        return ", ".join(f"`{one}`" for one in words) or "mapping"
+        return _own_type(key.field.annotation if key.field else None)
     return _type(key.shape, numeric=key.field is None or _numeric(key.field.annotation))
+
+
+def _own_type(annotation: Any) -> str:
+    """Return the type of a key that only its field tells of; what may be left out is no part."""
+    for kind, word in _PLAIN.items():
+        if annotation in (kind, kind | None):
+            return word
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{one}`" for one in get_args(annotation))
+    return "mapping"
 
 
 def _reads(field: FieldInfo, read: Callable[[Any], Any]) -> bool:

@@ -15,7 +15,7 @@ from orchestrator.spec.composing.unique import UNIQUE
 from orchestrator.spec.grammar import STACK
 from orchestrator.spec.grammar.shapes import Either, ListOf, MapOf, Record, Scalar, Shape
 from orchestrator.spec.judging.support import Kind, fate
-from orchestrator.spec.showing.keys import EXTENSIONS, OWN, Key, keys, model_in
+from orchestrator.spec.showing.keys import EXTENSIONS, OWN, Key, keys, model_in, place_in
 from orchestrator.spec.tree import Path
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -98,8 +98,17 @@ class _Writer:
         for name, field in model.model_fields.items():
             where = (*path, name)
             below = model_in(field.annotation)
-            found = self._model(where, below) if below else _field(field)
+            found = self._below(where, field, below) if below else _field(field)
             properties[name] = _about(self._keys[where]) | found
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+    def _below(self, path: Path, field: FieldInfo, model: type[BaseModel]) -> Schema:
+        place = place_in(path, field.annotation)
+        found = self._model(place, model)
+        if place == path:
+            return found
+        names = get_args(get_args(field.annotation)[0])
+        properties = dict.fromkeys(names, found)
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
@@ -125,6 +134,12 @@ def _field(field: FieldInfo) -> Schema:
     for number, kind in _NUMBERS.items():
         if field.annotation in (number, number | None):
             return {"type": [kind, "string"]}
+    if field.annotation is str:
+        return {"type": "string"}
+    if field.annotation is bool:
+        return {"type": ["boolean", "string"]}
+    if field.annotation == tuple[str, ...]:
+        return {"type": "array", "items": {"type": "string"}}
     if get_origin(field.annotation) is not Literal:
         raise TypeError(f"{field.annotation}: say here how an editor is told of such a key")
     return _words(list(get_args(field.annotation)))

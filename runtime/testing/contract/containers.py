@@ -32,6 +32,7 @@ from runtime.types import (
     ContainerId,
     Created,
     Digest,
+    ExecProbe,
     Exited,
     Mount,
     MountKind,
@@ -195,13 +196,13 @@ class ContainerContract(SessionContract, LimitContract):
     ) -> None:
         config = container(WEB, image, tmp_path, *STUBBORN)
         await run(driver, config)
-        await driver.probe(WEB, TOUCH, timeout=PATIENCE)
+        await driver.probe(WEB, ExecProbe(TOUCH), timeout=PATIENCE)
         await driver.kill(WEB)
         await driver.remove(WEB)
 
         await run(driver, config)
 
-        assert (await driver.probe(WEB, HAS_NOTE, timeout=PATIENCE)).code == 1
+        assert (await driver.probe(WEB, ExecProbe(HAS_NOTE), timeout=PATIENCE)).code == 1
 
     # ── started and ended ────────────────────────────────────────────────────────────────
 
@@ -277,7 +278,7 @@ class ContainerContract(SessionContract, LimitContract):
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
-        await driver.probe(WEB, TOUCH, timeout=PATIENCE)
+        await driver.probe(WEB, ExecProbe(TOUCH), timeout=PATIENCE)
         await driver.kill(WEB)
 
         await driver.start(WEB)
@@ -285,7 +286,7 @@ class ContainerContract(SessionContract, LimitContract):
         found = await phase(driver)
         assert isinstance(found, Running)
         assert (found.run, found.stop_by) == (2, None)
-        assert (await driver.probe(WEB, HAS_NOTE, timeout=PATIENCE)).code == 0
+        assert (await driver.probe(WEB, ExecProbe(HAS_NOTE), timeout=PATIENCE)).code == 0
 
     async def test_many_are_started_side_by_side(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path

@@ -24,6 +24,7 @@ from runtime.types import (
     ContainerId,
     Digest,
     ExecConfig,
+    ExecProbe,
     Running,
 )
 
@@ -136,14 +137,14 @@ class SessionContract:
             with pytest.raises(NotFoundError):
                 await driver.exec(name, ExecConfig(argv=TALKING))
             with pytest.raises(NotFoundError):
-                await driver.probe(name, TALKING, timeout=PATIENCE)
+                await driver.probe(name, ExecProbe(TALKING), timeout=PATIENCE)
 
     async def test_a_probe_answers_with_code_and_output(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
 
-        found = await driver.probe(WEB, TALKING, timeout=PATIENCE)
+        found = await driver.probe(WEB, ExecProbe(TALKING), timeout=PATIENCE)
 
         assert found.code == 4
         assert sorted(found.output.split()) == [b"err", b"out"]
@@ -153,7 +154,7 @@ class SessionContract:
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
 
-        found = await driver.probe(WEB, LONG, timeout=PATIENCE)
+        found = await driver.probe(WEB, ExecProbe(LONG), timeout=PATIENCE)
 
         assert found.code == 0
         assert found.output == (b"0123456789\n" * 1000)[:4096]
@@ -163,6 +164,6 @@ class SessionContract:
     ) -> None:
         await run(driver, container(WEB, image, tmp_path, *STUBBORN))
 
-        found = await driver.probe(WEB, STUBBORN, timeout=0.1)
+        found = await driver.probe(WEB, ExecProbe(STUBBORN), timeout=0.1)
 
         assert found.code == -1

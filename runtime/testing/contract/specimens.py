@@ -11,6 +11,7 @@ from runtime.types import (
     ContainerId,
     ContainerPhase,
     Digest,
+    ExecProbe,
     Exited,
 )
 
@@ -83,7 +84,7 @@ async def phase(driver: ContainerDriver, name: ContainerId = WEB) -> ContainerPh
 async def ready(driver: ContainerDriver) -> None:
     """Return once the main process has set its traps."""
     async with asyncio.timeout(PATIENCE):
-        while (await driver.probe(WEB, IS_READY, timeout=PATIENCE)).code != 0:
+        while (await driver.probe(WEB, ExecProbe(IS_READY), timeout=PATIENCE)).code != 0:
             pass
 
 

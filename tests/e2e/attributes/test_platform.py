@@ -58,6 +58,7 @@ def variant(pyorch, service):
     return next(one.removeprefix("VARIANT=") for one in lines if one.startswith("VARIANT="))
 
 
+@pytest.mark.attribute("services.*.platform")
 def test_two_services_run_from_one_name_for_different_platforms(bare, several):
     bare.write(STACK.format(image=several))
 

@@ -50,6 +50,7 @@ def rates(pyorch):
     return [(received(pyorch, link)[0], sent(pyorch, link)[0]) for link in ("eth0", "eth1")]
 
 
+@pytest.mark.attribute("services.*.x-pyorch.rates")
 def test_x_pyorch_rates_hold_back_what_is_received_and_sent(pyorch):
     pyorch.write(STACK.format(rates=BOTH))
     pyorch.run("up", "-d", "--wait")

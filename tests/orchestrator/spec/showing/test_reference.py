@@ -21,13 +21,14 @@ from orchestrator.spec.values.units import parse_duration, parse_size
 from orchestrator.store import StoredStack
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
+from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import HookBook, hook_images
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.network import build_network
 from orchestrator.translate.sandbox import build_sandbox
 from runtime.types import ContainerFacts, Created
 from scheduler.actions import CreateNetwork, CreateReplica
-from scheduler.desired import HookKind, Intent
+from scheduler.desired import CheckKind, HookKind, Intent
 from scheduler.ids import ReplicaId
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
@@ -54,7 +55,7 @@ def patterns(model, path=()):
         below = model_in(field.annotation)
         if below is not None:
             text = str(field.annotation)
-            several = "dict[" in text or "tuple[" in text
+            several = any(kind in text for kind in ("dict[", "tuple[", "Mapping["))
             yield from patterns(below, (*where, "*") if several else where)
 
 
@@ -286,6 +287,13 @@ NEEDED = {
     "services.*.build.secrets.*.source",
     "services.*.build.ulimits.*.hard",
     "services.*.build.ulimits.*.soft",
+    "services.*.x-pyorch.probes.*.exec",
+    "services.*.x-pyorch.probes.*.grpc",
+    "services.*.x-pyorch.probes.*.grpc.port",
+    "services.*.x-pyorch.probes.*.http",
+    "services.*.x-pyorch.probes.*.http.port",
+    "services.*.x-pyorch.probes.*.log",
+    "services.*.x-pyorch.probes.*.tcp",
     "services.*.blkio_config.device_read_bps.*.path",
     "services.*.blkio_config.device_read_bps.*.rate",
     "services.*.blkio_config.device_read_iops.*.path",
@@ -371,6 +379,7 @@ def meaning(stack):
     volumes = [factory.mounting.volume(one.name) for one in desired.volumes]
     volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
     hooks = hooks_of(stack, containers)
+    hooks += [checks_of(service, None) for _, service in sorted(stack.services.items())]
     logs = factory.log_cap, unattached(stack)
     return desired, containers, (volumes, hooks), networks, sandboxes, logs
 
@@ -429,10 +438,11 @@ def test_what_leaving_a_key_out_means_is_what_it_comes_to(load):
     ).stack
     desired, (container, _), *_ = meaning(stack)
     service, other = desired.services
-    check = service.healthcheck
+    check = service.checks[CheckKind.HEALTH]
     said = {name.split(".", 2)[-1]: text for name, text in LEFT_OUT.items()}
 
-    for key in ("interval", "start_interval", "start_period", "timeout"):
+    assert check.start_interval is None
+    for key in ("interval", "start_period", "timeout"):
         assert parse_duration(said[f"healthcheck.{key}"]) == getattr(check, key)
     assert said["healthcheck.retries"] == str(check.retries)
     assert said["deploy.replicas"] == said["scale"] == str(service.replicas)
