@@ -7,6 +7,7 @@ monitors, networks and resolvers by the kernel and processes of their own.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -17,7 +18,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import structlog
 
@@ -46,7 +47,17 @@ WAITERS = 16
 events_log = structlog.get_logger()
 
 
-def main() -> int:
+def main() -> NoReturn:
+    """Run the daemon of this process until it is told to stop, and end it."""
+    code = run()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Everything is closed. To take the interpreter apart is most of what a daemon's end takes.
+    os._exit(code)
+
+
+def run() -> int:
     """Run the daemon until it is told to stop; return its exit code."""
     log.configure(verbose="-v" in sys.argv[1:])
     try:
@@ -235,4 +246,4 @@ class _only_one:  # noqa: N801 - reads as a sentence where it is used
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from orchestrator.settings import Settings
 from orchestrator.translate.observed import HostView
 from runtime.drivers import (
     BuildDriver,
@@ -54,14 +55,15 @@ async def observe(drivers: Drivers, *, machine: bool, stack: str) -> HostView:
     )
 
 
-def name_machine(labels: Mapping[str, str]) -> Machine:
-    """Return what this machine calls itself, with the labels it was given."""
+def name_machine(settings: Settings) -> Machine:
+    """Return what this machine calls itself, with what its settings say of it."""
     system = os.uname()
     return Machine(
         name=system.nodename,
         os=system.sysname.lower(),
         architecture=system.machine,
-        labels=labels,
+        labels=settings.labels,
+        units=settings.resources,
     )
 
 

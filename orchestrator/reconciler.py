@@ -72,6 +72,7 @@ class PassReport:
     """What the last pass over a stack came to."""
 
     generation: int
+    intent: Intent
     plan: Plan
     problems: tuple[Problem, ...]
     settled: bool
@@ -177,10 +178,11 @@ class Reconciler:
             references={name: images[name].id for name in references if name in images},
             checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
+            illnesses=self.prober.illnesses,
             histories=self.store.histories(stored.name),
             addresses=self.store.addresses(),
             ports=self.store.ports(),
-            machine=name_machine(self.settings.labels),
+            machine=name_machine(self.settings),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
             claims=self._claims_of_others(stored.name),
@@ -273,7 +275,8 @@ class Reconciler:
             ServiceName(one): checks_of(service, images.get(model.image_of(one)))
             for one, service in model.services.items()
         }
-        self.prober.adjust(desired, observed, checks)
+        secrets = [one.payload for one in model.secrets.values() if one.payload]
+        self.prober.adjust(desired, observed, checks, secrets=secrets)
         self._report(stored, desired, observed, plan, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
         # A pass that found nothing to do is not news: the sweep makes one every few seconds.
@@ -327,7 +330,7 @@ class Reconciler:
         """Note what a stack holds of the machine; where it is less, others may wait for that."""
         before = self._reserved.get(name, Reservation())
         self._reserved[name] = held
-        if held.cpus < before.cpus or held.memory < before.memory:
+        if held.is_less(before):
             for other, waiting in self._claims.items():
                 if waiting and other != name:
                     self.prober.wake(other)
@@ -338,10 +341,8 @@ class Reconciler:
         )
 
     def _reserved_by_others(self, name: str) -> Reservation:
-        others = [held for stack, held in self._reserved.items() if stack != name]
-        return Reservation(
-            cpus=sum(held.cpus for held in others), memory=sum(held.memory for held in others)
-        )
+        others = (held for stack, held in self._reserved.items() if stack != name)
+        return sum(others, Reservation())
 
     def _volumes_of_others(self, stored: StoredStack) -> dict[str, tuple[StackName, ...]]:
         """Return who else names which volume; asked only where a volume might be removed."""
@@ -450,6 +451,7 @@ class Reconciler:
             failure = verdict.reason
         self.reports[stored.name] = PassReport(
             generation=stored.generation,
+            intent=stored.intent,
             plan=plan,
             problems=problems,
             settled=isinstance(verdict, Settled) and not problems,
@@ -465,6 +467,7 @@ class Reconciler:
         hint = getattr(error, "hint", None)
         self.reports[name] = PassReport(
             generation=stored.generation if stored else 0,
+            intent=stored.intent if stored else Intent.RUN,
             plan=Plan(),
             problems=(Problem(message=str(error), hint=hint),),
             settled=False,

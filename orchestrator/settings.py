@@ -49,6 +49,8 @@ class Settings:
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What `deploy.placement` may ask of this machine."""
+    resources: Mapping[str, int] = field(default_factory=dict)
+    """What `generic_resources` may reserve of it, by its kind."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -81,6 +83,7 @@ class Settings:
             or CDI,
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
             labels=_labels(environ, "PYORCH_LABELS"),
+            resources=_resources(environ, "PYORCH_RESOURCES"),
             patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
         )
 
@@ -103,6 +106,7 @@ class Settings:
             "PYORCH_CDI": ":".join(map(str, self.cdi)),
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
             "PYORCH_LABELS": ",".join(f"{name}={value}" for name, value in self.labels.items()),
+            "PYORCH_RESOURCES": ",".join(f"{kind}={n}" for kind, n in self.resources.items()),
             "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
         }
 
@@ -146,6 +150,18 @@ def _labels(environ: Mapping[str, str], name: str) -> dict[str, str]:
                 f"{name}: `{entry}` is no label", hint="write NAME=VALUE, several by commas"
             )
         found[label] = value
+    return found
+
+
+def _resources(environ: Mapping[str, str], name: str) -> dict[str, int]:
+    found = {}
+    for kind, number in _labels(environ, name).items():
+        if not number.isdecimal():
+            raise PyorchError(
+                f"{name}: `{number}` is no number of `{kind}`",
+                hint="write KIND=2, several by commas",
+            )
+        found[kind] = int(number)
     return found
 
 

@@ -131,7 +131,9 @@ class Views:
         and who follows a stack has no use for them.
         """
         report = self.reconciler.reports.get(stored.name)
-        if report is not None and report.generation != stored.generation:
+        asked = (stored.generation, stored.intent)
+        if report is not None and (report.generation, report.intent) != asked:
+            # Of a pass that had begun before something else was asked for.
             report = None
         mine = [one for one in containers if parse_container_name(one.id)[0] == stored.name]
         desired = self.reconciler.desired.get(stored.name)
@@ -240,7 +242,7 @@ class Views:
             given_up=decision.reason
             if isinstance(decision, StayDown) and decision.given_up and wanted
             else "",
-            probes=self.reconciler.prober.results(facts.id) if running else (),
+            probes=self.reconciler.prober.results(facts.id),
             last_codes=tuple(one.code for one in endings if one.replica == replica)[:SHOWN_CODES],
             image=without_platform(service.image) if service else str(facts.image),
             image_id=str(facts.image),

@@ -122,12 +122,14 @@ class StartReplica:
     """Begin a run.
 
     ``attempt`` counts restarts in a row, 0 for one that is not a restart; ``counted`` are the
-    moments of those that the restart policy allows so many of.
+    moments of those that the restart policy allows so many of; ``follows`` is what it is restarted
+    after.
     """
 
     replica: ReplicaId
     attempt: int = 0
     counted: tuple[float, ...] = ()
+    follows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,15 @@ class RunHooks:
 
     replica: ReplicaId
     kind: HookKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealReplica:
+    """Note that a replica is stopped only to run anew, as which restart, before it is."""
+
+    replica: ReplicaId
+    attempt: int
+    counted: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +186,7 @@ Action = (
     | LimitStack
     | StartReplica
     | RunHooks
+    | HealReplica
     | StopReplica
     | KillReplica
     | RemoveReplica
@@ -217,6 +229,8 @@ def describe(action: Action) -> str:
             return f"start {replica}"
         case RunHooks(replica=replica, kind=kind):
             return f"run {kind} of {replica}"
+        case HealReplica(replica=replica):
+            return f"heal {replica}"
         case StopReplica(replica=replica):
             return f"stop {replica}"
         case KillReplica(replica):

@@ -7,9 +7,10 @@ still judged by what is left: but not by what a replica of a higher priority, of
 stack, could take now.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from scheduler.amounts import MICRO, Amount, amount
 from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
 from scheduler.graph import start_order
 from scheduler.ids import ReplicaId, ServiceName
@@ -25,17 +26,23 @@ from scheduler.placement import Refusal, misplaced
 from scheduler.restart import StayDown, decide_restart
 
 HINT = "reserve less, run fewer replicas, or take another stack down"
-MICRO = 1_000_000
-"""Processors are counted in millionths: sums of fractions must not depend on their order."""
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+UNKNOWN_HINT = "PYORCH_RESOURCES says what a machine has of it (docs/settings.md)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """A part of the machine: processors, and bytes of memory."""
+    """A part of the machine: processors, bytes of memory, and what else is counted."""
 
     cpus: float = 0.0
     memory: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "Reservation") -> "Reservation":
+        return _told(_amount_of(self) + _amount_of(other))
+
+    def is_less(self, before: "Reservation") -> bool:
+        """Whether there is less of anything than there was before."""
+        return not _amount_of(before).fits(_amount_of(self))
 
 
 def refuse_starts(
@@ -60,6 +67,7 @@ def claims(desired: DesiredStack, observed: ObservedStack, *, now: float) -> tup
             priority=service.priority,
             cpus=service.cpu_reservation,
             memory=service.memory_reservation,
+            units=service.units,
         )
         for name in sorted(refused)
         for service in (services[name.service],)
@@ -68,14 +76,13 @@ def claims(desired: DesiredStack, observed: ObservedStack, *, now: float) -> tup
 
 def reserve(desired: DesiredStack, observed: ObservedStack, *, now: float) -> Reservation:
     """Return what a stack holds from now on: what runs, and what was let in beside it."""
-    room = _judge(desired, observed, now=now)
-    return Reservation(cpus=room.taken.cpus / MICRO, memory=room.taken.memory)
+    return _told(_judge(desired, observed, now=now).taken)
 
 
 def _judge(desired: DesiredStack, observed: ObservedStack, *, now: float) -> "_Room":
     room = _Room(
-        total=_Amount(round(observed.cpus * MICRO), observed.memory),
-        others=_Amount(round(observed.reserved_cpus * MICRO), observed.reserved_memory),
+        total=amount(observed.cpus, observed.memory, observed.machine.units),
+        others=amount(observed.reserved_cpus, observed.reserved_memory, observed.reserved_units),
         claims=observed.claims,
     )
     running = [one for one in observed.replicas if isinstance(one.phase, Running | Stopping)]
@@ -106,15 +113,16 @@ class _Slot:
     replica: ObservedReplica | None
 
     @property
-    def wanted(self) -> "_Amount":
+    def wanted(self) -> Amount:
         """What is to be set aside for what runs in it."""
-        return _Amount(round(self.service.cpu_reservation * MICRO), self.service.memory_reservation)
+        service = self.service
+        return amount(service.cpu_reservation, service.memory_reservation, service.units)
 
     @property
-    def held(self) -> "_Amount":
+    def held(self) -> Amount:
         """What runs in it holds already."""
         runs = self.replica is not None and isinstance(self.replica.phase, Running | Stopping)
-        return _held_by(self.replica) if self.replica is not None and runs else _Amount()
+        return _held_by(self.replica) if self.replica is not None and runs else Amount()
 
 
 def _wanted_slots(
@@ -157,36 +165,15 @@ def _in_turn(slots: Sequence[_Slot], *, now: float) -> Sequence[list[_Slot]]:
     return replaced, present, empty
 
 
-@dataclass(frozen=True, slots=True)
-class _Amount:
-    cpus: int = 0
-    memory: int = 0
-
-    def __add__(self, other: "_Amount") -> "_Amount":
-        return _Amount(self.cpus + other.cpus, self.memory + other.memory)
-
-    def __sub__(self, other: "_Amount") -> "_Amount":
-        return _Amount(self.cpus - other.cpus, self.memory - other.memory)
-
-    def beyond(self, other: "_Amount") -> "_Amount":
-        return _Amount(max(self.cpus - other.cpus, 0), max(self.memory - other.memory, 0))
-
-    def fits(self, other: "_Amount") -> bool:
-        # What asks for none of a thing does not mind that there is too little of it.
-        return (self.cpus <= other.cpus or not self.cpus) and (
-            self.memory <= other.memory or not self.memory
-        )
-
-
 @dataclass(slots=True, kw_only=True)
 class _Room:
-    total: _Amount
-    others: _Amount
+    total: Amount
+    others: Amount
     claims: tuple[Claim, ...] = ()
     """What replicas of other stacks wait for."""
-    taken: _Amount = _Amount()
+    taken: Amount = field(default_factory=Amount)
     """By this stack: by what runs, and by what was let in."""
-    leaving: _Amount = _Amount()
+    leaving: Amount = field(default_factory=Amount)
     """Of what is taken, what is on its way out."""
     refused: dict[ReplicaId, Refusal] = field(default_factory=dict)
 
@@ -196,42 +183,42 @@ class _Room:
         more = wanted.beyond(slot.held)
         free = self.total - self.others - self.taken
         for claim in sorted(self.claims, key=lambda one: -one.priority):
-            asked = _Amount(round(claim.cpus * MICRO), claim.memory)
+            asked = amount(claim.cpus, claim.memory, claim.units)
             if claim.priority > slot.service.priority and asked.fits(free):
                 free -= asked
-        known = self.total.cpus > 0 and self.total.memory > 0
-        if known and not more.fits(free):
-            stuck = not more.fits(free + self.leaving)
+        if missing := next(self._lacking(more, free), ""):
+            stuck = missing in self._lacking(more, free + self.leaving)
+            nothing = missing in wanted.units and missing not in self.total.units
             self.refused[slot.id] = Refusal(
-                reason=self._reason(more, wanted, free), stuck=stuck, hint=HINT
+                reason=self._reason(missing, wanted, free),
+                stuck=stuck,
+                hint=UNKNOWN_HINT if nothing else HINT,
             )
             return
         self.taken += more
         self.leaving += slot.held.beyond(wanted)
 
-    def _reason(self, more: _Amount, wanted: _Amount, free: _Amount) -> str:
-        reserved = self.others + self.taken
-        if more.cpus > free.cpus and more.cpus:
-            asked, taken, whole, left = (
-                f"{amount / MICRO:g}"
-                for amount in (wanted.cpus, reserved.cpus, self.total.cpus, max(free.cpus, 0))
-            )
-            return f"needs {asked} cpus: {left} of {whole} free, {taken} reserved"
-        asked, taken, whole, left = (
-            _bytes(amount)
-            for amount in (wanted.memory, reserved.memory, self.total.memory, max(free.memory, 0))
+    def _lacking(self, more: Amount, free: Amount) -> Iterator[str]:
+        """Yield what there is too little of; of a machine of unknown size there is enough."""
+        known = self.total.micros > 0 and self.total.memory > 0
+        return (replace(more, micros=0, memory=0) if not known else more).lacking(free)
+
+    def _reason(self, kind: str, wanted: Amount, free: Amount) -> str:
+        name = {"cpus": " cpus", "memory": " of memory"}.get(kind, f" of `{kind}`")
+        taken = (self.others + self.taken).of(kind)
+        return (
+            f"needs {wanted.of(kind)}{name}: {free.of(kind)} of {self.total.of(kind)} free,"
+            f" {taken} reserved"
         )
-        return f"needs {asked} of memory: {left} of {whole} free, {taken} reserved"
 
 
-def _held_by(replica: ObservedReplica) -> _Amount:
-    return _Amount(round(replica.cpu_reservation * MICRO), replica.memory_reservation)
+def _held_by(replica: ObservedReplica) -> Amount:
+    return amount(replica.cpu_reservation, replica.memory_reservation, replica.units)
 
 
-def _bytes(amount: int) -> str:
-    size = float(amount)
-    for unit in UNITS:
-        if size < 1024 or unit == UNITS[-1]:
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    raise AssertionError("unreachable")
+def _amount_of(held: Reservation) -> Amount:
+    return amount(held.cpus, held.memory, held.units)
+
+
+def _told(found: Amount) -> Reservation:
+    return Reservation(cpus=found.micros / MICRO, memory=found.memory, units=found.units)

@@ -75,6 +75,14 @@ class RestartMode(StrEnum):
     UNLESS_STOPPED = "unless-stopped"
 
 
+class OnUnhealthy(StrEnum):
+    """What becomes of a replica that is unhealthy, where its restart policy has any come back."""
+
+    RESTART = "restart"
+    RECREATE = "recreate"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
     """When and how patiently an exited replica is restarted.
@@ -209,6 +217,7 @@ class DesiredService:
     replicas: int = 1
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     checks: Mapping[CheckKind, Healthcheck] = field(default_factory=dict)
+    on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
     dependencies: tuple[Dependency, ...] = ()
     networks: tuple[Membership, ...] = ()
     """In order of priority, the highest first."""
@@ -223,6 +232,8 @@ class DesiredService:
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What else a replica has to itself, by its kind: so many of those the machine has."""
     priority: int = 0
     """Where not everybody's reservations fit, the higher one is let in first."""
     constraints: tuple[Constraint, ...] = ()
@@ -243,6 +254,8 @@ class DesiredService:
     intent: ServiceIntent = ServiceIntent.RUN
     alone: bool = False
     """It starts whatever its dependencies do."""
+    follows: str | None = None
+    """What it is restarted after, as one word that changes with it; None while not known."""
     restart_before: float | None = None
     """Runs that began before this moment of the boot clock are to end, and others to begin."""
     at_once: bool = False

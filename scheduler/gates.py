@@ -34,6 +34,9 @@ class Gatekeeper:
     touched: set[ServiceName] = field(default_factory=set)
     """Services of which this plan stops or replaces a replica."""
 
+    unsettled: set[ServiceName] = field(default_factory=set)
+    """Services of which a replica is still to be replaced."""
+
     hooked: set[ServiceName] = field(default_factory=set)
     """Services of which a replica of this plan has met its hooks of before the first start."""
 
@@ -51,6 +54,15 @@ class Gatekeeper:
                 return gate
             after.extend(gate.after)
         return Gate(after=tuple(sorted(set(after))))
+
+    def follows_unrest(self, service: DesiredService) -> ServiceName | None:
+        """Return a service that it is to be restarted after and that is not done changing."""
+        for dependency in service.dependencies:
+            name = dependency.service
+            changing = name in self.touched or name in self.started or name in self.unsettled
+            if dependency.restart and changing:
+                return name
+        return None
 
     def _one(self, dependency: Dependency, wanted: DesiredService) -> Gate:
         if self._is_kept_down(wanted):

@@ -52,6 +52,14 @@ class HookProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Illness:
+    """Since when a replica is unhealthy, and how many seconds it was healthy before."""
+
+    since: float
+    well_for: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     """The container exists and no process was started in it."""
 
@@ -62,6 +70,7 @@ class Running:
 
     since: float
     health: Health = Health.NONE
+    illness: Illness | None = None
     monitored: bool = True
     """Somebody keeps its output, and will see how it ends."""
 
@@ -118,6 +127,10 @@ class ObservedReplica:
     """When the restarts were made of which its policy allows so many."""
     asked: bool = False
     """It has ended, and somebody has asked for it since."""
+    healing: bool = False
+    """It was told to stop because it was unhealthy: it is to run again."""
+    follows: str = ""
+    """What its service followed when this run began; empty where nobody knows."""
     networks: tuple[NetworkName, ...] = ()
     sandbox_intact: bool = True
     """Its network namespace and links are there as they were made, and what it is started with."""
@@ -128,6 +141,7 @@ class ObservedReplica:
     cpu_reservation: float = 0.0
     """What its service reserved for it when it was made."""
     memory_reservation: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -206,6 +220,8 @@ class Machine:
     os: str = "linux"
     architecture: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What else it has that replicas may have to themselves, and how many of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +231,7 @@ class Claim:
     priority: int
     cpus: float = 0.0
     memory: int = 0
+    units: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,5 +268,6 @@ class ObservedStack:
     reserved_cpus: float = 0.0
     """Held by other stacks."""
     reserved_memory: int = 0
+    reserved_units: Mapping[str, int] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     """What other stacks wait for."""

@@ -11,6 +11,7 @@ from typing import assert_never
 from scheduler.actions import (
     Addresses,
     CreateReplica,
+    HealReplica,
     KillReplica,
     LimitReplica,
     MendSandbox,
@@ -20,7 +21,7 @@ from scheduler.actions import (
     StartReplica,
     StopReplica,
 )
-from scheduler.desired import DesiredService, HookKind, RestartMode, ServiceIntent
+from scheduler.desired import DesiredService, HookKind, OnUnhealthy, RestartMode, ServiceIntent
 from scheduler.gates import Gatekeeper
 from scheduler.hooks import await_hooks
 from scheduler.ids import ReplicaId
@@ -36,7 +37,7 @@ from scheduler.observed import (
 )
 from scheduler.placement import Refusal
 from scheduler.plan import PlanBuilder
-from scheduler.restart import RestartAt, RestartNow, StayDown, decide_restart
+from scheduler.restart import RestartAt, RestartNow, StayDown, decide_healing, decide_restart
 
 FIRST = RestartNow(0, "")
 """A start that is no restart."""
@@ -109,7 +110,9 @@ def plan_replicas(
             if slots.replace(found, reason, busy=unready):
                 unready = replica
         elif slots.ends_for_restart(found):
-            slots.restart(found)
+            slots.restart(found, "a restart was asked for")
+        elif reason := slots.has_changed_before(found):
+            slots.restart_after(found, reason)
         else:
             slots.keep(found)
 
@@ -200,7 +203,14 @@ class _Slots:
             case Exited():
                 return False
 
-    def fill(self, replica: ReplicaId, reason: str, *, after: tuple[int, ...] = ()) -> None:
+    def fill(
+        self,
+        replica: ReplicaId,
+        reason: str,
+        *,
+        restart: RestartNow = FIRST,
+        after: tuple[int, ...] = (),
+    ) -> None:
         if self.ground.shut:
             self.plan.hold(str(replica), self.ground.shut)
             return
@@ -217,7 +227,7 @@ class _Slots:
             after=(*self.ground.after, *self.after_donors(), *after),
         )
         self.gates.filled[replica] = created
-        self.start(replica, reason, after=(created,))
+        self.start(replica, reason, restart=restart, after=(created,))
 
     def ends_for_restart(self, found: ObservedReplica) -> bool:
         """Whether a restart was asked for that this replica has not had yet."""
@@ -232,9 +242,30 @@ class _Slots:
             case _:
                 return False
 
-    def restart(self, found: ObservedReplica) -> None:
+    def has_changed_before(self, found: ObservedReplica) -> str:
+        """Return what has changed that a replica that runs is restarted after; empty if nothing."""
+        follows = self.service.follows
+        known = found.follows and follows is not None
+        if not known or found.follows == follows or not isinstance(found.phase, Running):
+            return ""
+        if self.service.intent is not ServiceIntent.RUN:
+            return ""
+        names = [one.service for one in self.service.dependencies if one.restart]
+        return f"{', '.join(names)} changed, and it is restarted after"
+
+    def restart_after(self, found: ObservedReplica, reason: str) -> None:
+        """Have a replica end once all it depends on lets the next run begin."""
+        unrest = self.gates.follows_unrest(self.service)
+        gate = self.gates.judge(self.service)
+        if unrest is not None:
+            self.plan.hold(str(found.id), f"is restarted after {unrest}")
+        elif gate.shut:
+            self.plan.hold(str(found.id), gate.shut, hint=gate.hint, stuck=gate.stuck)
+        else:
+            self.restart(found, reason)
+
+    def restart(self, found: ObservedReplica, reason: str) -> None:
         """Have a replica end, or begin again once it has."""
-        reason = "a restart was asked for"
         if isinstance(found.phase, Exited):
             self.start_again(found, reason)
             return
@@ -279,7 +310,12 @@ class _Slots:
         ):
             return
         number = self.plan.add(
-            StartReplica(replica=replica, attempt=restart.attempt, counted=restart.counted),
+            StartReplica(
+                replica=replica,
+                attempt=restart.attempt,
+                counted=restart.counted,
+                follows=self.service.follows or "",
+            ),
             reason,
             after=(*after, *gate.after, *self.ground.first),
         )
@@ -351,6 +387,7 @@ class _Slots:
     def replace(self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None) -> bool:
         """Replace a replica, or hold it; say whether it is under way now."""
         runs = isinstance(found.phase, Running)
+        self.gates.unsettled.add(self.service.name)
         if self.is_refused(found.id):
             return False
         if runs and (self.ground.shut or self.ground.after):
@@ -391,7 +428,9 @@ class _Slots:
                 self.gates.touched.add(self.service.name)
                 reason = "its monitor died: nobody keeps its output"
                 self.plan.add(StopReplica(replica=found.id, grace=self.service.stop_grace), reason)
-            case Running():
+            case Running() as running:
+                if self.heal(found, running):
+                    return
                 if not found.sandbox_intact:
                     self.plan.add(
                         MendSandbox(replica=found.id, addresses=self.ground.addresses(found.id)),
@@ -415,6 +454,9 @@ class _Slots:
                 self.start_again(found, "created but never started", after=limited)
             case Exited() as exited:
                 match decide_restart(self.service.restart, found, exited, now=self.now):
+                    case RestartNow(_, reason) as restart if self.is_made_anew(found):
+                        gone = self.plan.add(RemoveReplica(found.id, keep_address=True), reason)
+                        self.fill(found.id, reason, restart=restart, after=(gone,))
                     case RestartNow(_, reason) as restart:
                         self.start_again(found, reason, restart=restart, after=limited)
                     case RestartAt(moment, _, reason):
@@ -424,3 +466,38 @@ class _Slots:
                         self.plan.hold(str(found.id), reason, stuck=True)
                     case StayDown():
                         pass
+
+    def heal(self, found: ObservedReplica, running: Running) -> bool:
+        """End a replica that is unhealthy so that it runs anew; say whether that has begun."""
+        if self.service.on_unhealthy is OnUnhealthy.NONE or running.illness is None:
+            return False
+        match decide_healing(self.service.restart, found, running.illness, now=self.now):
+            case RestartNow(attempt, reason, counted):
+                self.gates.touched.add(self.service.name)
+                # A hook that fails in what is ill is no reason to leave it so.
+                hooks = found.pre_stop
+                if hooks.state is not Hooks.FAILED and await_hooks(
+                    self.plan, found.id, HookKind.PRE_STOP, hooks, reason=reason
+                ):
+                    return True
+                step = HealReplica(replica=found.id, attempt=attempt, counted=counted)
+                noted = self.plan.add(step, reason)
+                grace = self.service.stop_grace
+                if grace > 0:
+                    stop = StopReplica(replica=found.id, grace=grace)
+                    self.plan.add(stop, reason, after=(noted,))
+                else:
+                    self.plan.add(KillReplica(found.id), reason, after=(noted,))
+                return True
+            case RestartAt(moment, _, reason):
+                self.plan.wake(moment)
+                self.plan.hold(str(found.id), reason)
+            case StayDown(reason, given_up=True):
+                self.plan.hold(str(found.id), reason, stuck=True)
+            case StayDown():
+                pass
+        return False
+
+    def is_made_anew(self, found: ObservedReplica) -> bool:
+        """Whether a replica that was ill is replaced by a new one rather than started again."""
+        return found.healing and self.service.on_unhealthy is OnUnhealthy.RECREATE

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from scheduler.desired import RestartMode, RestartPolicy
 from scheduler.ids import ServiceName
-from scheduler.observed import Exited, ObservedReplica, ObservedStack
+from scheduler.observed import Exited, Illness, ObservedReplica, ObservedStack
 
 LOOPING = 3
 """Restarts in a row from which on it is a crash loop."""
@@ -51,6 +51,9 @@ def decide_restart(
     if replica.asked:
         return RestartNow(0, f"{exited}, and is asked for again")
     if exited.stopped:
+        if replica.healing and policy.mode is not RestartMode.NO:
+            reason = f"was unhealthy, restart {replica.attempts}"
+            return RestartNow(replica.attempts, reason, replica.counted)
         if exited.before_boot and policy.mode is RestartMode.NO:
             return StayDown("ended with the machine, restart policy is `no`")
         return RestartNow(0, "was stopped", replica.counted)
@@ -63,20 +66,51 @@ def decide_restart(
             pass
     if exited.lost:
         return RestartNow(replica.attempts, str(exited), replica.counted)
-    counted = _still_counted(policy, replica, since=exited.at)
-    attempt = 1 if exited.lived >= policy.settled_after else replica.attempts + 1
+    settled = exited.lived >= policy.settled_after
+    return _next_attempt(policy, replica, str(exited), settled=settled, since=exited.at, now=now)
+
+
+def decide_healing(
+    policy: RestartPolicy, replica: ObservedReplica, illness: Illness, *, now: float
+) -> RestartDecision:
+    """Say whether a replica that runs and is unhealthy is to run anew, and when.
+
+    It is a restart like any other: the same pauses, counts and limits hold for it.
+    """
+    if policy.mode is RestartMode.NO:
+        return StayDown("is unhealthy, restart policy is `no`")
+    settled = illness.well_for >= policy.settled_after
+    return _next_attempt(
+        policy, replica, "is unhealthy", settled=settled, since=illness.since, now=now
+    )
+
+
+def _next_attempt(
+    policy: RestartPolicy,
+    replica: ObservedReplica,
+    why: str,
+    *,
+    settled: bool,
+    since: float,
+    now: float,
+) -> RestartDecision:
+    """Say when a replica that failed at ``since`` may run again.
+
+    ``settled``: it did well before, so that restarts are counted anew.
+    """
+    counted = _still_counted(policy, replica, since=since)
+    attempt = 1 if settled else replica.attempts + 1
     if policy.max_attempts is not None and len(counted) >= policy.max_attempts:
         within = "" if policy.window is None else f" within {policy.window:g} s"
-        reason = f"{exited}, gave up after {len(counted)} restarts{within}"
-        return StayDown(reason, given_up=True)
+        return StayDown(f"{why}, gave up after {len(counted)} restarts{within}", given_up=True)
     if policy.quarantine is not None and attempt > policy.quarantine:
-        reason = f"{exited}, in quarantine after {replica.attempts} restarts in a row"
+        reason = f"{why}, in quarantine after {replica.attempts} restarts in a row"
         return StayDown(reason, given_up=True)
-    due = exited.at + pause_before(policy, attempt)
+    due = since + pause_before(policy, attempt)
     if now < due:
-        return RestartAt(due, attempt, f"{exited}, restart {attempt} after a pause")
+        return RestartAt(due, attempt, f"{why}, restart {attempt} after a pause")
     moments = (*counted, now) if policy.max_attempts is not None else ()
-    return RestartNow(attempt, f"{exited}, restart {attempt}", moments)
+    return RestartNow(attempt, f"{why}, restart {attempt}", moments)
 
 
 def ask_for_ended(

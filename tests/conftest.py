@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("runtime.testing.contract")
@@ -18,6 +19,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
+# A traceback with the values of every frame, as is usual where nothing is said, takes seconds.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 for folder in (Path(__file__).parent.parent, Path(__file__).parent / "scheduler"):
     sys.path.insert(0, str(folder))
 
@@ -27,7 +36,7 @@ from tests.instance import (  # noqa: E402 - after the path is known
     forget_what_is_over,
     make_busybox,
 )
-from tests.lab import Lab  # noqa: E402
+from tests.lab import open_lab  # noqa: E402
 from tests.registry import serve_registry  # noqa: E402
 
 SWEEPS = Path(__file__).parent / "sweep"
@@ -76,17 +85,34 @@ def pyorch(bare, busybox):
     return bare
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, busybox, request):
+    """A pyorch for all tests of a file; nothing may be left of it afterwards."""
+    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path_factory.mktemp("begun") / "p")
+    # The daemon reads its settings when the first command starts it.
+    prepare = getattr(request.module, "prepare", None)
+    if prepare is not None:
+        prepare(pyorch)
+    try:
+        pyorch.run("image", "import", str(busybox), "busybox")
+        yield pyorch
+    finally:
+        left = pyorch.clean()
+    assert left == []
+
+
 @pytest.fixture
 def lab(tmp_path, busybox):
     """A host and a stranger in namespaces of their own; `lab.pyorch` runs on that host."""
-    lab = Lab(Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path / "p"))
-    try:
-        lab.pyorch.run("image", "import", str(busybox), "busybox")
+    with open_lab(tmp_path / "p", busybox) as lab:
         yield lab
-        left = lab.pyorch.clean()
-    finally:
-        lab.close()
-    assert left == []
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory, busybox):
+    """A lab for those tests of a file that leave it as they find it."""
+    with open_lab(tmp_path_factory.mktemp("lab") / "p", busybox) as lab:
+        yield lab
 
 
 @pytest.fixture

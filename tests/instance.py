@@ -4,9 +4,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +61,8 @@ class Pyorch:
     name: str
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    daemons: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    """Those of its own, which no command has started."""
     inside: tuple[str, ...] = ()
     """Words in front of every command, which take it somewhere else: ``nsenter …``."""
     over: bool = False
@@ -109,6 +114,30 @@ class Pyorch:
             text=True,
             **more,
         )
+
+    def serve(self) -> None:
+        """Start a daemon that has all of the environment: systemd gives it pyorch's part only."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        line = [*self.inside, sys.executable, "-m", "orchestrator.daemon"]
+        with self.settings.daemon_log.open("ab") as told:
+            process = subprocess.Popen(
+                line,
+                cwd="/",
+                env=self.environment,
+                stdout=told,
+                stderr=told,
+                start_new_session=True,
+            )
+        self.daemons.append(process)
+        deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+        while not self._answers():
+            assert process.poll() is None, self.settings.daemon_log.read_text()
+            assert time.monotonic() < deadline, "the daemon does not answer"
+            pause.wait(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as channel:
+            return channel.connect_ex(str(self.settings.socket)) == 0
 
     def try_(self, *words: str, stdin: str | None = None) -> Done:
         """Run a command to its end, whatever that is."""
@@ -163,6 +192,10 @@ class Pyorch:
                 return pid
         raise AssertionError(f"{container} has no main process")
 
+    def stacks(self) -> list[str]:
+        """Return the names of the stacks the daemon that runs knows."""
+        return [stack["name"] for stack in self.client.get("/v1/stacks")]
+
     def daemon_pid(self) -> int:
         """Return the process id of the daemon that runs."""
         return int((self.settings.data / "daemon.lock").read_text())
@@ -171,12 +204,16 @@ class Pyorch:
         """Take everything down; return what is left on the host, which should be nothing."""
         self.over = True
         if self.settings.socket.exists() or (self.settings.data / "state.db").exists():
-            stacks = [line.split()[0] for line in self.run("ls").splitlines()[1:]]
+            if not self.client.is_up():
+                self.run("ls")
             # A stack whose network another one uses can only go after that one.
-            for name in (*stacks, *stacks):
-                self.try_("-p", name, "down", "-v", "-t", "0")
-            assert self.run("ls").splitlines()[1:] == []
+            for _ in range(2):
+                for name in self.stacks():
+                    self.try_("-p", name, "down", "-v", "-t", "0")
+            assert self.stacks() == []
             self.run("daemon", "stop")
+        for process in self.daemons:
+            process.wait(PATIENCE)
         return find_leaks(self.settings.instance(), self.inside)
 
 

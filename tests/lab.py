@@ -5,6 +5,7 @@ The host's namespace has its own links, routes, firewall rules, connection track
 """
 
 import contextlib
+import secrets
 import socket
 import struct
 import subprocess
@@ -274,6 +275,19 @@ class Lab:
         """Remove both namespaces."""
         for name in self.names.values():
             _run("ip", "netns", "delete", name)
+
+
+@contextlib.contextmanager
+def open_lab(home: Path, busybox: Path) -> Iterator[Lab]:
+    """Give a lab whose pyorch knows the image `busybox`; nothing may be left of it afterwards."""
+    lab = Lab(Pyorch(name=f"t{secrets.token_hex(3)}", home=home))
+    try:
+        lab.pyorch.run("image", "import", str(busybox), "busybox")
+        yield lab
+        left = lab.pyorch.clean()
+    finally:
+        lab.close()
+    assert left == []
 
 
 def _ask(channel: socket.socket, address: str, port: int) -> str:

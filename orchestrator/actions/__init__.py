@@ -101,11 +101,19 @@ class StackActions:
             case actions.StartReplica(replica=replica):
                 await drivers.containers.start(self._container(replica))
                 self.store.record_start(
-                    self.stack, replica, attempt=action.attempt, counted=action.counted
+                    self.stack,
+                    replica,
+                    attempt=action.attempt,
+                    counted=action.counted,
+                    follows=action.follows,
                 )
                 self.publisher.publish_soon()
             case actions.RunHooks(replica=replica, kind=kind):
                 await self._run_hooks(replica, kind)
+            case actions.HealReplica(replica=replica):
+                self.store.record_healing(
+                    self.stack, replica, attempt=action.attempt, counted=action.counted
+                )
             case actions.StopReplica(replica=replica, grace=grace):
                 await drivers.containers.stop(self._container(replica), grace=grace)
             case actions.KillReplica(replica):
@@ -230,6 +238,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.LimitReplica: "replica.limited",
     actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
+    actions.HealReplica: "replica.healing",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
     actions.RemoveReplica: "replica.removed",

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.cli.logs import is_line, text_of
-from orchestrator.cli.render import say
+from orchestrator.cli.render import in_a_row, safe, say
 from orchestrator.client import Client, DaemonUnreachableError
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 
+SHOWN_LINES = 10
+"""Of what a replica that does badly printed last."""
 MOST_LOST = 3
 """How often a daemon may go away under one command before the command gives up."""
 
@@ -146,6 +148,8 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                     if text not in told_before and not entry["failure"]:
                         told_before.add(text)
                         say(text)
+                for text in _loops(client, stack, entry, told_before):
+                    say(text)
                 yield entry
             case "event":
                 told = TOLD.get(entry["name"])
@@ -177,6 +181,33 @@ def _started(state: dict[str, Any]) -> bool:
     )
 
 
+def _loops(
+    client: Client, stack: str, state: dict[str, Any], told_before: set[str]
+) -> Iterator[str]:
+    """Yield what is to be said of replicas that crash again and again, once for each."""
+    for replica in state["replicas"]:
+        mark = f"crash loop of {replica['id']}"
+        if replica["crash_loop"] and mark not in told_before:
+            told_before.add(mark)
+            yield f" {replica['id']} is in a crash loop: {in_a_row(replica)}"
+            yield from last_words(client, stack, replica)
+
+
+def last_words(client: Client, stack: str, replica: dict[str, Any]) -> Iterator[str]:
+    """Yield what a replica that does badly was asked and said last, a line each."""
+    failed = [one for one in replica["probes"] if one["code"]]
+    if failed and failed[-1] is replica["probes"][-1]:
+        last = failed[-1]
+        ended = "took too long" if last["code"] < 0 else f"ended with {last['code']}"
+        yield f"  {replica['id']} | last {last['kind']} check {ended} after {last['took']:.1f} s"
+        for line in last["output"].splitlines()[:SHOWN_LINES]:
+            yield f"  {replica['id']} |   {safe(line)}"
+    query = {"service": replica["service"], "tail": str(SHOWN_LINES), "quoted": "1"}
+    for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query):
+        if line["replica"] == replica["id"] and is_line(line):
+            yield f"  {line['replica']} | {text_of(line)}"
+
+
 def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
     lines = [f"stack `{stack}`: {state['failure']}"]
     ended = False
@@ -184,12 +215,7 @@ def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
         failed = replica["phase"] == "exited" and replica["exit_code"]
         ended = ended or bool(failed)
         if failed or replica["health"] == "unhealthy":
-            query = {"service": replica["service"], "tail": "10", "quoted": "1"}
-            lines += [
-                f"  {line['replica']} | {text_of(line)}"
-                for line in client.stream("GET", f"/v1/stacks/{stack}/logs", query)
-                if line["replica"] == replica["id"] and is_line(line)
-            ]
+            lines += last_words(client, stack, replica)
     hints = [one["hint"] for one in state["errors"] if one.get("hint")]
     if ended and not hints:
         hints.append("what has failed stays so; `pyorch up` runs it again")

@@ -21,16 +21,20 @@ def run(args: argparse.Namespace) -> int:
     """Print the addresses a port is published at, one a line."""
     name = stack_name(args)
     client = connect(Settings.from_environ())
-    replicas = client.get(f"/v1/stacks/{name}", {"service": [args.service]})["replicas"]
+    state = client.get(f"/v1/stacks/{name}", {"service": [args.service]})
+    replicas = state["replicas"]
     wanted = f"->{args.port}/{args.protocol}"
     of_service = [one for one in replicas if one["service"] == args.service]
     chosen = [one for one in of_service if args.index in (None, one["slot"])][:1]
     found = [port for one in chosen for port in one["ports"] if port.endswith(wanted)]
     if not found:
-        published = ", ".join(chosen[0]["ports"]) if chosen else ""
+        hint = "add it to the file's `ports`"
+        if published := ", ".join(chosen[0]["ports"]) if chosen else "":
+            hint = f"published are {published}"
+        elif waits := [held["reason"] for held in state["held"] if held["subject"] == args.service]:
+            hint = f"`{args.service}` waits: {'; '.join(waits)}"
         raise PyorchError(
-            f"port {args.port}/{args.protocol} of `{args.service}` is not published",
-            hint=f"published are {published}" if published else "add it to the file's `ports`",
+            f"port {args.port}/{args.protocol} of `{args.service}` is not published", hint=hint
         )
     sys.stdout.write("".join(f"{port.removesuffix(wanted)}\n" for port in found))
     return 0

@@ -26,12 +26,12 @@ def status(replica: dict[str, Any]) -> str:
             since = replica.get("started_wall") or time.time()
             health = "" if replica["health"] == "none" else f" ({replica['health']})"
             if replica["crash_loop"]:
-                health += f" (crash loop: {_in_a_row(replica)})"
+                health += f" (crash loop: {in_a_row(replica)})"
             return f"Up {ago(time.time() - since)}{health}"
         case "exited" if replica["restarting_wall"]:
             why = f", {replica['why']}" if replica["why"] else ""
             pause = ago(replica["restarting_wall"] - time.time())
-            row = f", crash loop: {_in_a_row(replica)}" if replica["crash_loop"] else ""
+            row = f", crash loop: {in_a_row(replica)}" if replica["crash_loop"] else ""
             return f"Restarting ({replica['exit_code']}) in {pause}{why}{row}"
         case "exited" if replica["given_up"]:
             return f"Exited ({replica['exit_code']}), given up: {replica['given_up']}"
@@ -42,7 +42,8 @@ def status(replica: dict[str, Any]) -> str:
             return str(other).capitalize()
 
 
-def _in_a_row(replica: dict[str, Any]) -> str:
+def in_a_row(replica: dict[str, Any]) -> str:
+    """Return how often a replica was restarted without a rest, and how its runs ended."""
     codes = ", ".join(map(str, replica["last_codes"]))
     return f"{replica['attempts']} restarts in a row, last exit codes {codes}"
 

@@ -8,12 +8,13 @@ in memory only, because the first probe of a running container is immediate.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from orchestrator.chronicle import Tell
+from orchestrator.hiding import blacken
 from orchestrator.translate.health import Check
 from runtime.drivers import ContainerDriver
 from runtime.errors import DriverError
@@ -21,7 +22,7 @@ from runtime.types import ContainerId, Probe, ProbeOutput
 from scheduler import HealthState, add_up, judge_probe, next_probe
 from scheduler.desired import CheckKind, DesiredStack, Healthcheck, Intent
 from scheduler.ids import ServiceName, StackName, container_name, parse_container_name
-from scheduler.observed import Health, ObservedStack, Running
+from scheduler.observed import Health, Illness, ObservedStack, Running
 
 log = structlog.get_logger()
 
@@ -62,6 +63,8 @@ class _Watched:
     """When the run began: it tells one run of a container from the next."""
     asked: dict[CheckKind, _Asked]
     health: Health = Health.STARTING
+    well_since: float | None = None
+    illness: Illness | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,6 +76,9 @@ class Prober:
     tell: Tell
     now: Callable[[], float]
     _watched: dict[ContainerId, _Watched] = field(default_factory=dict)
+    _secrets: dict[StackName, Sequence[bytes]] = field(default_factory=dict)
+    _past: dict[ContainerId, tuple[ProbeResult, ...]] = field(default_factory=dict)
+    """What runs were asked last that are over: it says why they are."""
     _group: asyncio.TaskGroup | None = None
 
     @property
@@ -80,12 +86,17 @@ class Prober:
         """What is known of every replica that is probed."""
         return {name: watched.health for name, watched in self._watched.items()}
 
+    @property
+    def illnesses(self) -> Mapping[ContainerId, Illness]:
+        """Since when those are unhealthy that are."""
+        return {name: one.illness for name, one in self._watched.items() if one.illness}
+
     def results(self, container: ContainerId) -> tuple[ProbeResult, ...]:
-        """Return what the last probes of a replica came to, the newest last."""
+        """Return what the last probes of a replica's last run came to, the newest last."""
         watched = self._watched.get(container)
-        found = (
-            [one for asked in watched.asked.values() for one in asked.results] if watched else ()
-        )
+        if watched is None:
+            return self._past.get(container, ())
+        found = (result for one in watched.asked.values() for result in one.results)
         return tuple(sorted(found, key=lambda one: one.at_wall))
 
     async def run(self) -> None:
@@ -99,8 +110,14 @@ class Prober:
         desired: DesiredStack,
         observed: ObservedStack,
         checks: Mapping[ServiceName, Mapping[CheckKind, Check]],
+        *,
+        secrets: Sequence[bytes] = (),
     ) -> None:
-        """Probe exactly the running replicas of ``desired`` whose service has checks."""
+        """Probe exactly the running replicas of ``desired`` whose service has checks.
+
+        What they answer is told without the contents of ``secrets``.
+        """
+        self._secrets[desired.name] = secrets
         wanted: dict[ContainerId, tuple[Mapping[CheckKind, Check], float]] = {}
         for replica in observed.replicas if desired.intent is Intent.RUN else ():
             found = checks.get(replica.id.service)
@@ -111,10 +128,15 @@ class Prober:
             same = wanted.get(name) == (watched.checks, watched.since)
             if watched.stack == desired.name and not same:
                 self._drop(name)
+        there = {container_name(desired.name, one.id) for one in observed.replicas}
+        for name in [name for name in self._past if name not in there]:
+            if parse_container_name(name)[0] == desired.name:
+                del self._past[name]
         for name, (found, since) in wanted.items():
             if name not in self._watched and self._group is not None:
                 asked = {kind: _Asked(*check, since) for kind, check in found.items()}
                 self._watched[name] = _Watched(desired.name, found, since, asked)
+                self._past.pop(name, None)
                 self._begin(name)
 
     def _begin(self, name: ContainerId) -> None:
@@ -130,6 +152,7 @@ class Prober:
                 one.task = self._group.create_task(work, name=f"probe {name} {kind}")
 
     def _drop(self, name: ContainerId) -> None:
+        self._past[name] = self.results(name)
         for one in self._watched.pop(name).asked.values():
             if one.task is not None:
                 one.task.cancel()
@@ -141,7 +164,8 @@ class Prober:
             began, wall = self.now(), time.time()
             output = await self._ask(name, asked)
             now = self.now()
-            words = output.output.decode(errors="replace").strip()
+            secrets = self._secrets.get(parse_container_name(name)[0], ())
+            words = blacken(output.output, secrets).decode(errors="replace").strip()
             asked.results.append(
                 ProbeResult(
                     kind=kind.value,
@@ -183,6 +207,13 @@ class Prober:
         watched.health = add_up({kind: one.state for kind, one in watched.asked.items()})
         if watched.health is before:
             return
+        now = self.now()
+        if watched.health is Health.HEALTHY and watched.well_since is None:
+            watched.well_since = now
+        watched.illness = None
+        if watched.health is Health.UNHEALTHY:
+            well = 0.0 if watched.well_since is None else now - watched.well_since
+            watched.illness, watched.well_since = Illness(now, well), None
         _, replica = parse_container_name(name)
         self.tell(watched.stack, f"replica.{watched.health}", str(replica), _in_words(kind, result))
         self.wake(watched.stack)

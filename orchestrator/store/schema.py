@@ -123,6 +123,8 @@ SCHEMA: tuple[str, ...] = (
         UNIQUE (stack, service, slot, created_wall, run)
     ) STRICT;
     """,
+    "ALTER TABLE replicas ADD COLUMN healing INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE replicas ADD COLUMN follows TEXT NOT NULL DEFAULT ''",
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

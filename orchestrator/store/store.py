@@ -346,8 +346,8 @@ class Store:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.execute(
-            "SELECT service, slot, attempts, restarts, counted, asked FROM replicas"
-            " WHERE stack = ?",
+            "SELECT service, slot, attempts, restarts, counted, asked, healing, follows"
+            " FROM replicas WHERE stack = ?",
             (stack,),
         )
         return {
@@ -356,12 +356,20 @@ class Store:
                 restarts=restarts,
                 counted=tuple(json.loads(counted)),
                 asked=bool(asked),
+                healing=bool(healing),
+                follows=follows,
             )
-            for service, slot, attempts, restarts, counted, asked in rows
+            for service, slot, attempts, restarts, counted, asked, healing, follows in rows
         }
 
     def record_start(
-        self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float] = ()
+        self,
+        stack: str,
+        replica: ReplicaId,
+        *,
+        attempt: int,
+        counted: Sequence[float] = (),
+        follows: str = "",
     ) -> None:
         """Remember a start; ``attempt`` 0 is a first one, others are restarts in a row.
 
@@ -369,10 +377,10 @@ class Store:
         """
         with self._brief_transaction() as db:
             db.execute(
-                "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
+                "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted, follows)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
                 " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
-                " counted = excluded.counted, asked = 0",
+                " counted = excluded.counted, follows = excluded.follows, asked = 0, healing = 0",
                 (
                     stack,
                     replica.service,
@@ -380,7 +388,20 @@ class Store:
                     attempt,
                     int(attempt > 0),
                     json.dumps(counted),
+                    follows,
                 ),
+            )
+
+    def record_healing(
+        self, stack: str, replica: ReplicaId, *, attempt: int, counted: Sequence[float]
+    ) -> None:
+        """Remember that a replica is stopped to run anew, and as which restart that counts."""
+        with self._brief_transaction() as db:
+            db.execute(
+                "INSERT INTO replicas (stack, service, slot, attempts, counted, healing)"
+                " VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (stack, service, slot) DO UPDATE SET"
+                " attempts = excluded.attempts, counted = excluded.counted, healing = 1",
+                (stack, replica.service, replica.slot, attempt, json.dumps(counted)),
             )
 
     def request(self, stack: str, services: Iterable[str]) -> None:

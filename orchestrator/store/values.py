@@ -51,13 +51,16 @@ class ReplicaHistory:
     """``attempts``: restarts in a row. ``restarts``: in all, since the slot was first filled.
 
     ``counted`` are the moments of those that a restart policy allows so many of. ``asked`` says
-    that somebody has asked for it since it has ended.
+    that somebody has asked for it since it has ended, ``healing`` that it was stopped for being
+    unhealthy. ``follows`` is what its run was started after.
     """
 
     attempts: int = 0
     restarts: int = 0
     counted: tuple[float, ...] = ()
     asked: bool = False
+    healing: bool = False
+    follows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

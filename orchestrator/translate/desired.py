@@ -13,7 +13,7 @@ from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import StoredStack, Wish
 from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import hook_images
-from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of
+from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of, units_of
 from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
 from orchestrator.translate.network import (
     BRIDGE,
@@ -36,6 +36,7 @@ from scheduler.desired import (
     DesiredVolume,
     Link,
     Membership,
+    OnUnhealthy,
     Port,
     RestartMode,
     RestartPolicy,
@@ -89,15 +90,20 @@ def build_desired(
 ) -> DesiredStack:
     """Say what ``model`` asks for. ``images`` are those of its references that are there."""
     ceiling = ceiling_of(model)
+    found = {name: facts.id for name, facts in images.items()} | dict(pins)
+    services = {
+        name: _service(model, name, service, images.get(reference_of(model, name)), settings)
+        for name, service in sorted(model.services.items())
+    }
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
         services=tuple(
             _wished(
-                _service(model, name, service, images.get(reference_of(model, name)), settings),
+                replace(service, follows=_follows(services, name, found)),
                 stored.wishes.get(ServiceName(name)),
             )
-            for name, service in sorted(model.services.items())
+            for name, service in services.items()
         ),
         networks=desired_networks(model),
         volumes=tuple(
@@ -114,6 +120,23 @@ def build_desired(
         subnet_prefix=settings.subnet_prefix,
         images=dict(pins),
     )
+
+
+def _follows(
+    services: Mapping[str, DesiredService], name: str, images: Mapping[str, str]
+) -> str | None:
+    """Return a word that changes when something is replaced that a service is restarted after."""
+    parts: dict[str, object] = {}
+    for dependency in services[name].dependencies:
+        wanted = services.get(dependency.service)
+        if not dependency.restart or wanted is None:
+            continue
+        if wanted.image not in images:
+            # Which image it will be is not known yet, and so not whether it is another one.
+            return None
+        further = _follows(services, wanted.name, images)
+        parts[wanted.name] = [wanted.revision, images[wanted.image], further]
+    return revision_of(parts) if parts else None
 
 
 def revision(model: StackFile, service: Service) -> Revision:
@@ -224,6 +247,7 @@ def _service(
         built=service.build is not None,
         replicas=service.replicas,
         restart=_restart(service),
+        on_unhealthy=OnUnhealthy(service.x_pyorch.on_unhealthy),
         checks={kind: timing for kind, (timing, _) in checks_of(service, image).items()},
         dependencies=tuple(
             Dependency(
@@ -255,6 +279,7 @@ def _service(
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,
+        units=units_of(service),
         priority=service.x_pyorch.priority,
         constraints=_constraints(service),
         most_here=deploy.placement.max_replicas_per_node if deploy else 0,

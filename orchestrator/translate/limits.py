@@ -54,7 +54,19 @@ def limits_of(service: models.Service) -> Limits:
         net_send=service.x_pyorch.rates.send or None,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
+        reserved_units=tuple(sorted(units_of(service).items())),
     )
+
+
+def units_of(service: models.Service) -> dict[str, int]:
+    """Return what else a replica has to itself: of each kind so many."""
+    deploy = service.deploy.resources if service.deploy else models.Resources()
+    found: dict[str, int] = {}
+    for one in deploy.reservations.generic_resources if deploy.reservations else ():
+        wanted = one.discrete_resource_spec
+        if wanted is not None:
+            found[wanted.kind] = found.get(wanted.kind, 0) + wanted.value
+    return found
 
 
 def rates_of(service: models.Service) -> Rates:
@@ -105,6 +117,8 @@ def _words(limits: Limits) -> Iterator[tuple[str, str]]:
     for name, rate in (("received", limits.net_receive), ("sent", limits.net_send)):
         if rate is not None:
             yield f"bytes {name} over each network", f"{size(rate)}/s"
+    for kind, number in limits.reserved_units:
+        yield f"reserved `{kind}`", str(number)
     if limits.oom_kill_disable:
         yield "killing when out of memory", "off"
     for path, weight in limits.io_weights:

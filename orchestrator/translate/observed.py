@@ -26,6 +26,7 @@ from scheduler.observed import (
     Health,
     HookProgress,
     HostListener,
+    Illness,
     Machine,
     Neighbour,
     ObservedNetwork,
@@ -62,6 +63,7 @@ def build_observed(
     references: Mapping[str, str],
     checked: Collection[str],
     health: Mapping[host.ContainerId, Health],
+    illnesses: Mapping[host.ContainerId, Illness],
     histories: Mapping[ReplicaId, ReplicaHistory],
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
@@ -77,9 +79,9 @@ def build_observed(
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
-    probe has said something else. ``machine`` is what it is called, ``size`` how large it
-    is, as far as that is known, ``reserved`` what other stacks hold of it, and ``claims``
-    what they wait for.
+    probe has said something else; ``illnesses`` tells of those that are unhealthy.
+    ``machine`` is what it is called, ``size`` how large it is, as far as that is known,
+    ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
     ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
     containers the stack's services share something with, by whatever name. ``hooks`` is what
     is known of the stack's hooks.
@@ -114,10 +116,14 @@ def build_observed(
                 pre_stop=hooks.of_replica(facts, replica, HookKind.PRE_STOP)
                 if runs
                 else HookProgress(),
-                phase=phase_of(facts, health.get(facts.id, unknown)),
+                phase=phase_of(
+                    facts, health.get(facts.id, unknown), illness=illnesses.get(facts.id)
+                ),
                 attempts=history.attempts,
                 counted=history.counted,
                 asked=history.asked,
+                healing=history.healing,
+                follows=history.follows,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
                 else (),
@@ -127,6 +133,7 @@ def build_observed(
                 shares=_shares(facts),
                 cpu_reservation=reservation.cpus,
                 memory_reservation=reservation.memory,
+                units=reservation.units,
                 limits=limits_in_words(facts.limits),
             )
         )
@@ -189,6 +196,7 @@ def build_observed(
         memory=size.memory if size else 0,
         reserved_cpus=reserved.cpus,
         reserved_memory=reserved.memory,
+        reserved_units=reserved.units,
         claims=claims,
     )
 
@@ -214,10 +222,7 @@ def reserved_by_running(containers: Iterable[host.ContainerFacts]) -> dict[str, 
     for facts in containers:
         if isinstance(facts.phase, host.Running):
             stack, _ = parse_container_name(facts.id)
-            before, more = found.get(stack, Reservation()), _reservation(facts)
-            found[stack] = Reservation(
-                cpus=before.cpus + more.cpus, memory=before.memory + more.memory
-            )
+            found[stack] = found.get(stack, Reservation()) + _reservation(facts)
     return found
 
 
@@ -243,16 +248,28 @@ def _neighbours(
 
 
 def _reservation(facts: host.ContainerFacts) -> Reservation:
-    return Reservation(cpus=facts.limits.reserved_cpus, memory=facts.limits.reserved_memory)
+    limits = facts.limits
+    return Reservation(
+        cpus=limits.reserved_cpus,
+        memory=limits.reserved_memory,
+        units=dict(limits.reserved_units),
+    )
 
 
-def phase_of(facts: host.ContainerFacts, health: Health) -> Phase:
+def phase_of(
+    facts: host.ContainerFacts, health: Health, *, illness: Illness | None = None
+) -> Phase:
     """Return a container's phase in the planner's words."""
     match facts.phase:
         case host.Created():
             return Created()
         case host.Running(stop_by=None) as running:
-            return Running(since=running.started, health=health, monitored=running.monitored)
+            return Running(
+                since=running.started,
+                health=health,
+                illness=illness,
+                monitored=running.monitored,
+            )
         case host.Running() as stopping:
             return Stopping(until=stopping.stop_by or 0.0)
         case host.Exited() as exited:

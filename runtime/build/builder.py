@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,10 +113,10 @@ class Builder(BuildDriver):
             {*config.contexts, *config.image_contexts},
         )
         self._check_platforms(needs, config)
-        async with self._turn() as place:
+        async with AsyncExitStack() as using, self._turn() as place:
             contexts = place.work / "contexts"
             bases = await self._together(
-                self._base_images(needs, config, output), receive(context, contexts)
+                self._base_images(needs, config, output, using), receive(context, contexts)
             )
             await self._take_bases(bases, place)
             return await self._build(config, needs, place, output)
@@ -210,16 +210,22 @@ class Builder(BuildDriver):
                 )
 
     async def _base_images(
-        self, needs: Needs, config: BuildConfig, output: OnOutput
+        self, needs: Needs, config: BuildConfig, output: OnOutput, using: AsyncExitStack
     ) -> Mapping[str, ImageFacts]:
-        """Return the images a build begins with, by the names it has for them."""
+        """Return the images a build begins with, by the names it has for them.
+
+        Nobody else may need them: they stay until ``using`` is closed.
+        """
         names = (*needs.images, *config.image_contexts.values())
         found = {}
         for name in dict.fromkeys(names):
-            facts = None if config.pull else await self._images.find(name)
+            facts = None
+            if not config.pull:
+                facts = await using.enter_async_context(self._images.using(name))
             if facts is None:
                 await output(f"pulling {parse_reference(name)}\n".encode())
                 facts = await self._images.pull(name)
+                await using.enter_async_context(self._images.using(facts.id))
             found[name] = facts
         return found
 
@@ -279,11 +285,12 @@ class Builder(BuildDriver):
         diffs = document["rootfs"]["diff_ids"]
         ((document.get("config") or {}).get("Labels") or {}).pop(OWN_LABEL, None)
         layout = place.work / "out/layout"
-        for diff in await self._images.known_layers() & set(diffs):
-            # The builder leaves alone what seems to be there already.
-            (layout / "blobs/sha256" / diff[7:]).touch()
-        await self._run_quietly(command.give_words(image), place)
-        return await self._images.adopt(layout, json.dumps(document).encode(), names=names)
+        async with self._images.known_layers() as known:
+            for diff in known & set(diffs):
+                # The builder leaves alone what seems to be there already.
+                (layout / "blobs/sha256" / diff[7:]).touch()
+            await self._run_quietly(command.give_words(image), place)
+            return await self._images.adopt(layout, json.dumps(document).encode(), names=names)
 
     # ── rooms ────────────────────────────────────────────────────────────────────────────
 

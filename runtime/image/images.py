@@ -31,10 +31,11 @@ from runtime.image.reference import Reference, parse_reference
 from runtime.image.registries import SETTINGS
 from runtime.image.registry import Registry
 from runtime.image.remotes import Remotes
-from runtime.image.repair import Mender, trouble
+from runtime.image.repair import Mender
 from runtime.image.signatures import check_signature, need_verifier
 from runtime.image.store import Store
 from runtime.platforms import Platform, parse_platform, same
+from runtime.trouble import trouble
 from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
 
 SHORTEST_ID = 6
@@ -139,9 +140,12 @@ class Images(ImageDriver):
             await self._collect()
         return await self._facts(made)
 
-    async def known_layers(self) -> frozenset[str]:
-        """Return the diff ids of layers that :meth:`adopt` need not be given."""
-        return frozenset(await in_thread(intake.known_layers, self.store))
+    @asynccontextmanager
+    async def known_layers(self) -> AsyncIterator[frozenset[str]]:
+        """Yield the diff ids of layers :meth:`adopt` need not be given while the context lasts."""
+        with self.store.held(self.store.catalog().images):
+            await in_thread(self.store.settle)
+            yield frozenset(await in_thread(intake.known_layers, self.store))
 
     async def adopt(self, layout: Path, config: bytes, *, names: Sequence[str]) -> ImageFacts:
         """Take in an image that was built here: its configuration, a layout of its layers.

@@ -6,7 +6,6 @@ the folder of every member is opened inside the root with ``openat2``, so that n
 followed. Whiteouts become what overlayfs expects (image-spec, layer.md).
 """
 
-import errno
 import os
 import stat
 import tarfile
@@ -18,6 +17,7 @@ from typing_extensions import override
 from runtime.errors import InvalidError
 from runtime.image.streams import CHUNK, CODEC_ERRORS, ForwardReader, Tee, decompress
 from runtime.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
+from runtime.trouble import HOST_TROUBLE
 
 MAX_BYTES = 20 * 1024**3
 SMALL = 1024**3
@@ -30,10 +30,6 @@ MAX_XATTR = 64 * 1024
 _XATTR = "SCHILY.xattr."
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-HOST_TROUBLE = frozenset(
-    (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-)
-"""Errors that say nothing about the layer."""
 
 
 def largest(compressed: int) -> int:

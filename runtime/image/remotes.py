@@ -13,7 +13,7 @@ from runtime.image.patience import Limits
 from runtime.image.reference import Reference, parse_reference
 from runtime.image.registries import Registries
 from runtime.image.registry import Registry
-from runtime.image.repair import trouble
+from runtime.trouble import trouble
 
 T = TypeVar("T")
 

@@ -1,19 +1,18 @@
-"""Mending what a check found, and telling what stands in the host's own way."""
+"""Mending what a check found."""
 
 import asyncio
-import errno
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
-from runtime.errors import DriverError, UnavailableError
+from runtime.errors import DriverError
 from runtime.files import in_thread
 from runtime.image.check import Damage, unpack_again
-from runtime.image.layers import HOST_TROUBLE
 from runtime.image.manifest import Descriptor
 from runtime.image.pulling import Puller, find_remote
 from runtime.image.reference import Reference, parse_reference
 from runtime.image.registry import Registry
 from runtime.image.store import Store
+from runtime.trouble import trouble
 
 Connect = Callable[[Reference], AbstractAsyncContextManager[Registry]]
 
@@ -74,21 +73,3 @@ class Mender:
         with self._store.stage() as folder:
             unpack_again(self._store, layer, diff, folder / "content")
             self._store.replace_layer(folder / "content", diff)
-
-
-@asynccontextmanager
-async def trouble(verb: str, subject: str) -> AsyncIterator[None]:
-    """Tell what stands in the way of the host itself as a refusal that may pass."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in HOST_TROUBLE:
-            raise
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise UnavailableError(
-            verb,
-            subject,
-            "no space, or no free inode, is left on the disk" if full else str(error),
-            hint="`pyorch image prune` removes what nobody needs" if full else None,
-            code="no_space" if full else None,
-        ) from error

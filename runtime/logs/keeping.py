@@ -6,6 +6,7 @@ is on disk.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import threading
@@ -165,13 +166,9 @@ class LogKeeper:
                 callback(log.folder, loss)
 
     async def _tidy(self, log: KeptLog) -> None:
-        before = self._before(log.folder)
-        await in_thread(turning.drop_old, log.folder, log.config, before=before)
-        for folder, cap in [*self._caps.items()]:
-            now = time.monotonic()
-            if folder in log.folder.parents and now >= self._capped.get(folder, 0.0):
-                self._capped[folder] = now + CAP_PAUSE
-                await in_thread(self._drop_over_cap, folder, cap)
+        # A disk that takes no change: what is too much stays, and whoever waits goes on.
+        with contextlib.suppress(OSError):
+            await self._drop(log)
         if log.config.compress:
             # Who is turned over again before that is flooded: its files go before they would
             # be of use compressed.
@@ -179,6 +176,15 @@ class LogKeeper:
                 planned.cancel()
             loop = asyncio.get_running_loop()
             self._packing[log.folder] = loop.call_later(SETTLED, self._to_pack.put_nowait, log)
+
+    async def _drop(self, log: KeptLog) -> None:
+        before = self._before(log.folder)
+        await in_thread(turning.drop_old, log.folder, log.config, before=before)
+        for folder, cap in [*self._caps.items()]:
+            now = time.monotonic()
+            if folder in log.folder.parents and now >= self._capped.get(folder, 0.0):
+                self._capped[folder] = now + CAP_PAUSE
+                await in_thread(self._drop_over_cap, folder, cap)
 
     def _before(self, folder: Path) -> turning.Place:
         """Return the file of a log from which on none may go yet."""
@@ -198,9 +204,10 @@ class LogKeeper:
         while True:
             log = await self._to_pack.get()
             self._packing.pop(log.folder, None)
-            found = await in_thread(turning.to_pack, log.folder, before=self._before(log.folder))
-            for segment in found:
-                await self._pack_one(segment)
+            before = self._before(log.folder)
+            with contextlib.suppress(OSError):
+                for segment in await in_thread(turning.to_pack, log.folder, before=before):
+                    await self._pack_one(segment)
 
     async def _pack_one(self, segment: Segment) -> None:
         steps = turning.pack(segment)

@@ -47,6 +47,7 @@ from runtime.oci.starting import check_group, start_process, unrunnable
 from runtime.oci.users import resolve_user
 from runtime.orphans import Orphans
 from runtime.signals import signal_number
+from runtime.trouble import trouble
 from runtime.types import (
     ContainerConfig,
     ContainerFacts,
@@ -132,7 +133,7 @@ class Containers(ContainerDriver):
     @override
     async def create(self, config: ContainerConfig) -> None:
         verb = "create container"
-        async with self._holding(config.id), self._using_images(config):
+        async with self._holding(config.id, "create container"), self._using_images(config):
             fingerprint = records.fingerprint_of(config)
             found = self._records.get(config.id)
             if found is not None:
@@ -156,14 +157,14 @@ class Containers(ContainerDriver):
             try:
                 mounted = await self._mounted(record)
                 built = await in_thread(self._folders.build, record, image, mounted)
-            except DriverError:
+            except (DriverError, OSError):
                 await in_thread(self._folders.delete, config.id, self._layout.cgroup(config))
                 raise
             self._records[config.id] = built
 
     @override
     async def limit(self, container: ContainerId, limits: Limits) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "limit"):
             record = self._known(container, "limit")
             running = self._runs.is_running(container)
             self._records[container] = await in_thread(
@@ -193,7 +194,7 @@ class Containers(ContainerDriver):
 
     @override
     async def start(self, container: ContainerId) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "start container"):
             record = self._known(container, "start container")
             if self._runs.is_running(container):
                 return
@@ -223,6 +224,7 @@ class Containers(ContainerDriver):
                     [*self._layout.command(record.config), "start", container],
                     patience=self._layout.instance.patience,
                 )
+                self._runs.begin(container, number, pid)
             except BaseException as error:
                 monitor.abandon()
                 await self._clear(container)
@@ -230,12 +232,10 @@ class Containers(ContainerDriver):
                 if found is None:
                     raise
                 self._runs.fail(container, number, *found)
-            else:
-                self._runs.begin(container, number, pid)
 
     @override
     async def stop(self, container: ContainerId, *, grace: float) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "stop container"):
             state = self._runs.lasting(container)
             if state is None or state.stop_by is not None:
                 return
@@ -261,7 +261,7 @@ class Containers(ContainerDriver):
 
     @override
     async def remove(self, container: ContainerId) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "remove container"):
             if self._runs.is_running(container):
                 raise ConflictError("remove container", container, "it runs")
             await self._clear(container)
@@ -271,7 +271,7 @@ class Containers(ContainerDriver):
 
     @override
     async def pack(self, container: ContainerId, target: Path, *, changes: bool) -> None:
-        async with self._holding(container):
+        async with self._holding(container, "pack container"):
             record = self._known(container, "pack container")
             image = await self._image(record, "pack container")
             root = await in_thread(mount_root, self._layout.data / container, image.layers)
@@ -376,11 +376,12 @@ class Containers(ContainerDriver):
         self._runs.close()
 
     @asynccontextmanager
-    async def _holding(self, container: ContainerId) -> AsyncIterator[None]:
+    async def _holding(self, container: ContainerId, verb: str) -> AsyncIterator[None]:
         async with self._locks.setdefault(container, asyncio.Lock()):
             self._busy.add(container)
             try:
-                yield
+                async with trouble(verb, container):
+                    yield
             finally:
                 self._busy.discard(container)
 

@@ -86,7 +86,7 @@ class Runs:
                 self._watch(container, state)
 
     def begin(self, container: ContainerId, number: int, pid: int) -> None:
-        """Remember that ``pid`` is a container's main process, and watch it."""
+        """Remember that ``pid`` is a container's main process, and watch it. Raises OSError."""
         ticks = records.start_ticks(pid)
         state = RunState(
             run=number,
@@ -95,7 +95,9 @@ class Runs:
             boot=records.boot_id(),
             started=self._clock(),
         )
-        self._save(container, state)
+        # Written down first: a run no other daemon could find must not be.
+        self._write(container, state)
+        self._states[container] = state
         self._watch(container, state)
 
     def fail(self, container: ContainerId, number: int, code: int, why: str) -> None:
@@ -111,7 +113,7 @@ class Runs:
             ended=now,
             why=why,
         )
-        self._save(container, state)
+        self._note(container, state)
         self._tell(container)
 
     def last(self, container: ContainerId) -> int:
@@ -127,7 +129,7 @@ class Runs:
         if state.code is None and state.boot != records.boot_id():
             now = self._clock()
             state = replace(state, code=UNKNOWN, ended=now, why=REBOOT)
-            self._save(container, state)
+            self._note(container, state)
         if state.code is None:
             return Running(
                 pid=state.pid,
@@ -188,7 +190,7 @@ class Runs:
 
     def stop_by(self, container: ContainerId, state: RunState, deadline: float) -> None:
         """Remember until when a container that is being stopped may take."""
-        self._save(container, replace(state, stop_by=deadline))
+        self._note(container, replace(state, stop_by=deadline))
 
     def send(self, container: ContainerId, state: RunState, number: int) -> None:
         """Send a signal to a container's main process, if it still is that process."""
@@ -233,8 +235,13 @@ class Runs:
         for task in self._tasks:
             task.cancel()
 
-    def _save(self, container: ContainerId, state: RunState) -> None:
+    def _note(self, container: ContainerId, state: RunState) -> None:
+        """Remember how a run goes on, on a full disk as well: another daemon finds it out again."""
         self._states[container] = state
+        with contextlib.suppress(OSError):
+            self._write(container, state)
+
+    def _write(self, container: ContainerId, state: RunState) -> None:
         records.save_state(self._layout.data / container / "state.json", state)
 
     def _watch(self, container: ContainerId, state: RunState) -> None:
@@ -292,7 +299,7 @@ class Runs:
         self._unwatch_monitor(container)
         state = self.lasting(container)
         if state is not None and not state.lost and records.is_alive(state):
-            self._save(container, replace(state, lost=True))
+            self._note(container, replace(state, lost=True))
             for callback in self._lost_callbacks:
                 callback(container)
 
@@ -325,7 +332,7 @@ class Runs:
         await self._reap_monitor(container)
         state = self._states[container]
         if state.code is None:
-            self._save(container, replace(state, code=code, ended=ended, why=why, oom=oom))
+            self._note(container, replace(state, code=code, ended=ended, why=why, oom=oom))
         self._ended[container].set()
         self._tell(container)
 

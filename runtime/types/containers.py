@@ -107,6 +107,7 @@ class Limits:
     net_send: int | None = None
     reserved_cpus: float = 0.0
     reserved_memory: int = 0
+    reserved_units: tuple[tuple[str, int], ...] = ()
 
 
 class LogDriver(StrEnum):

@@ -297,6 +297,9 @@ def test_what_is_here_is_not_built_and_what_may_not_be_built_is_refused(pyorch):
     again = pyorch.try_("up", "-d")
     assert "STEP" not in again.err
     assert pyorch.try_("up", "-d", "--build", "--no-build").code == 1
+    stack = (pyorch.work / "stack.yml").read_text()
+    pyorch.write(stack.replace("build:", "pull_policy: build\n            build:"))
+    assert "STEP" in pyorch.try_("up", "-d").err
 
 
 def test_a_context_may_be_a_folder_of_a_repository(pyorch):
@@ -342,50 +345,3 @@ def test_another_machines_platform_is_refused(pyorch):
         assert refused.code == 1
         assert "linux/s390x" in refused.err
         assert "STEP" not in refused.err
-
-
-def test_what_a_file_says_of_its_build_is_what_steps_see(pyorch):
-    files = {
-        "app/other/File": """
-            FROM busybox AS first
-            ARG GIVEN
-            COPY . /context
-            RUN cat /proc/mounts > /mounts; ulimit -Sn > /limits; ulimit -Hn >> /limits
-            RUN echo "$GIVEN" > /given
-            FROM busybox
-            RUN echo never && false
-        """,
-        "app/other/File.dockerignore": "left-out\n",
-        "app/.dockerignore": "sent\n",
-        "app/left-out": "",
-        "app/sent": "",
-    }
-    for name, text in files.items():
-        path = pyorch.work / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    pyorch.environment["GIVEN"] = "from outside"
-    pyorch.write(
-        """
-        name: shop
-        services:
-          web:
-            build:
-              context: app
-              dockerfile: other/File
-              target: first
-              args: [GIVEN]
-              shm_size: 5m
-              ulimits: {nofile: {soft: 123, hard: 456}}
-              no_cache: true
-            command: [sleep, "1000"]
-            stop_grace_period: 0s
-        """
-    )
-    pyorch.run("up", "-d")
-    seen = pyorch.run("exec", "web", "sh", "-c", "ls /context; cat /limits /given /mounts")
-    listed, mounts = seen.splitlines()[:5], seen.splitlines()[5:]
-    assert listed == ["other", "sent", "123", "456", "from outside"]
-    (shm,) = [line for line in mounts if line.split()[1] == "/dev/shm"]
-    assert "size=5120k" in shm
-    assert "Using cache" not in pyorch.try_("build").err

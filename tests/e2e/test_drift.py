@@ -23,11 +23,29 @@ services:
 """
 
 
-@pytest.fixture
-def net(lab):
+def bring_up(lab):
     lab.pyorch.write(STACK)
     lab.pyorch.run("up", "-d", "--wait")
     eventually(lambda: lab.tcp("stranger", HOST, 8080), lambda a: a.startswith("web-1"))
+    return lab
+
+
+@pytest.fixture(scope="module")
+def mending(shared_lab):
+    """One network for all damage: it is mended before the next comes."""
+    return bring_up(shared_lab)
+
+
+@pytest.fixture
+def net(mending):
+    before = pids(mending)
+    yield mending
+    assert pids(mending) == before, "nothing was restarted"
+
+
+@pytest.fixture
+def own_net(lab):
+    bring_up(lab)
     before = pids(lab)
     yield lab
     assert pids(lab) == before, "nothing was restarted"
@@ -171,17 +189,17 @@ def test_a_port_on_loopback_is_never_reachable_from_outside_meanwhile(net):
     eventually(lambda: everything_works(net), bool)
 
 
-def test_what_was_mended_is_told_once_and_leads_to_no_further_change(net):
-    log = net.pyorch.settings.daemon_log
-    the_table_is_deleted(net)
+def test_what_was_mended_is_told_once_and_leads_to_no_further_change(own_net):
+    log = own_net.pyorch.settings.daemon_log
+    the_table_is_deleted(own_net)
     eventually(lambda: "firewall table" in log.read_text(), bool)
-    the_bridge_is_set_down(net)
+    the_bridge_is_set_down(own_net)
     eventually(lambda: "bridge of network net_default" in log.read_text(), bool)
-    eventually(lambda: everything_works(net), bool)
-    before = run_inside(net.path("host"), generation)
+    eventually(lambda: everything_works(own_net), bool)
+    before = run_inside(own_net.path("host"), generation)
 
     for _ in range(3):
-        net.pyorch.run("up", "-d", "--wait")
+        own_net.pyorch.run("up", "-d", "--wait")
 
-    assert run_inside(net.path("host"), generation) == before
+    assert run_inside(own_net.path("host"), generation) == before
     assert log.read_text().count("network.mended") == 2

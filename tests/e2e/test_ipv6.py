@@ -43,8 +43,9 @@ def setting(lab, path):
     return run_inside(lab.path("host"), path.read_text).strip()
 
 
-@pytest.fixture
-def six(lab):
+@pytest.fixture(scope="module")
+def six(shared_lab):
+    lab = shared_lab
     lab.pyorch.write(
         answering("six", ("web", 'ports: ["8080:80", "8080:80/udp"]\nscale: 2'), ("a", ""))
     )

@@ -39,11 +39,21 @@ volumes: {data: {}}
 """.replace("    init: true\n", "")
 
 
-@pytest.fixture
-def shop(pyorch):
+def bring_up_shop(pyorch):
     pyorch.write(SHOP.replace('ports: ["127.0.0.1:0:80"]', "expose: [80]"))
     pyorch.run("up", "-d", "--wait")
     return pyorch
+
+
+@pytest.fixture(scope="module")
+def shop(begun):
+    """One for all tests that leave it as they find it."""
+    return bring_up_shop(begun)
+
+
+@pytest.fixture
+def own_shop(pyorch):
+    return bring_up_shop(pyorch)
 
 
 def test_up_starts_everything_in_order_and_ps_tells_it(shop):
@@ -63,39 +73,41 @@ def test_a_second_up_changes_nothing(shop):
     assert {name: shop.main_process(name) for name in before} == before
 
 
-def test_a_changed_service_is_the_only_one_made_again(shop):
-    before = shop.main_process("shop/db.1")
-    shop.write((shop.work / "stack.yml").read_text().replace("mem_limit: 64m", "mem_limit: 48m"))
+def test_a_changed_service_is_the_only_one_made_again(own_shop):
+    before = own_shop.main_process("shop/db.1")
+    own_shop.write(
+        (own_shop.work / "stack.yml").read_text().replace("mem_limit: 64m", "mem_limit: 48m")
+    )
 
-    assert shop.try_("plan").code == 2
-    shop.run("up", "-d", "--wait")
+    assert own_shop.try_("plan").code == 2
+    own_shop.run("up", "-d", "--wait")
 
-    assert shop.main_process("shop/db.1") == before
-    assert shop.try_("plan").code == 0
+    assert own_shop.main_process("shop/db.1") == before
+    assert own_shop.try_("plan").code == 0
 
 
-def test_a_killed_process_runs_again_with_its_data(shop):
-    for pid in shop.processes("shop/db.1"):
+def test_a_killed_process_runs_again_with_its_data(own_shop):
+    for pid in own_shop.processes("shop/db.1"):
         os.kill(pid, signal.SIGKILL)
 
-    shop.until(
+    own_shop.until(
         "shop",
         lambda state: any(
             one["restarts"] and one["phase"] == "running" for one in state["replicas"]
         ),
     )
 
-    assert shop.run("-p", "shop", "exec", "-T", "db", "cat", "/data/starts") == "up\nup\n"
+    assert own_shop.run("-p", "shop", "exec", "-T", "db", "cat", "/data/starts") == "up\nup\n"
 
 
-def test_data_survives_down_and_goes_with_down_v(shop):
-    shop.run("down")
-    shop.run("up", "-d", "--wait")
-    assert shop.run("-p", "shop", "exec", "-T", "db", "cat", "/data/starts") == "up\nup\n"
+def test_data_survives_down_and_goes_with_down_v(own_shop):
+    own_shop.run("down")
+    own_shop.run("up", "-d", "--wait")
+    assert own_shop.run("-p", "shop", "exec", "-T", "db", "cat", "/data/starts") == "up\nup\n"
 
-    shop.run("down", "-v")
+    own_shop.run("down", "-v")
 
-    assert list((shop.settings.data / "volumes").iterdir()) == []
+    assert list((own_shop.settings.data / "volumes").iterdir()) == []
 
 
 def test_exec_carries_streams_and_the_exit_code(shop):

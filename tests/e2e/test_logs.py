@@ -25,7 +25,7 @@ services:
     logging: {{driver: json-file, options: {options}}}
 """
 SEED = int(os.environ.get("PYORCH_SWEEP_SEED", "1"))
-KILLS = int(os.environ.get("PYORCH_SWEEP_POINTS", "8"))
+KILLS = int(os.environ.get("PYORCH_SWEEP_POINTS", "4"))
 
 
 def count(pyorch, command, options='{max-size: 200k, max-file: "5000"}'):

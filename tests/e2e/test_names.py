@@ -29,18 +29,28 @@ SHOP = f"""
 name: shop
 services:
   web: {{ {SLEEPER}, networks: {{front: {{aliases: [www]}}, back: {{}}}}, container_name: the-web }}
-  db: {{ {SLEEPER}, networks: [back], scale: 2 }}
+  db: {{ {SLEEPER}, networks: [back], scale: 2, deploy: {{endpoint_mode: dnsrr}} }}
   my_cache.v2: {{ {SLEEPER}, networks: [back] }}
   edge: {{ {SLEEPER}, networks: [front] }}
 networks: {{front: {{}}, back: {{}}}}
 """
 
 
-@pytest.fixture
-def shop(lab):
+def bring_up_shop(lab):
     lab.pyorch.write(SHOP)
     lab.pyorch.run("up", "-d", "--wait")
     return lab
+
+
+@pytest.fixture(scope="module")
+def shop(shared_lab):
+    """One for all tests that leave it as they find it."""
+    return bring_up_shop(shared_lab)
+
+
+@pytest.fixture
+def own_shop(lab):
+    return bring_up_shop(lab)
 
 
 @pytest.fixture
@@ -69,6 +79,7 @@ def test_a_replica_knows_the_names_of_its_own_networks_and_no_others(shop, addre
     assert shop.query("shop/db.1", "edge").code == NO_SUCH_NAME
 
 
+@pytest.mark.attribute("services.*.deploy.endpoint_mode")
 def test_answers_are_short_lived_and_rotate(shop):
     answers = [shop.query("shop/web.1", "db") for _ in range(8)]
 
@@ -225,32 +236,32 @@ def resolvers(lab):
     return [int(path.read_text()) for path in sorted(folder.glob("*.pid"))]
 
 
-def test_a_killed_resolver_comes_back_with_its_names(shop):
-    before = resolvers(shop)
-    known = shop.query("shop/web.1", "db").addresses
+def test_a_killed_resolver_comes_back_with_its_names(own_shop):
+    before = resolvers(own_shop)
+    known = own_shop.query("shop/web.1", "db").addresses
     for pid in before:
         os.kill(pid, signal.SIGKILL)
 
     def again():
         try:
-            return shop.query("shop/web.1", "db")
+            return own_shop.query("shop/web.1", "db")
         except OSError:
             return Answer(2)
 
     found = eventually(again, lambda answer: answer.code == 0)
     assert sorted(found.addresses) == sorted(known)
-    assert set(resolvers(shop)).isdisjoint(before)
+    assert set(resolvers(own_shop)).isdisjoint(before)
 
 
-def test_names_resolve_while_the_daemon_is_dead_and_follow_when_it_is_back(shop):
-    server = shop.nameserver("shop/web.1")
-    os.kill(shop.pyorch.daemon_pid(), signal.SIGKILL)
+def test_names_resolve_while_the_daemon_is_dead_and_follow_when_it_is_back(own_shop):
+    server = own_shop.nameserver("shop/web.1")
+    os.kill(own_shop.pyorch.daemon_pid(), signal.SIGKILL)
 
-    assert len(shop.query_at("shop/web.1", server, "db").addresses) == 2
+    assert len(own_shop.query_at("shop/web.1", server, "db").addresses) == 2
 
-    shop.pyorch.run("up", "-d", "--wait", "--scale", "db=1")
+    own_shop.pyorch.run("up", "-d", "--wait", "--scale", "db=1")
     eventually(
-        lambda: shop.query("shop/web.1", "db").addresses, lambda addresses: len(addresses) == 1
+        lambda: own_shop.query("shop/web.1", "db").addresses, lambda addresses: len(addresses) == 1
     )
 
 

@@ -34,8 +34,8 @@ def names(lab, ask, count):
     return [ask().split()[0] for _ in range(count)]
 
 
-@pytest.fixture
-def web(lab):
+def bring_up_web(lab):
+    """Have two replicas of `web` answer at port 8080 of TCP and UDP."""
     lab.pyorch.write(
         answering(web='ports: ["8080:80", "8080:80/udp"]\nscale: 2') + "networks: {default: {}}\n"
     )
@@ -46,6 +46,17 @@ def web(lab):
             lambda answers: answers == {"web-1", "web-2"},
         )
     return lab
+
+
+@pytest.fixture(scope="module")
+def web(shared_lab):
+    """One for all tests that leave it as they find it."""
+    return bring_up_web(shared_lab)
+
+
+@pytest.fixture
+def own_web(lab):
+    return bring_up_web(lab)
 
 
 @pytest.mark.attribute(
@@ -298,26 +309,28 @@ def flow(lab):
     return client, ask
 
 
-def test_an_udp_flow_leaves_a_replica_that_is_gone(web):
-    clients = [flow(web) for _ in range(2)]
+def test_an_udp_flow_leaves_a_replica_that_is_gone(own_web):
+    clients = [flow(own_web) for _ in range(2)]
     first = [ask() for _, ask in clients]
     assert sorted(first) == ["web-1", "web-2"]
     assert [{ask() for _ in range(3)} for _, ask in clients] == [{one} for one in first]
 
-    web.pyorch.run("up", "-d", "--wait", "--scale", "web=1")
+    own_web.pyorch.run("up", "-d", "--wait", "--scale", "web=1")
 
     for client, ask in clients:
         eventually(ask, lambda name: name == "web-1")
         client.close()
 
 
-def test_an_udp_flow_that_began_before_anybody_was_ready_finds_who_is(web):
-    web.pyorch.client.post("/v1/stacks/net/stop")
-    web.pyorch.until("net", lambda state: all(r["phase"] == "exited" for r in state["replicas"]))
-    client, ask = flow(web)
+def test_an_udp_flow_that_began_before_anybody_was_ready_finds_who_is(own_web):
+    own_web.pyorch.client.post("/v1/stacks/net/stop")
+    own_web.pyorch.until(
+        "net", lambda state: all(r["phase"] == "exited" for r in state["replicas"])
+    )
+    client, ask = flow(own_web)
     eventually(ask, lambda name: name == "")
 
-    web.pyorch.run("up", "-d")
+    own_web.pyorch.run("up", "-d")
 
     with client:
         eventually(ask, lambda name: name != "")
@@ -339,6 +352,7 @@ def test_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
         assert f"port 8080 is in use by {ME} (pid {os.getpid()})" in done.err
         assert lab.pyorch.ps("net")["net-b-1"]["State"] == "running"
         assert lab.tcp("host", "127.0.0.1", 8090) == "refused", "all its ports, or none"
+        assert f"`a` waits: port 8080 is in use by {ME}" in lab.pyorch.try_("port", "a", "80").err
     # A pass that began before the port was free may still tell of its holder.
     lab.pyorch.try_("up", "-d")
     lab.pyorch.until(
@@ -351,11 +365,11 @@ def test_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
     eventually(lambda: lab.tcp("host", "127.0.0.1", 8090), lambda a: a.startswith("a-1"))
 
 
-def test_two_stacks_that_want_one_port_are_told_of_each_other(web):
+def test_two_stacks_that_want_one_port_are_told_of_each_other(own_web):
     other = answering(web='ports: ["127.0.0.1:8080:80"]').replace("name: net", "name: other")
-    web.pyorch.write(other)
+    own_web.pyorch.write(other)
 
-    done = web.pyorch.try_("up", "-d", "--wait")
+    done = own_web.pyorch.try_("up", "-d", "--wait")
 
     assert done.code == 1
     assert "port 8080 is in use by service `web` of stack `net`" in done.err

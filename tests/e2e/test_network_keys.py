@@ -91,8 +91,9 @@ ELSEWHERE = ("10.89.0.0/17", "10.89.128.0/18")
 """Most of what networks without a subnet are given theirs from: the host routes it to others."""
 
 
-@pytest.fixture
-def keys(lab):
+@pytest.fixture(scope="module")
+def keys(shared_lab):
+    lab = shared_lab
     for net in ELSEWHERE:
         lab.run("host", "ip", "route", "add", net, "via", STRANGER)
     lab.pyorch.write(KEYS)

@@ -37,6 +37,35 @@ async def quiet(world):
     await world.until(lambda state: state["settled"] and not state["restarting"])
 
 
+async def test_who_is_to_be_restarted_after_another_is_so_when_that_one_changes(world):
+    changed = STACK.replace("{image: app, restart: always, stop_grace", "{image: app, labels: "
+                            "{release: '2'}, restart: always, stop_grace", 1)  # fmt: skip
+    async with world.daemon() as daemon:
+        await world.up(STACK)
+        await world.up(STACK)
+        before = world.runs()
+        foreseen = await daemon.plan(world.load(changed), "shop")
+        await world.up(changed)
+        await quiet(world)
+
+    assert before == {DB: 1, WEB: 1, JOB: 1}
+    held = {one.subject: one.reason for one in foreseen.held}
+    assert held["web.1"] == "is restarted after db"
+    assert world.runs()[WEB] == 2
+    assert world.runs()[JOB] == 1
+    assert world.containers.phase(DB).started <= world.containers.phase(WEB).started
+
+
+async def test_who_is_to_be_restarted_after_another_goes_on_when_that_one_crashes(world):
+    async with world.daemon():
+        await world.up(STACK)
+        world.containers.end(DB, 1)
+        await world.until(lambda state: any(one["restarts"] for one in state["replicas"]))
+        await quiet(world)
+
+    assert world.runs() == {DB: 2, WEB: 1, JOB: 1}
+
+
 async def test_a_service_that_is_stopped_stays_so_through_restarts_of_the_daemon(world):
     async with world.daemon():
         await world.up(STACK)

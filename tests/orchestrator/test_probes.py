@@ -21,6 +21,7 @@ services:
     image: app
     restart: always
     healthcheck: {test: [CMD, check], interval: 10s, timeout: 3s, retries: 2}
+    x-pyorch: {on_unhealthy: none}
 """
 
 
@@ -224,6 +225,7 @@ services:
     scale: 2
     restart: always
     x-pyorch:
+      on_unhealthy: none
       probes:
         startup: {log: ready to serve, interval: 1s, retries: 5}
         readiness: {http: {port: 8080, path: /ready}, interval: 2s, retries: 2}
@@ -297,6 +299,18 @@ async def test_changes_of_health_are_told_with_what_was_answered(world):
     assert seen["replica.unhealthy"] == "healthcheck failed: no room left"
 
 
+async def test_what_is_secret_is_not_told_of_what_was_answered(world):
+    (world.folder / "word").write_text("open sesame")
+    text = CHECKED + "    secrets: [word]\nsecrets: {word: {file: ./word}}\n"
+    answer(world, code=1, output=b"wrong: open sesame")
+    async with world.daemon() as daemon:
+        await world.apply(text)
+        state = await unhealthy(world)
+
+    assert "sesame" not in str(state)
+    assert daemon.reconciler.prober.results(DB)[-1].output.startswith("wrong: ")
+
+
 def test_every_kind_of_probe_is_one_question(world):
     text = "name: x\nservices: {a: {image: app, x-pyorch: {probes: {liveness: PROBE}}}}"
     asked = {
@@ -310,3 +324,47 @@ def test_every_kind_of_probe_is_one_question(world):
     for wrong in ("{}", "{tcp: 80, log: ready}", "{tcp: 0}", "{http: {port: 1, path: no}}"):
         with pytest.raises(PyorchError, match="probes"):
             world.load(text.replace("PROBE", wrong))
+
+
+# ── healing ──────────────────────────────────────────────────────────────────────────────
+
+HEALED = CHECKED.replace("on_unhealthy: none", "on_unhealthy: restart")
+
+
+@pytest.mark.parametrize("way", ["restart", "recreate"])
+async def test_who_is_ill_runs_anew_and_is_well_again(world, way):
+    answer(world, code=0)
+    async with world.daemon():
+        await world.up(HEALED.replace("on_unhealthy: restart", f"on_unhealthy: {way}"))
+        made = (await world.containers.list())[0].created_wall
+        answer(world, code=1)
+        await unhealthy(world)
+        answer(world, code=0)
+        state = await world.settled()
+        again = (await world.containers.list())[0].created_wall
+
+    assert (state["replicas"][0]["restarts"], state["replicas"][0]["health"]) == (1, "healthy")
+    assert (made == again) == (way == "restart")
+
+
+async def test_who_stays_ill_is_left_alone_in_the_end_and_goes_on(world):
+    answer(world, code=1)
+    text = HEALED.replace("on_unhealthy: restart", "quarantine: 2")
+    async with world.daemon():
+        await world.apply(text)
+        state = await world.until(lambda state: "quarantine" in state["failure"])
+        await asyncio.sleep(600)
+
+    assert state["failure"] == "db.1: is unhealthy, in quarantine after 2 restarts in a row"
+    assert world.runs() == {DB: 3}
+    assert world.phases()[DB] == "running"
+
+
+async def test_who_is_not_to_be_restarted_is_not_healed(world):
+    answer(world, code=1)
+    async with world.daemon():
+        await world.apply(HEALED.replace("restart: always", 'restart: "no"'))
+        await unhealthy(world)
+        await asyncio.sleep(600)
+
+    assert world.runs() == {DB: 1}

@@ -279,6 +279,22 @@ async def test_whatever_fails_for_a_while_the_stack_comes_up(world, driver, meth
     assert all(run == 1 for run in world.runs().values())
 
 
+async def test_what_a_pass_came_to_is_not_told_of_what_was_asked_for_since(world):
+    world.containers.programs[()] = Program(code=1)
+
+    async with world.daemon() as daemon:
+        await world.apply(ONE.replace("always", "on-failure:1"))
+        await world.until(lambda state: state["failure"])
+        earlier = daemon.reconciler.reports["shop"]
+        await daemon.remove("shop", volumes=False)
+        # The pass had begun before, and ended only now.
+        daemon.reconciler.reports["shop"] = earlier
+        view = await daemon.view("shop")
+
+    assert earlier.failure
+    assert (view.failure, view.reported) == ("", False)
+
+
 async def test_a_bug_in_one_stacks_pass_leaves_the_others_alone(world):
     world.containers.failures["create", WEB] = RuntimeError("a bug")
 

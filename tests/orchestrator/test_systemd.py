@@ -53,6 +53,7 @@ def test_every_instance_has_a_unit_of_its_own():
         {},
         {"PYORCH_INSTANCE": "ci"},
         {"PYORCH_PUBLISH": "localhost", "PYORCH_POOLS": "10.1.0.0/16"},
+        {"PYORCH_LABELS": "disk=ssd,zone=a=b", "PYORCH_RESOURCES": "gpu=2"},
         {"PYORCH_INSTANCE": "ci", "PYORCH_DATA": "/var/lib/pyorch", "PYORCH_RUN": "/run/pyorch"},
     ],
 )

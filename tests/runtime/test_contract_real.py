@@ -3,22 +3,24 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import tarfile
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
 import pytest
 
 from orchestrator.settings import Settings
-from runtime.errors import ConflictError, InvalidError
+from runtime.errors import ConflictError, InvalidError, UnavailableError
 from runtime.image import Images
 from runtime.logs import LogKeeper
 from runtime.network import Networks
 from runtime.network.names import bridge_name, veth_name
 from runtime.oci import Containers
+from runtime.syscalls import mount, umount2
 from runtime.testing.contract import (
     ContainerContract,
     ImageContract,
@@ -109,6 +111,38 @@ class TestRealContainers(ContainerContract):
         log = (config.log / "1.1.log").read_text()
         assert "out" in log
         assert "err" in log
+
+    async def test_a_full_disk_is_told_and_leaves_nothing_of_what_was_begun(
+        self, driver, image, tmp_path, instance
+    ):
+        place = instance.data / "containers"
+        mount("full", place, "tmpfs", 0, "size=8k")
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        try:
+            with pytest.raises(UnavailableError) as refused:
+                await driver.create(config)
+
+            assert refused.value.code == "no_space"
+            assert list(place.iterdir()) == []
+        finally:
+            umount2(place, 0)
+        await specimens.run(driver, config)
+
+    async def test_an_end_that_cannot_be_written_down_is_told_all_the_same(
+        self, driver, image, tmp_path, instance
+    ):
+        ends = specimens.Ends(driver)
+        config = specimens.container(specimens.WEB, image, tmp_path, *specimens.STUBBORN)
+        await specimens.run(driver, config)
+        # What is written is put beside its place first.
+        obstacle = instance.data / "containers" / specimens.WEB / ".state.json.writing"
+        obstacle.mkdir()
+        found = await specimens.phase(driver)
+
+        os.kill(found.pid, signal.SIGKILL)
+
+        assert (await ends.wait(specimens.WEB)).code == 137
+        obstacle.rmdir()
 
     async def test_a_container_whose_record_is_broken_goes_on_and_can_be_ended(
         self, driver, image, tmp_path, instance, reopen
@@ -281,22 +315,26 @@ class TestRealNetworks(NetworkContract):
         yield name
         delete_link(name)
 
+    @pytest.mark.parametrize("version", [4, 6])
     async def test_the_way_to_the_resolvers_is_put_back_and_nothing_members_may_change(
-        self, driver, subnets
+        self, driver, subnets, version
     ):
-        front = network(FRONT, subnets[0])
+        # IPv6 for documentation (RFC 3849), which nobody routes either.
+        six = IPv6Network(f"2001:db8:{secrets.randbelow(0x10000):x}::/64")
+        front = network(FRONT, subnets[0] if version == 4 else six)
         await driver.create(front)
         path = await driver.create_sandbox(sandbox(WEB, front))
-        net = way_to_names(path)
+        net = way_to_names(path, version)
         assert list(await driver.mend(everything=True)) == []
 
-        within(path, "ip", "route", "delete", net)
-        within(path, "ip", "route", "delete", "default")
+        within(path, "ip", f"-{version}", "route", "delete", net)
+        within(path, "ip", f"-{version}", "route", "delete", "default")
         mended = await driver.mend(everything=True)
 
         assert mended == [f"way to the resolvers of {WEB}"]
-        assert within(path, "ip", "route", "show", net) != ""
-        assert within(path, "ip", "route", "show", "default") == "", "somebody had reasons"
+        assert way_to_names(path, version) == net
+        left = within(path, "ip", f"-{version}", "route", "show", "default")
+        assert left == "", "somebody had reasons"
         within(path, "ip", "link", "set", "eth0", "down")
         assert list(await driver.mend(everything=True)) == [], "there is no way it could lead"
 
@@ -398,10 +436,12 @@ def within(path, *words, stdin=""):
     return run("nsenter", f"--net={path}", *words, stdin=stdin)
 
 
-def way_to_names(path):
+def way_to_names(path, version=4):
     """Return the net of the resolvers, as a namespace knows the way to it."""
-    lines = within(path, "ip", "route", "show").splitlines()
-    return next(line.split()[0] for line in lines if line.startswith("169.254."))
+    lines = within(path, "ip", f"-{version}", "route", "show").splitlines()
+    begin = ("169.254.", "fd")
+    (found,) = (line.split()[0] for line in lines if line.startswith(begin) and " via " in line)
+    return found
 
 
 def addresses(printed):

@@ -12,7 +12,7 @@ from scheduler import Failed, Reservation, claims, plan_stack, reserve, settled
 from scheduler.actions import KillReplica, RemoveReplica, StopReplica
 from scheduler.desired import Dependency, Intent, RestartMode, RestartPolicy
 from scheduler.ids import ServiceName
-from scheduler.observed import Claim, Created, Exited, Running, Stopping
+from scheduler.observed import Claim, Created, Exited, Machine, Running, Stopping
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
 
@@ -316,3 +316,48 @@ def test_the_order_of_the_report_changes_nobodys_room(desired, host, shuffle):
     assert reserve(other, replace(host, replicas=tuple(reported)), now=NOW) == reserve(
         desired, host, now=NOW
     )
+
+
+# ── what else is counted ─────────────────────────────────────────────────────────────────
+
+
+def test_what_a_machine_has_a_number_of_is_set_aside_like_the_rest():
+    two = Machine(units={"gpu": 2})
+    wanted = stack(service(replicas=3, units={"gpu": 1}))
+
+    found = plan_stack(wanted, host(machine=two), now=NOW)
+
+    assert [(one.subject, one.reason) for one in found.held] == [
+        ("web.3", "needs 1 of `gpu`: 0 of 2 free, 2 reserved")
+    ]
+    assert reserve(wanted, host(machine=two), now=NOW) == Reservation(units={"gpu": 2})
+    assert claims(wanted, host(machine=two), now=NOW) == (Claim(priority=0, units={"gpu": 1}),)
+
+
+def test_units_of_what_runs_and_of_other_stacks_are_not_free():
+    wanted = stack(service(replicas=2, units={"gpu": 1}))
+    machine = Machine(units={"gpu": 2})
+    running = replica(1, units={"gpu": 1})
+
+    alone = plan_stack(wanted, host(running, machine=machine), now=NOW)
+    beside = plan_stack(wanted, host(running, machine=machine, reserved_units={"gpu": 1}), now=NOW)
+
+    assert alone.held == ()
+    assert [one.reason for one in beside.held] == ["needs 1 of `gpu`: 0 of 2 free, 2 reserved"]
+    assert beside.held[0].hint.startswith("reserve less")
+
+
+def test_what_a_machine_has_none_of_is_told_with_where_to_say_so():
+    (held,) = plan_stack(stack(service(units={"gpu": 1})), host(), now=NOW).held
+
+    assert held.reason == "needs 1 of `gpu`: 0 of 0 free, 0 reserved"
+    assert "PYORCH_RESOURCES" in held.hint
+
+
+def test_a_part_of_the_machine_is_less_where_anything_of_it_is():
+    before = Reservation(cpus=1.0, memory=GIB, units={"gpu": 2})
+
+    assert Reservation(cpus=1.0, memory=GIB, units={"gpu": 1}).is_less(before)
+    assert Reservation(cpus=0.5, memory=GIB, units={"gpu": 2}).is_less(before)
+    assert not Reservation(cpus=1.0, memory=2 * GIB, units={"gpu": 2}).is_less(before)
+    assert before + before == Reservation(cpus=2.0, memory=2 * GIB, units={"gpu": 4})

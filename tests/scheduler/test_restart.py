@@ -6,8 +6,15 @@ from hypothesis import strategies as st
 
 from scheduler.desired import RestartMode, RestartPolicy
 from scheduler.ids import StackName
-from scheduler.observed import Exited, ObservedStack
-from scheduler.restart import RestartAt, RestartNow, StayDown, ask_for_ended, decide_restart
+from scheduler.observed import Exited, Illness, ObservedStack, Running
+from scheduler.restart import (
+    RestartAt,
+    RestartNow,
+    StayDown,
+    ask_for_ended,
+    decide_healing,
+    decide_restart,
+)
 
 FOREVER = (RestartMode.ALWAYS, RestartMode.UNLESS_STOPPED)
 moments = st.floats(0, 1e6)
@@ -162,3 +169,53 @@ def test_asking_for_a_stack_asks_for_what_failed_or_was_stopped_and_not_for_jobs
 
     assert [one.asked for one in ask_for_ended(found).replicas] == [True, False, True]
     assert not any(one.asked for one in ask_for_ended(found, ()).replicas)
+
+
+# ── healing ──────────────────────────────────────────────────────────────────────────────
+
+
+def heals(policy, *, well, runs):
+    """Play a replica that is ill again and again; return how long each was left so."""
+    now, attempts, counted, pauses = NOW, 0, (), []
+    for _ in range(runs):
+        ill = now = now + 30.0 + well
+        illness = Illness(since=ill, well_for=well)
+        found = replica(1, Running(since=NOW), attempts=attempts, counted=counted)
+        decision = decide_healing(policy, found, illness, now=now)
+        if isinstance(decision, RestartAt):
+            now = decision.moment
+            decision = decide_healing(policy, found, illness, now=now)
+        if isinstance(decision, StayDown):
+            break
+        attempts, counted = decision.attempt, decision.counted
+        pauses.append(round(now - ill, 3))
+    return pauses
+
+
+def test_the_ill_are_healed_at_once_and_ever_more_slowly_unless_they_were_well_for_long():
+    policy = RestartPolicy(mode=RestartMode.ON_FAILURE)
+
+    assert heals(policy, well=1.0, runs=4) == [0.0, 0.1, 0.2, 0.4]
+    assert heals(policy, well=10.0, runs=4) == [0.0] * 4
+
+
+@given(policy=policies, well=st.floats(0, 100))
+def test_healing_keeps_to_the_limits_of_restarts(policy, well):
+    made = heals(policy, well=well, runs=12)
+
+    if policy.mode is RestartMode.NO:
+        assert made == []
+    elif policy.max_attempts is not None and policy.window is None:
+        assert len(made) <= policy.max_attempts
+    elif policy.max_attempts is None and policy.quarantine is not None:
+        assert len(made) == 12 if well >= policy.settled_after else policy.quarantine
+
+
+@given(policy=policies, attempts=st.integers(1, 9))
+def test_what_was_stopped_to_be_healed_runs_again_and_its_restart_counts(policy, attempts):
+    exited = Exited(code=143, at=NOW, stopped=True)
+    found = replica(1, exited, attempts=attempts, counted=(NOW,), healing=True)
+    decision = decide_restart(policy, found, exited, now=NOW)
+
+    if policy.mode is not RestartMode.NO:
+        assert decision == RestartNow(attempts, f"was unhealthy, restart {attempts}", (NOW,))

@@ -11,6 +11,7 @@ from scheduler.actions import (
     CreateNetwork,
     CreateReplica,
     CreateVolume,
+    HealReplica,
     KillReplica,
     LeasePort,
     LimitReplica,
@@ -36,6 +37,7 @@ from scheduler.desired import (
     Healthcheck,
     HookKind,
     Membership,
+    OnUnhealthy,
     RestartMode,
     RestartPolicy,
     Share,
@@ -56,6 +58,7 @@ from scheduler.observed import (
     Health,
     HookProgress,
     Hooks,
+    Illness,
     ObservedNetwork,
     ObservedReplica,
     ObservedStack,
@@ -93,6 +96,7 @@ def services(draw, name, earlier, *, reserves):
         Dependency(
             service=ServiceName(other.name),
             condition=Condition.HEALTHY if other.checks else Condition.STARTED,
+            restart=draw(st.booleans()),
         )
         for other in earlier
         if draw(st.booleans())
@@ -109,6 +113,8 @@ def services(draw, name, earlier, *, reserves):
         replicas=draw(st.integers(0, 3)),
         restart=RestartPolicy(mode=RestartMode.ALWAYS),
         checks={CheckKind.HEALTH: Healthcheck()} if checked else {},
+        on_unhealthy=draw(st.sampled_from(OnUnhealthy)),
+        follows=draw(st.sampled_from([None, "f1"])),
         dependencies=dependencies,
         shares=tuple(
             Share(draw(st.sampled_from(["network", "ipc", "pid"])), f"shop.{other.name}.1")
@@ -153,6 +159,9 @@ replicas = st.builds(
     phase=phases,
     made=st.just("before"),
     attempts=st.integers(0, 3),
+    asked=st.booleans(),
+    healing=st.booleans(),
+    follows=st.sampled_from(["", "f1", "f2"]),
     networks=st.just((NET,)),
     sandbox_intact=st.booleans(),
 )
@@ -195,6 +204,8 @@ class World:
             ):
                 health = Health.STARTING if health is Health.NONE else Health.NONE
                 return replace(replica, phase=replace(replica.phase, health=health))
+            case Running(health=Health.UNHEALTHY):
+                return replace(replica, phase=replace(replica.phase, illness=Illness(NOW - 1)))
         return replica
 
     def observe(self):
@@ -226,7 +237,7 @@ class World:
         self.now = max(self.now + 1, plan.wake_at or 0)
         for key, one in self.replicas.items():
             match one.phase:
-                case Running(health=Health.STARTING | Health.UNHEALTHY):
+                case Running(health=Health.STARTING | Health.UNHEALTHY | Health.UNREADY):
                     self._phase(key, Running(since=self.now, health=Health.HEALTHY))
                 case Stopping():
                     self._phase(key, Exited(code=143, at=self.now, stopped=True))
@@ -311,9 +322,20 @@ class World:
                 assert not isinstance(self.replicas[key].phase, Running | Stopping)
                 assert self.pre_start.get(key.service, DONE) is DONE
                 hooked = WAITING if self.services[key.service].post_start else HookProgress()
-                self.replicas[key] = replace(self.replicas[key], post_start=hooked, pre_stop=hooked)
+                self.replicas[key] = replace(
+                    self.replicas[key],
+                    post_start=hooked,
+                    pre_stop=hooked,
+                    attempts=action.attempt,
+                    follows=action.follows,
+                    asked=False,
+                    healing=False,
+                )
                 health = Health.STARTING if key.service in self.checked else Health.NONE
                 self._phase(key, Running(since=self.now, health=health))
+            case HealReplica(replica=key, attempt=attempt):
+                assert self.replicas[key].phase.health is Health.UNHEALTHY
+                self.replicas[key] = replace(self.replicas[key], healing=True, attempts=attempt)
             case StopReplica(replica=key, grace=grace):
                 assert isinstance(self.replicas[key].phase, Running)
                 assert self.replicas[key].pre_stop != WAITING

@@ -34,6 +34,15 @@ def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
         elif policy is None and service.restart in ("always", "unless-stopped"):
             cause = f"`mode: {deploy.mode}` is not started again once it has succeeded"
             yield (*path, "restart"), cause, hint
+    if deploy.endpoint_mode not in ("", "vip", "dnsrr"):
+        cause = f"`{deploy.endpoint_mode[:40]}` is no way to reach a service"
+        yield (*place, "endpoint_mode"), cause, "one of dnsrr, vip"
+    reserved = deploy.resources.reservations
+    for number, one in enumerate(reserved.generic_resources if reserved else ()):
+        wanted = one.discrete_resource_spec
+        where = (*place, "resources", "reservations", "generic_resources", str(number))
+        if wanted is not None and (not wanted.kind or wanted.value < 0):
+            yield where, "a kind and how many of it are needed", "write {kind: gpu, value: 1}"
     for number, text in enumerate(deploy.placement.constraints):
         try:
             parse_constraint(text)
@@ -50,6 +59,9 @@ def deploy_warnings(stack: StackFile) -> Iterator[str]:
     """Yield one sentence for everything that is accepted and of which nothing comes."""
     for name, service in stack.services.items():
         deploy = service.deploy
+        if deploy and deploy.endpoint_mode == "vip":
+            why = "names always answer with replicas' own addresses"
+            yield f"services.{name}.deploy.endpoint_mode: accepted, but {why}"
         if deploy and deploy.everywhere and deploy.replicas not in (None, 1):
             why = f"`mode: {deploy.mode}` is one replica on every machine"
             yield f"services.{name}.deploy.replicas: accepted, but {why}"

@@ -29,7 +29,6 @@ ACCEPTED = {
     "services.*.cpu_rt_period": "real-time scheduling is left to the whole machine",
     "services.*.cpu_rt_runtime": "real-time scheduling is left to the whole machine",
     "services.*.credential_spec": "it is of Windows only",
-    "services.*.deploy.endpoint_mode": "names always answer with replicas' own addresses",
     "services.*.deploy.rollback_config": "updates are not rolled back yet",
     "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "files are not watched yet",
@@ -37,7 +36,6 @@ ACCEPTED = {
     "services.*.models": "AI models are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
     "services.*.use_api_socket": "pyorch's socket does not speak the engine's language",
-    "services.*.deploy.resources.reservations.generic_resources": "they are not counted yet",
 }
 """What becomes of a key that is accepted and not carried out."""
 
@@ -87,12 +85,16 @@ CARRIED_OUT = {
     "services.*.build.ulimits.*": "hard soft",
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
-    "services.*.deploy": "labels mode placement replicas resources restart_policy",
+    "services.*.deploy": "endpoint_mode labels mode placement replicas resources restart_policy",
     "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
     "services.*.deploy.placement.preferences.*": "spread",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
-    "services.*.deploy.resources.reservations": "cpus devices memory",
+    "services.*.deploy.resources.reservations": "cpus devices generic_resources memory",
+    "services.*.deploy.resources.reservations.generic_resources.*": "discrete_resource_spec",
+    "services.*.deploy.resources.reservations.generic_resources.*.discrete_resource_spec": """
+        kind value
+    """,
     "services.*.deploy.resources.reservations.devices.*": """
         capabilities count device_ids driver options
     """,
@@ -120,7 +122,7 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "backoff dns priority probes quarantine rates",
+    "services.*.x-pyorch": "backoff dns on_unhealthy priority probes quarantine rates",
     "services.*.x-pyorch.rates": "receive send",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "services.*.x-pyorch.probes.*": """
@@ -170,6 +172,8 @@ REMARKS = {
     "services.*.device_cgroup_rules": "what is said of numbers; the node itself is of `devices`",
     "services.*.gpus": "by the descriptions of CDI their makers leave in /etc/cdi",
     "services.*.gpus.*.options": "there is none that means anything to CDI",
+    "services.*.deploy.endpoint_mode": "`dnsrr`; `vip` is warned about",
+    "services.*.deploy.resources.reservations.generic_resources": "of what settings.md says",
     "services.*.deploy.labels": "of the service: its containers do not have them",
     "services.*.deploy.mode": "`global` is one replica here; a job is run to its end once",
     "services.*.deploy.placement": "a machine's labels are among its settings",

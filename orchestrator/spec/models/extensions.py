@@ -113,6 +113,10 @@ class ServiceExtension(Extension):
         default={},
         description="Questions the daemon itself asks: has it started, is it ready, is it well.",
     )
+    on_unhealthy: Literal["restart", "recreate", "none"] = Field(
+        default="restart",
+        description="What becomes of an unhealthy replica, if its restart policy is not `no`.",
+    )
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."
     )

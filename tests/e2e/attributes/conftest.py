@@ -1,6 +1,5 @@
 """One stack shows many attributes: it is brought up once for all tests of a file."""
 
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,22 +52,6 @@ class Shown:
                 kind, _, options = rest.split(" ", 2)
                 return kind, set(fields.split()[5].split(",")), options
         raise AssertionError(f"nothing is mounted at {target}")
-
-
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory, busybox, request):
-    """A pyorch for all tests of a file; nothing may be left of it afterwards."""
-    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path_factory.mktemp("begun") / "p")
-    # The daemon reads its settings when the first command starts it.
-    prepare = getattr(request.module, "prepare", None)
-    if prepare is not None:
-        prepare(pyorch)
-    try:
-        pyorch.run("image", "import", str(busybox), "busybox")
-        yield pyorch
-    finally:
-        left = pyorch.clean()
-    assert left == []
 
 
 @pytest.fixture(scope="module")

@@ -145,3 +145,38 @@ def test_max_replicas_per_node_holds_the_replicas_beyond_it(pyorch):
     assert done.code == 1
     assert "web.3: there are to be 2 replicas on a machine at most" in done.err
     assert sorted(pyorch.ps("few")) == ["few-web-1", "few-web-2"]
+
+
+@pytest.mark.attribute("services.*.deploy.resources.reservations.generic_resources")
+def test_generic_resources_are_set_aside_of_what_the_machine_is_said_to_have(bare, busybox):
+    bare.environment["PYORCH_RESOURCES"] = "gpu=3"
+    bare.run("image", "import", str(busybox), "busybox")
+    wanted = "generic_resources: [{discrete_resource_spec: {kind: gpu, value: 2}}]"
+    web = "{image: busybox, command: sleep 1000, stop_grace_period: 0s, deploy: {resources: "
+    text = f"name: gen\nservices:\n  web: {web}{{reservations: {{{wanted}}}}}}}}}\n"
+    bare.write(text)
+    bare.run("up", "-d", "--wait")
+    bare.write(text.replace("gen\n", "more\n"), "more.yml")
+
+    held = bare.try_("-f", "more.yml", "up", "-d", "--wait")
+    bare.run("-p", "gen", "down")
+    bare.run("-f", "more.yml", "up", "-d", "--wait")
+
+    assert held.code == 1
+    assert "web.1: needs 2 of `gpu`: 1 of 3 free, 2 reserved" in held.err
+    assert sorted(bare.ps("more")) == ["more-web-1"]
+
+
+@pytest.mark.attribute("services.*.deploy.endpoint_mode")
+def test_endpoint_mode_dnsrr_has_a_name_answer_with_every_replicas_own_address(pyorch):
+    web = "{image: busybox, command: sleep 1000, stop_grace_period: 0s"
+    deploy = "deploy: {replicas: 2, endpoint_mode: dnsrr}}"
+    pyorch.write(f"name: rr\nservices:\n  web: {web}, {deploy}\n")
+
+    done = pyorch.try_("up", "-d", "--wait")
+
+    assert (done.code, "endpoint_mode" in done.err) == (0, False)
+    addresses = {one["Addresses"]["rr_default"] for one in pyorch.ps("rr").values()}
+    answer = pyorch.run("-p", "rr", "exec", "-T", "web", "nslookup", "web")
+    assert len(addresses) == 2
+    assert all(address in answer for address in addresses)

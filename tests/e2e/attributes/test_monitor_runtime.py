@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.oci.choice import choose_runtime
+from tests.lab import eventually
 from tests.patience import patient
 
 pytestmark = pytest.mark.root
@@ -60,6 +61,7 @@ def fake(pyorch, tmp_path, victim):
     pyorch.run("daemon", "stop")
     pyorch.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
     pyorch.environment["PYORCH_RUNTIME_PATIENCE"] = f"{PATIENCE:g}"
+    pyorch.serve()
     return folder
 
 
@@ -107,10 +109,13 @@ def test_a_runtime_that_hangs_for_one_stack_holds_up_no_other(pyorch, fake):
     pyorch.run("-f", "good.yml", "up", "-d", "--wait")
     (fake / "does").write_text("create hangs\n")
     pyorch.write(STACK)
-    process = pyorch.start("up", "-d", "--wait", "--wait-timeout", f"{2 * PATIENCE:g}")
+    process = pyorch.start("up", "-d", "--wait")
     try:
+        hung = fake / "hung"
+        eventually(hung.exists, bool)
         pyorch.run("-p", "good", "exec", "-T", "one", "true")
         pyorch.run("-p", "good", "down")
     finally:
-        process.communicate(timeout=patient(60))
+        process.kill()
+        process.communicate()
     assert pyorch.ps("good") == {}

@@ -243,13 +243,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_user_and_working_dir_of_a_hostile_image_are_refused(bare, busybox, name):
+def test_user_and_working_dir_of_a_hostile_image_are_refused(begun, busybox, tmp_path, name):
     config, cause = HOSTILE[name]
-    layout = write_layout(bare.home / "layout", busybox.read_bytes(), config)
-    bare.run("image", "load", str(layout), "--name", "evil")
-    bare.write("name: x\nservices:\n  a: {image: evil, command: sleep 9}\n")
+    layout = write_layout(tmp_path / "layout", busybox.read_bytes(), config)
+    begun.run("image", "load", str(layout), "--name", "evil")
+    begun.write("name: x\nservices:\n  a: {image: evil, command: sleep 9}\n", "evil.yml")
 
-    done = bare.try_("up", "-d", "--wait")
+    done = begun.try_("-f", "evil.yml", "up", "-d", "--wait")
+    begun.try_("-f", "evil.yml", "down")
 
     assert done.code == 1
     assert cause in done.err

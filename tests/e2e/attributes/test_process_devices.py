@@ -179,10 +179,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_devices_the_host_does_not_have_are_told(pyorch, text):
-    pyorch.write(f"name: no\nservices:\n  a: {{image: busybox, command: sleep 9, {text}}}\n")
+def test_devices_the_host_does_not_have_are_told(begun, text):
+    stack = f"name: no\nservices:\n  a: {{image: busybox, command: sleep 9, {text}}}\n"
+    begun.write(stack, "no.yml")
 
-    done = pyorch.try_("up", "-d", "--wait")
+    done = begun.try_("-f", "no.yml", "up", "-d", "--wait")
+    begun.try_("-f", "no.yml", "down")
 
     assert done.code == 1
     assert REFUSED[text] in done.err

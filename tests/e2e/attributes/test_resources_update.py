@@ -91,10 +91,12 @@ def test_a_limit_below_what_is_used_is_refused_and_the_former_ones_hold(pyorch):
     before = pyorch.main_process("shop/web.1")
     write(pyorch, "mem_limit: 8m\n    memswap_limit: 8m\n    pids_limit: 50", hoard)
 
-    done = pyorch.try_("up", "-d", "--wait", "--wait-timeout", f"{patient(10):.0f}")
+    command = pyorch.start("up", "-d", "--wait")
+    state = pyorch.until("shop", lambda found: found["errors"])
+    command.kill()
+    command.communicate()
 
-    assert done.code == 1
-    assert "limit `shop.web.1`" in done.err
+    assert "limit `shop.web.1`" in state["errors"][0]["message"]
     assert pyorch.main_process("shop/web.1") == before
     assert groups.memory(pyorch, "shop/web.1") == 32 * MIB
     assert groups.processes(pyorch, "shop/web.1") == 4096

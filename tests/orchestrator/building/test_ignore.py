@@ -57,3 +57,15 @@ def test_the_first_file_of_rules_that_exists_counts(tmp_path):
     assert read_rules([f"{tmp_path}/own", f"{tmp_path}/general"])("b")
     assert read_rules([f"{tmp_path}/none", f"{tmp_path}/general"])("a")
     assert not read_rules([f"{tmp_path}/none"])("a")
+
+
+def test_the_file_beside_a_dockerfile_goes_before_that_of_the_folder(tmp_path):
+    own, general = tmp_path / "File.dockerignore", tmp_path / ".dockerignore"
+    general.write_text("general\n")
+    names = [str(own), str(general)]
+    without = read_rules(names)
+    own.write_text("own\n")
+    beside = read_rules(names)
+
+    assert [without("general"), without("own")] == [True, False]
+    assert [beside("general"), beside("own")] == [False, True]

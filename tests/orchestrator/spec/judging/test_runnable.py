@@ -48,6 +48,18 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("deploy: {mode: global-job}\n    restart: always", "restart: `mode: global-job` is not"),
         ("deploy: {mode: global-job}\n    restart: on-failure:3", None),
         ("deploy: {placement: {constraints: ['node.labels.a==b', 'node.role != x']}}", None),
+        ("deploy: {endpoint_mode: dnsrr}", None),
+        ("deploy: {endpoint_mode: dns}", "`dns` is no way to reach a service"),
+        (
+            "deploy: {resources: {reservations: {generic_resources:"
+            " [{discrete_resource_spec: {kind: gpu, value: 2}}]}}}",
+            None,
+        ),
+        (
+            "deploy: {resources: {reservations: {generic_resources:"
+            " [{discrete_resource_spec: {value: 2}}]}}}",
+            "generic_resources.0: a kind and how many",
+        ),
         ("deploy: {placement: {constraints: [a]}}", "`a`: it is no `KEY == VALUE`"),
         ("deploy: {placement: {constraints: [node.id==x]}}", "nothing is known of `node.id`"),
         ("deploy: {placement: {constraints: ['node.labels.==x']}}", "nothing is known of"),
@@ -149,9 +161,6 @@ EXAMPLES = {
     "cpu_rt_period": "1",
     "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}",
-    "deploy.endpoint_mode": "{endpoint_mode: vip}",
-    "deploy.resources.reservations.generic_resources":
-        "{resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: x}}]}}}",
     "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
     "deploy.update_config": "{update_config: {order: start-first}}",
     "develop": "{watch: [{path: ., action: rebuild}]}",
@@ -220,6 +229,13 @@ def test_replicas_of_what_is_once_on_every_machine_are_named(load):
     assert [one.split(":")[0] for one in once.warnings] == ["services.a.deploy.replicas"]
     assert once.stack.services["a"].replicas == 1
     assert (usual.stack.services["a"].replicas, usual.warnings) == (3, ())
+
+
+@pytest.mark.parametrize(("mode", "told"), [("vip", True), ("dnsrr", False)])
+def test_an_address_for_a_whole_service_is_named_as_what_there_is_none_of(load, mode, told):
+    warnings = load(f"{HEAD}    deploy: {{endpoint_mode: {mode}}}\n").warnings
+
+    assert [one.split(":")[0] for one in warnings] == ["services.a.deploy.endpoint_mode"] * told
 
 
 def test_what_is_carried_out_is_not_warned_about(load):
