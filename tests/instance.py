@@ -158,6 +158,7 @@ class Pyorch:
 
     def until(self, stack: str, so: Callable[[Mapping[str, Any]], object]) -> Mapping[str, Any]:
         """Return the first state of a stack for which ``so`` holds."""
+        signal.signal(signal.SIGALRM, _give_up)
         process_deadline = signal.alarm(int(PATIENCE))
         try:
             for entry in self.client.stream("GET", f"/v1/stacks/{stack}/events"):
@@ -231,6 +232,10 @@ def daemon_logs() -> list[tuple[str, str]]:
 def forget_what_is_over() -> None:
     """Leave those that have been taken down out of what later tests are told."""
     IN_USE[:] = [pyorch for pyorch in IN_USE if not pyorch.over]
+
+
+def _give_up(*_: object) -> None:
+    raise AssertionError(f"not so within {PATIENCE:g} s")
 
 
 def make_busybox(folder: Path) -> Path:
