@@ -117,7 +117,7 @@ class Images(ImageDriver):
         async with self._changing("load image from", str(source)):
             found = await in_thread(intake.load, self.store, source, name)
             await self._collect()
-        return tuple([await self._facts(image) for image in found])
+            return tuple([await self._facts(image) for image in found])
 
     @override
     async def import_rootfs(
@@ -129,7 +129,7 @@ class Images(ImageDriver):
                 intake.import_rootfs, self.store, source, reference, config or {}
             )
             await self._collect()
-        return await self._facts(image)
+            return await self._facts(image)
 
     @override
     async def commit(self, image: str, changes: Path, *, name: str, comment: str) -> ImageFacts:
@@ -138,7 +138,7 @@ class Images(ImageDriver):
             base = self._known("commit image", image)
             made = await in_thread(intake.add_layer, self.store, base, changes, reference, comment)
             await self._collect()
-        return await self._facts(made)
+            return await self._facts(made)
 
     @asynccontextmanager
     async def known_layers(self) -> AsyncIterator[frozenset[str]]:
@@ -156,7 +156,7 @@ class Images(ImageDriver):
         async with self._changing("take in image", names[0]):
             made = await in_thread(intake.adopt, self.store, layout, config, references)
             await self._collect()
-        return await self._facts(made)
+            return await self._facts(made)
 
     @override
     async def pull(
@@ -194,7 +194,7 @@ class Images(ImageDriver):
             await in_thread(self.store.name, str(settled), image)
             self._cache.clear()
             await self._collect()
-        return await self._facts(image)
+            return await self._facts(image)
 
     @override
     async def remove(self, reference: str, *, force: bool = False) -> None:
@@ -376,11 +376,10 @@ class Images(ImageDriver):
                 )
                 await in_thread(self.store.name, str(reference), image, found.origin)
                 self._cache.clear()
+                await self._collect()
+                return await self._facts(image)
         finally:
             holding.__exit__(None, None, None)
-        async with self._lock:
-            await self._collect()
-        return await self._facts(image)
 
     def _commit(self, reference: Reference, manifest: bytes, config: bytes) -> Digest:
         return intake.commit(self.store, reference, manifest, config)
@@ -402,7 +401,10 @@ class Images(ImageDriver):
 
     async def _collect(self, **more: Any) -> Freed:
         self.store.watch()
-        return await in_thread(self.store.collect, await self._needed(), **more)
+        freed = await in_thread(self.store.collect, await self._needed(), **more)
+        # Names have changed, or there would have been nothing to collect.
+        self._cache.clear()
+        return freed
 
     def _find(self, reference: str) -> Digest | None:
         catalog = self.store.catalog()

@@ -193,6 +193,28 @@ async def test_f37_pruning_beside_pulls_takes_nothing_of_them(registry, images):
     assert await images.check(deep=True) == ()
 
 
+async def test_f37_what_comes_in_is_not_pruned_before_it_is_there(registry, images, rootfs):
+    """Nobody needs any of it; but whoever brings it must not fail because of that."""
+    for number in range(8):
+        registry.put_image(f"app{number}", tarball(own=str(number).encode()))
+    files = [rootfs(f"own{number}") for number in range(4)]
+    done = asyncio.Event()
+
+    async def prune():
+        while not done.is_set():
+            await images.prune(unused=True)
+
+    pruning = [asyncio.create_task(prune()) for _ in range(2)]
+    pulls = [images.pull(f"{registry.address}/app{number}:1") for number in range(8)]
+    imports = [images.import_rootfs(path, name=path.stem) for path in files]
+    found = await asyncio.gather(*pulls, *imports)
+    done.set()
+    await asyncio.gather(*pruning)
+
+    assert len({facts.id for facts in found}) == 12
+    assert await images.check(deep=True) == ()
+
+
 async def test_f37_what_a_pull_has_already_is_not_collected_under_it(registry, images):
     shared = tarball(f=os.urandom(100_000))
     other = tarball(own=b"x")

@@ -52,6 +52,10 @@ class ImageContract:
         second = await driver.import_rootfs(rootfs, name="other")
 
         assert second.id == first.id
+        assert second.references == (
+            "docker.io/library/other:latest",
+            "docker.io/library/tiny:latest",
+        )
         assert [one.references for one in await driver.list()] == [
             ("docker.io/library/other:latest", "docker.io/library/tiny:latest")
         ]
