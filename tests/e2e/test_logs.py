@@ -1,5 +1,6 @@
 """What containers print is kept within bounds, and none of it is lost that need not be."""
 
+import json
 import os
 import random
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.logs.folder import list_segments
+from runtime.logs.records import HEAD_SIZE
 from tests.instance import PATIENCE
 
 pytestmark = pytest.mark.root
@@ -215,6 +217,41 @@ def test_a_full_disk_holds_nobody_up_and_what_is_lost_is_told(pyorch, small_disk
     assert "of output lost: no space left on the disk" in told.err
     assert told.out.splitlines()[0] == "line 1"
     assert told.out.splitlines()[-1] == "after"
+
+
+def test_a_single_line_that_was_lost_is_told_to_the_byte(pyorch, small_disk):
+    # With its head and its end the first line is a page of the file: the next one needs another.
+    first, lost = "x" * (4096 - HEAD_SIZE - 1), "lost" * 5
+    step = "while [ ! -e /{0} ]; do sleep 0.05; done; echo {1}; touch /{0}.done; "
+    line = step.format("one", first) + step.format("two", lost) + step.format("three", "after")
+    count(pyorch, line + "sleep 600")
+
+    def go_on(name):
+        pyorch.run("-p", "count", "exec", "-T", "web", "touch", f"/{name}")
+        done = f"/{name}.done"
+        wait_until(
+            lambda: pyorch.try_("-p", "count", "exec", "-T", "web", "ls", done).code == 0, done
+        )
+
+    go_on("one")
+    wait_until(lambda: texts(pyorch) == [first], "the first line")
+    with pytest.raises(OSError, match="No space left"):
+        fill(small_disk / "filler")
+    go_on("two")
+    (small_disk / "filler").unlink()
+    go_on("three")
+    wait_until(lambda: "lost" in pyorch.try_("-p", "count", "logs").err, "the loss")
+
+    assert texts(pyorch) == [first, "after"]
+    (told,) = (folder_of(pyorch) / "lost.jsonl").read_text().splitlines()
+    assert json.loads(told)["size"] == len(lost) + 1
+
+
+def fill(path):
+    """Write a file for as long as that is possible."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
 
 def test_a_reader_that_stands_still_holds_nobody_up(pyorch):
