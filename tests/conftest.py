@@ -15,10 +15,6 @@ pytest.register_assert_rewrite("runtime.testing.contract")
 # Whoever runs tests in the background of a script has SIGINT ignored, and so would all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# To draw every variable of a crash that was meant takes a minute.
-plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
-
 # How long an example takes says how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

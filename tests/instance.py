@@ -4,9 +4,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +61,8 @@ class Pyorch:
     name: str
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    daemons: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    """Those of its own, which no command has started."""
     inside: tuple[str, ...] = ()
     """Words in front of every command, which take it somewhere else: ``nsenter …``."""
     over: bool = False
@@ -110,6 +115,30 @@ class Pyorch:
             **more,
         )
 
+    def serve(self) -> None:
+        """Start a daemon that has all of the environment: systemd gives it pyorch's part only."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        line = [*self.inside, sys.executable, "-m", "orchestrator.daemon"]
+        with self.settings.daemon_log.open("ab") as told:
+            process = subprocess.Popen(
+                line,
+                cwd="/",
+                env=self.environment,
+                stdout=told,
+                stderr=told,
+                start_new_session=True,
+            )
+        self.daemons.append(process)
+        deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+        while not self._answers():
+            assert process.poll() is None, self.settings.daemon_log.read_text()
+            assert time.monotonic() < deadline, "the daemon does not answer"
+            pause.wait(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as channel:
+            return channel.connect_ex(str(self.settings.socket)) == 0
+
     def try_(self, *words: str, stdin: str | None = None) -> Done:
         """Run a command to its end, whatever that is."""
         process = self.start(*words, stdin=subprocess.PIPE)
@@ -129,6 +158,7 @@ class Pyorch:
 
     def until(self, stack: str, so: Callable[[Mapping[str, Any]], object]) -> Mapping[str, Any]:
         """Return the first state of a stack for which ``so`` holds."""
+        signal.signal(signal.SIGALRM, _give_up)
         process_deadline = signal.alarm(int(PATIENCE))
         try:
             for entry in self.client.stream("GET", f"/v1/stacks/{stack}/events"):
@@ -183,6 +213,8 @@ class Pyorch:
                     self.try_("-p", name, "down", "-v", "-t", "0")
             assert self.stacks() == []
             self.run("daemon", "stop")
+        for process in self.daemons:
+            process.wait(PATIENCE)
         return find_leaks(self.settings.instance(), self.inside)
 
 
@@ -200,6 +232,10 @@ def daemon_logs() -> list[tuple[str, str]]:
 def forget_what_is_over() -> None:
     """Leave those that have been taken down out of what later tests are told."""
     IN_USE[:] = [pyorch for pyorch in IN_USE if not pyorch.over]
+
+
+def _give_up(*_: object) -> None:
+    raise AssertionError(f"not so within {PATIENCE:g} s")
 
 
 def make_busybox(folder: Path) -> Path:

@@ -29,6 +29,8 @@ STRANGER6 = "2001:db8:198::2"
 GATE = "198.19.0.1"
 NEIGHBOUR = "198.19.0.2"
 PATIENCE = patient(20.0)
+MOMENT = patient(2.0)
+"""Seconds after which nobody answers any more."""
 A, PTR, AAAA = 1, 12, 28
 NO_SUCH_NAME = 3
 
@@ -219,13 +221,13 @@ class Lab:
         pid = self.pyorch.main_process(container)
         return _run("nsenter", f"--net=/proc/{pid}/ns/net", *words)
 
-    def tcp(self, where: str, address: str, port: int, *, patience: float = 2.0) -> str:
+    def tcp(self, where: str, address: str, port: int, *, patience: float = MOMENT) -> str:
         """Ask over TCP; return the answer, or what became of the attempt."""
         with self.socket(where, socket.SOCK_STREAM, like=address) as channel:
             channel.settimeout(patience)
             return _ask(channel, address, port)
 
-    def udp(self, where: str, address: str, port: int, *, patience: float = 2.0) -> str:
+    def udp(self, where: str, address: str, port: int, *, patience: float = MOMENT) -> str:
         """Ask over UDP; return the answer, or what became of the attempt."""
         with self.socket(where, socket.SOCK_DGRAM, like=address) as channel:
             channel.settimeout(patience)
@@ -237,7 +239,9 @@ class Lab:
 
     def from_container(self, stack: str, service: str, address: str, port: int) -> str:
         """Ask over TCP from a container; empty where nothing answered."""
-        return self.inside(stack, service, "timeout", "1", "nc", address, str(port), stdin="x")
+        return self.inside(
+            stack, service, "timeout", f"{patient(1):.0f}", "nc", address, str(port), stdin="x"
+        )
 
     def address(self, stack: str, container: str, network: str) -> str:
         """Return a container's address, IPv4 where it has one."""
@@ -262,7 +266,7 @@ class Lab:
         path = Path(f"/proc/{self.pyorch.main_process(container)}/ns/net")
         family = socket.AF_INET6 if ":" in server else socket.AF_INET
         with run_inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM)) as channel:
-            channel.settimeout(2.0)
+            channel.settimeout(MOMENT)
             channel.connect((server, 53))
             channel.send(ask_for(name, kind))
             return read_answer(channel.recv(4096))

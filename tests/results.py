@@ -6,8 +6,8 @@
 import json
 import os
 
-LONGEST = 600
-"""Characters of a reason that are kept: its last, where the most is said."""
+LONGEST = 2400
+"""Characters of a reason that are kept, half of them its first and half its last."""
 
 
 def pytest_runtest_logreport(report):
@@ -17,7 +17,7 @@ def pytest_runtest_logreport(report):
             "name": report.nodeid,
             "outcome": report.outcome if report.when == "call" or report.skipped else "error",
             "took": round(report.duration, 1),
-            "why": _why(report)[-LONGEST:],
+            "why": _shortened(_why(report)),
         }
         with open(os.environ["PYORCH_RESULTS"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -28,3 +28,8 @@ def _why(report):
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     return crash.message if crash else str(report.longrepr or "")
+
+
+def _shortened(text):
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}\n…\n{text[-half:]}"

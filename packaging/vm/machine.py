@@ -18,6 +18,8 @@ from pathlib import Path
 
 LIMIT = 900.0
 """Seconds for everything, boots included, under emulation on a busy machine."""
+PATIENCE = {"kvm": "2", "tcg": "6"}
+"""How many times longer than elsewhere everything may take on a processor of this kind."""
 LINES = 60
 """Of the console, shown when something is wrong."""
 
@@ -34,6 +36,8 @@ class Guest:
     checks: str = "guestbook"
     """What its kernel is told to check."""
     limit: float = LIMIT
+    patience: str | None = None
+    """How many times longer everything may take there; None for what the processor needs."""
     said: Callable[[str], bool] = lambda line: False
     """Take a line of its own, and say whether it was one; others are printed."""
 
@@ -92,6 +96,7 @@ def command(cache: Path, accelerator: str, console: Path, checks: Path, guest: G
     line += ["-smp", str(min(os.cpu_count() or 1, 4)), "-m", "2048", "-display", "none"]
     line += ["-kernel", str(cache / "vmlinuz"), "-initrd", str(cache / "initrd")]
     kernel = f"root=/dev/vda rw console=ttyS0 mitigations=off pyorch.checks={guest.checks}"
+    kernel += f" pyorch.patience={guest.patience or PATIENCE[accelerator]}"
     line += ["-append", kernel]
     line += ["-snapshot"]
     for name in ("root.img", "payload.img"):

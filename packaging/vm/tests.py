@@ -10,12 +10,12 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import difference
 import machine
 
 LIMIT = 6 * 3600.0
@@ -63,7 +63,8 @@ def main() -> int:
     if left := there.missing(names):
         print(f"running {len(left)} of them on the machine", flush=True)
         run_there(left, there, cache)
-    return tell(names, here.read(), there.read())
+    print(*difference.tell(names, here.read(), there.read()), sep="\n", flush=True)
+    return 1 if difference.failed(names, there.read()) else 0
 
 
 def stamp() -> str:
@@ -122,36 +123,11 @@ def run_there(names: list[str], results: Results, cache: Path) -> None:
         except ValueError:
             return False
         results.add(text)
-        why = f": {_last_line(one['why'])}" if one["why"] else ""
-        print(f"{time.monotonic() - began:6.0f} {one['outcome']} {one['name']}{why}", flush=True)
+        print(f"{time.monotonic() - began:6.0f} {one['outcome']} {one['name']}", flush=True)
         return True
 
-    machine.start(cache, machine.Guest(checks="tests", limit=LIMIT, said=said))
-
-
-def tell(
-    names: list[str], here: dict[str, dict[str, Any]], there: dict[str, dict[str, Any]]
-) -> int:
-    """Print the counts, every difference, and what was skipped in both places."""
-    nothing = {"outcome": "not run", "why": ""}
-    pairs = {name: (here.get(name, nothing), there.get(name, nothing)) for name in names}
-    for place, number in (("here", 0), ("machine", 1)):
-        counts = Counter(pair[number]["outcome"] for pair in pairs.values())
-        words = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-        print(f"{place}: {words}")
-    for name, (one, other) in pairs.items():
-        if one["outcome"] != other["outcome"]:
-            why = _last_line(other["why"] or one["why"])
-            print(f"DIFFERS {name}: {one['outcome']} here, {other['outcome']} there: {why}")
-    for name, (one, other) in pairs.items():
-        if one["outcome"] == other["outcome"] == "skipped":
-            print(f"MISSING {name}: skipped in both places: {_last_line(one['why'])}")
-    bad = [name for name, pair in pairs.items() if pair[1]["outcome"] not in ("passed", "skipped")]
-    return 1 if bad else 0
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1].strip()
+    patience = os.environ.get("PYORCH_PATIENCE")
+    machine.start(cache, machine.Guest(checks="tests", limit=LIMIT, patience=patience, said=said))
 
 
 if __name__ == "__main__":

@@ -343,9 +343,12 @@ class Builder(BuildDriver):
 
         code, last = await self._watch(self._room(words, place, base=base), hear)
         if code != 0:
-            raise InvalidError(
-                "use", "build cache", _reason(last), hint="`pyorch builder prune` begins a new one"
+            # A later buildah begins nothing without its helper, though no build here uses it.
+            alone = b'could not find "netavark"' in last
+            hint = (
+                "apt-get install netavark" if alone else "`pyorch builder prune` begins a new one"
             )
+            raise InvalidError("use", "build cache", _reason(last), hint=hint)
         return b"".join(told).decode(errors="replace")
 
     async def _watch(self, room: Room, output: OnOutput) -> tuple[int, bytes]:

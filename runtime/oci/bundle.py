@@ -11,7 +11,7 @@ from runtime.oci.cdi import Edits
 from runtime.oci.devices import describe_nodes
 from runtime.oci.mounts import root_propagation
 from runtime.oci.namespaces import namespaces, own_name, shared_memory
-from runtime.oci.rlimits import oom_score, rlimits
+from runtime.oci.rlimits import first, oom_score, rlimits
 from runtime.oci.seccomp import load_seccomp
 from runtime.oci.users import ResolvedUser
 from runtime.oci.workdir import checked
@@ -67,7 +67,7 @@ def build_bundle(
         "cwd": working_dir(config, image),
         "capabilities": sets_of(capabilities, user.uid),
         "noNewPrivileges": config.no_new_privileges,
-        "rlimits": rlimits(config.ulimits),
+        "rlimits": first(config.ulimits),
         "oomScoreAdj": oom_score(config.oom_score_adj),
     }
     if config.apparmor and APPARMOR.exists():

@@ -39,7 +39,7 @@ from runtime.oci.layout import Layout
 from runtime.oci.namespaces import SHAREABLE, ipc_donor, own_name, pid_donor
 from runtime.oci.packing import pack_tree
 from runtime.oci.records import Record
-from runtime.oci.rlimits import settle_files
+from runtime.oci.rlimits import settle
 from runtime.oci.rootfs import mount_root
 from runtime.oci.runs import Runs
 from runtime.oci.shortfalls import shortfalls
@@ -214,7 +214,7 @@ class Containers(ContainerDriver):
             try:
                 pid = await monitor.create()
                 check_group(container, pid, self._layout.cgroup(record.config))
-                settle_files(pid, record.config.ulimits)
+                settle(pid, record.config.ulimits)
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)

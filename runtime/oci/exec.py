@@ -113,7 +113,7 @@ class RuntimeExec(ExecSession):
         if code and self._pid() is None:
             # The runtime itself failed: it says so in words, a shell says it in numbers.
             words = self._stderr.lower()
-            if b"permission denied" in words:
+            if b"permission denied" in words or b"not executable" in words:
                 return NOT_EXECUTABLE
             if b"no such file" in words or b"not found" in words:
                 return NOT_FOUND

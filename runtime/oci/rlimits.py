@@ -7,7 +7,6 @@ not every root has (setrlimit(2), proc_pid_oom_score_adj(5)).
 import os
 import resource
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,8 @@ NAMES = {
     "stack": resource.RLIMIT_STACK,
 }
 UNLIMITED = 2**64 - 1
+LATE = ("fsize",)
+"""What a runtime would trip over itself: crun writes a container's filter into a file."""
 
 
 def rlimits(ulimits: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
@@ -46,17 +47,36 @@ def rlimits(ulimits: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
     return found
 
 
-def settle_files(pid: int, ulimits: Mapping[str, tuple[int, int]]) -> None:
-    """Give a process that waits for its program the limit of open files it is to have.
+def first(ulimits: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
+    """Return the limits a runtime makes a container under; :func:`settle` sees to the others."""
+    late = LATE if _may_settle() else ()
+    return rlimits({name: limit for name, limit in ulimits.items() if name not in late})
 
-    A runtime written in Go raises its own soft limit as it begins, and may do so only after it
-    was given the container's.
+
+def settle(pid: int, ulimits: Mapping[str, tuple[int, int]]) -> None:
+    """Give a process that waits for its program the limits only that is to have.
+
+    One of them is that of open files: a runtime written in Go raises its own soft limit as it
+    begins, and may do so only after it was given the container's.
     """
-    for wanted in rlimits({name: ulimits[name] for name in ("nofile",) if name in ulimits}):
-        limit = (wanted["soft"], wanted["hard"])
-        with suppress(ProcessLookupError):
-            if resource.prlimit(pid, resource.RLIMIT_NOFILE) != limit:
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+    late = ("nofile", *LATE) if _may_settle() else ("nofile",)
+    for name in late:
+        for wanted in rlimits({name: ulimits[name]} if name in ulimits else {}):
+            limit = (_ours(wanted["soft"]), _ours(wanted["hard"]))
+            try:
+                if resource.prlimit(pid, NAMES[name]) != limit:
+                    resource.prlimit(pid, NAMES[name], limit)
+            except ProcessLookupError:
+                return
+            except PermissionError:
+                # It is as the runtime left it, which was told the same.
+                if _may_settle():
+                    raise
+
+
+def _may_settle() -> bool:
+    # A process that has become somebody else is out of reach otherwise.
+    return "CAP_SYS_RESOURCE" in available()
 
 
 def lowered(ulimits: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
@@ -98,6 +118,11 @@ def _own_score() -> int:
 @cache
 def _most_files() -> int:
     return int(Path("/proc/sys/fs/nr_open").read_text())
+
+
+def _ours(limit: int) -> int:
+    """Return a limit in this language's way of writing it: none is less than nothing."""
+    return resource.RLIM_INFINITY if limit == UNLIMITED else limit
 
 
 def _written(limit: int) -> int:

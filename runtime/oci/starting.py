@@ -20,6 +20,7 @@ NOT_FOUND, NOT_RUNNABLE = 127, 126
 _LOOKED_UP = re.compile(
     r"""exec: \\?"(?P<one>.*?)\\?": (?P<why>.+)"""  # runc
     r"""|executable file `(?P<other>.*?)` (?P<missing>not found.*)"""  # crun
+    r"""|the path `(?P<barred>.*?)` exists but it is not executable"""  # a later crun
     r"""|open executable: (?P<cause>.+)"""
 )
 
@@ -32,8 +33,9 @@ def unrunnable(complaint: str) -> tuple[int, str] | None:
     found = _LOOKED_UP.search(complaint)
     if found is None:
         return None
-    cause = found["why"] or found["missing"] or found["cause"]
-    program = found["one"] if found["one"] is not None else found["other"]
+    cause = found["why"] or found["missing"] or found["cause"] or "permission denied"
+    names = (found["one"], found["other"], found["barred"])
+    program = next((name for name in names if name is not None), None)
     what = "its program" if program is None else f"its program `{program}`"
     if re.search("not found|no such file", cause, re.IGNORECASE):
         return NOT_FOUND, f"{what} was not found"

@@ -136,6 +136,7 @@ def test_an_image_is_pulled_over_tls_from_a_registry_that_is_trusted(bare, layou
     address, certificate = tls_registry
     push(layout, f"{address}/tiny:1")
     bare.environment["SSL_CERT_FILE"] = str(certificate)
+    bare.serve()
 
     assert colour(bare, f"{address}/tiny:1") == "green"
 
@@ -160,6 +161,7 @@ def test_f21_a_certificate_that_ran_out_is_refused(bare, layout, tmp_path, free_
     certificate, key = make_certificate(tmp_path, expired=True)
     tls = f", tls: {{certificate: {certificate}, key: {key}}}"
     bare.environment["SSL_CERT_FILE"] = str(certificate)
+    bare.serve()
     with serve_registry(tmp_path, free_port, tls) as address:
         push(layout, f"{address}/tiny:1")
 

@@ -18,6 +18,7 @@ from tests.lab import (
     accept,
     eventually,
 )
+from tests.patience import patient
 
 pytestmark = pytest.mark.root
 
@@ -85,7 +86,7 @@ def test_a_published_port_answers_in_both_families(six, protocol):
 def test_loopback_refuses_at_once_so_that_clients_fall_back(six):
     def connect():
         with socket.socket(socket.AF_INET6) as channel:
-            channel.settimeout(5)
+            channel.settimeout(patient(5))
             return channel.connect_ex(("::1", 8080))
 
     assert run_inside(six.path("host"), connect) == errno.ECONNREFUSED
@@ -106,7 +107,7 @@ def test_containers_go_out_under_the_hosts_address(six):
         six.path("stranger"),
         lambda: socket.create_server((STRANGER6, 9000), family=socket.AF_INET6),
     ) as server:
-        server.settimeout(5)
+        server.settimeout(patient(5))
         six.from_container("six", "a", STRANGER6, 9000)
         assert accept(server) == HOST6
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-import subprocess
+import urllib.request
 
 import pytest
 
@@ -134,7 +134,7 @@ def test_names_resolve_on_shared_networks_only(shop):
 
 def test_one_network_cannot_reach_the_other(shop):
     front = shop.ps("shop")["shop-web-1"]["Addresses"]["shop_front"]
-    ask = ["exec", "-T", "db", "timeout", "1", "nc", front, "80"]
+    ask = ["exec", "-T", "db", "timeout", f"{patient(1):.0f}", "nc", front, "80"]
 
     assert shop.try_("-p", "shop", *ask, stdin="GET /\n").out == ""
 
@@ -277,13 +277,9 @@ def test_a_line_said_in_pieces_is_followed_as_one(pyorch):
 def test_published_ports_answer_on_the_host(pyorch, free_port):
     pyorch.write(SHOP.replace("127.0.0.1:0:80", f"{free_port}:80"))
     pyorch.run("up", "-d", "--wait")
+    address = f"http://127.0.0.1:{free_port}/"
     answers = {
-        subprocess.run(
-            ["wget", "-qO-", "--timeout=3", "--tries=1", f"http://127.0.0.1:{free_port}/"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        urllib.request.urlopen(address, timeout=patient(3)).read().decode().strip()
         for _ in range(4)
     }
 

@@ -13,6 +13,7 @@ import pytest
 from runtime.network.names import bridge_name
 from runtime.network.netns import run_inside
 from tests.lab import HOST, STRANGER, WITH_PYTHON, accept, eventually
+from tests.patience import patient
 
 pytestmark = pytest.mark.root
 
@@ -90,7 +91,7 @@ def test_a_container_reaches_its_own_published_port(web):
 def test_ipv6_refuses_at_once(web):
     def connect():
         with socket.socket(socket.AF_INET6) as channel:
-            channel.settimeout(5)
+            channel.settimeout(patient(5))
             return channel.connect_ex(("::1", 8080))
 
     assert run_inside(web.path("host"), connect) == errno.ECONNREFUSED
@@ -201,7 +202,7 @@ def test_a_container_finds_its_host_by_the_name_it_gave_it(lab):
     assert f"{address}\tme" in lines
     assert "10.9.8.7\tfixed" in lines
     with run_inside(lab.path("host"), lambda: socket.create_server(("", 9000))) as server:
-        server.settimeout(5)
+        server.settimeout(patient(5))
         lab.from_container("net", "a", "outside", 9000)
         assert accept(server) == address
 
@@ -230,7 +231,7 @@ def test_containers_reach_the_outside_under_the_hosts_address(lab):
     lab.pyorch.run("up", "-d", "--wait")
 
     with run_inside(lab.path("stranger"), lambda: socket.create_server((STRANGER, 9000))) as server:
-        server.settimeout(5)
+        server.settimeout(patient(5))
         lab.from_container("net", "a", STRANGER, 9000)
         peer = accept(server)
 

@@ -18,6 +18,7 @@ from tests.lab import (
     accept,
     eventually,
 )
+from tests.patience import patient
 
 pytestmark = pytest.mark.root
 
@@ -223,7 +224,7 @@ def options(lab):
 def seen_from(lab, service):
     """Return under which address a service is seen outside."""
     with run_inside(lab.path("stranger"), lambda: socket.create_server((STRANGER, 9000))) as server:
-        server.settimeout(5)
+        server.settimeout(patient(5))
         lab.from_container("opts", service, STRANGER, 9000)
         return accept(server)
 

@@ -13,8 +13,8 @@ import report
 ASKED = Path("/mnt/host/tests")
 RESULTS = Path("/run/results")
 WORDS = Path("/var/log/tests")
-PATIENCE = "6"
-"""How many times longer than elsewhere everything may take on an emulated processor."""
+PATIENCE = "pyorch.patience="
+"""What the kernel was started with: how many times longer than elsewhere everything may take."""
 LONGEST = 3600.0
 """Seconds for the tests of one file."""
 LINES = 25
@@ -24,6 +24,9 @@ LINES = 25
 def main() -> None:
     """Run everything that was asked for, then end the machine."""
     Path("/var/tmp/tests").mkdir(exist_ok=True)
+    crun = subprocess.run(["crun", "--version"], capture_output=True, text=True, check=True)
+    versions = [crun.stdout.splitlines()[0], f"patience {patience()}"]
+    report.say(", ".join(["the machine: Linux " + os.uname().release, *versions]))
     asked = ASKED.read_text().split("\n")
     for file, names in groupby(filter(None, asked), key=lambda name: name.partition("::")[0]):
         run(file, list(names))
@@ -39,7 +42,7 @@ def run(file: str, names: list[str]) -> None:
     line += ["-p", "no:cacheprovider", *names]
     more = {
         "PYORCH_RESULTS": str(RESULTS),
-        "PYORCH_PATIENCE": PATIENCE,
+        "PYORCH_PATIENCE": patience(),
         "PYTEST_DEBUG_TEMPROOT": "/var/tmp/tests",
         "HOME": "/root",
     }
@@ -56,6 +59,12 @@ def run(file: str, names: list[str]) -> None:
     if process.returncode not in (0, 1):
         last = WORDS.read_text().splitlines()[-LINES:]
         report.say("\n".join([f"FAILED {file}: pytest ended with {process.returncode}", *last]))
+
+
+def patience() -> str:
+    """Return how many times longer than elsewhere everything may take."""
+    words = Path("/proc/cmdline").read_text().split()
+    return next(word.removeprefix(PATIENCE) for word in words if word.startswith(PATIENCE))
 
 
 def results(process: "subprocess.Popen[bytes]") -> Iterator[str]:

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from runtime.oci.capabilities import BY_NUMBER, available
+from tests.patience import patient
 
 pytestmark = pytest.mark.root
 
@@ -226,7 +227,7 @@ volumes: {{log: }}
     os.kill(hooked.daemon_pid(), signal.SIGKILL)
     hooked.run("ls")
     (folder / "go").touch()
-    out, err = command.communicate(timeout=60)
+    out, err = command.communicate(timeout=patient(60))
 
     assert command.returncode == 0, out + err
     assert said(hooked).count("one") == 1, "what has run does not run again"

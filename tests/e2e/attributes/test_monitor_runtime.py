@@ -61,18 +61,19 @@ def fake(pyorch, tmp_path, victim):
     pyorch.run("daemon", "stop")
     pyorch.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
     pyorch.environment["PYORCH_RUNTIME_PATIENCE"] = f"{PATIENCE:g}"
+    pyorch.serve()
     return folder
 
 
 @pytest.mark.parametrize(
     ("does", "told"),
     [
-        ("create hangs", f"the runtime did not answer in {PATIENCE:g} s"),
+        ("create hangs", "the runtime did not answer in {:g} s"),
         ("create lies", ""),
         ("create babbles", ""),
         ("create names", "which is none of the container's"),
-        ("start hangs", f"the runtime did not start it in {PATIENCE:g} s"),
-        ("start lies", f"the runtime did not start it in {PATIENCE:g} s"),
+        ("start hangs", "the runtime did not start it in {:g} s"),
+        ("start lies", "the runtime did not start it in {:g} s"),
         ("start babbles", ""),
     ],
 )
@@ -92,7 +93,7 @@ def test_a_runtime_that_does_not_do_what_it_says_is_told_and_tried_again(pyorch,
 
     message = state["errors"][0]["message"]
     assert message.startswith("cannot start container `fake.one.1`: ")
-    assert told in message
+    assert told.format(PATIENCE) in message
     assert message.isprintable()
     assert len(message) < 500
     assert len(left) <= 1, "at most that of the attempt that goes on"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.oci.choice import choose_runtime
 from tests.images import write_layout
 from tests.instance import make_busybox
 
@@ -192,7 +193,7 @@ def test_labels_are_those_of_the_image_the_file_and_compose(shown):
 def test_annotations_reach_the_runtime_and_labels_do_not(shown):
     states = shown.pyorch.settings.run / "oci"
     state = subprocess.run(
-        ["runc", "--root", states, "state", "cmd.labelled.1"],
+        [choose_runtime()[0], "--root", states, "state", "cmd.labelled.1"],
         capture_output=True,
         check=True,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import groups
+from tests.patience import patient
 
 pytestmark = pytest.mark.root
 
@@ -120,5 +121,5 @@ def until_used(pyorch, amount):
     pid = pyorch.main_process("shop/web.1")
     path = Path(f"/proc/{pid}/root/dev/shm/x")
     script = f"while [ ! -e {path} ] || [ $(stat -Lc %s {path}) -lt {amount} ]; do :; done"
-    pyorch_run = ("timeout", "30", "sh", "-c", script)
+    pyorch_run = ("timeout", f"{patient(30):.0f}", "sh", "-c", script)
     assert os.spawnvp(os.P_WAIT, pyorch_run[0], pyorch_run) == 0
