@@ -134,6 +134,24 @@ def test_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
     assert 1 < int(numbers[0]) < int(numbers[-1])
 
 
+def test_a_flood_is_told_of_with_how_much_went_too_soon(pyorch):
+    count(
+        pyorch,
+        "i=1; while [ $$i -lt 20000 ]; do echo $$i; i=$$((i+1)); done; sleep 600",
+        options='{max-size: 20k, max-file: "2"}',
+    )
+
+    def told():
+        lines = pyorch.settings.daemon_log.read_text().splitlines()
+        found = [json.loads(one) for one in lines if '"replica.log_flooded"' in one]
+        return [(one["stack"], one["subject"], int(one["reason"].split()[0])) for one in found]
+
+    wait_until(told, "the flood")
+
+    assert [one[:2] for one in told()] == [("count", "web.1")]
+    assert told()[0][2] > 0
+
+
 @pytest.mark.attribute("x-pyorch.logs")
 def test_the_logs_of_a_stack_stay_below_its_cap(pyorch):
     some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
