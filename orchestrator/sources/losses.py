@@ -1,9 +1,9 @@
-"""Output of a container was lost or cannot be sent on: tell of it."""
+"""Output of a container was lost, goes too soon or cannot be sent on: tell of it."""
 
 from pathlib import Path
 
 from orchestrator.chronicle import Chronicle
-from runtime.logs import LogKeeper, Loss, Waiting
+from runtime.logs import Flood, LogKeeper, Loss, Waiting
 
 
 def tell_losses(logs: LogKeeper, chronicle: Chronicle) -> None:
@@ -17,6 +17,14 @@ def tell_losses(logs: LogKeeper, chronicle: Chronicle) -> None:
     def lost(folder: Path, loss: Loss) -> None:
         tell(folder, "log_lost", f"about {loss.size} bytes of its output: {loss.why}")
 
+    def flooded(folder: Path, flood: Flood) -> None:
+        tell(
+            folder,
+            "log_flooded",
+            f"{flood.size} bytes of its log were kept for less than a minute:"
+            " it prints more than `max-size` and `max-file` hold",
+        )
+
     def news(folder: Path, news: Waiting | Loss) -> None:
         match news:
             case Loss():
@@ -27,4 +35,5 @@ def tell_losses(logs: LogKeeper, chronicle: Chronicle) -> None:
                 tell(folder, "log_waiting", f"for {news.target}: {news.cause}")
 
     logs.on_loss(lost)
+    logs.on_flood(flooded)
     logs.forwarding.on_news(news)

@@ -1,6 +1,7 @@
 """The log of a replica: files, turned over and compressed, read, searched and forwarded."""
 
 from runtime.logs.changes import Changes
+from runtime.logs.floods import Flood
 from runtime.logs.forwarder import Forwarded, Waiting
 from runtime.logs.keeping import LogKeeper
 from runtime.logs.losses import Loss
@@ -14,6 +15,7 @@ __all__ = [
     "NANO",
     "Changes",
     "Entry",
+    "Flood",
     "Forwarded",
     "Line",
     "LocalSockets",

@@ -271,6 +271,7 @@ class Forwarder:
 
     def abandon(self) -> None:
         """Reckon with what will never be sent: the log is about to be removed."""
+        self.tell_unsent(now=True)
         with self._lock:
             place = self._loaded().place
             self._abandoned = True

@@ -18,6 +18,7 @@ from pathlib import Path
 from runtime.files import in_thread, read_json, write_atomic
 from runtime.logs import turning
 from runtime.logs.changes import Changes
+from runtime.logs.floods import Flood, Floods
 from runtime.logs.folder import Segment, current, end_run, keep_name, list_segments, make_spare
 from runtime.logs.forwarding import Forwarding
 from runtime.logs.ledger import SLACK, Checkpoint, find_missing, take_checkpoint
@@ -41,6 +42,7 @@ LONGEST = 30 * NANO
 """Nanoseconds a small difference is waited for to go away."""
 
 OnLoss = Callable[[Path, Loss], None]
+OnFlood = Callable[[Path, Flood], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +62,8 @@ class KeptLog:
     looked: float = field(default_factory=time.monotonic)
     turned: float = 0.0
     checkpoint: Checkpoint | None = None
+    doubted: Checkpoint | None = None
+    """Since the checkpoint something was missing then that might only have been on its way."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -80,6 +84,8 @@ class LogKeeper:
         self._to_pack: asyncio.Queue[KeptLog] = asyncio.Queue()
         self._packing: dict[Path, asyncio.TimerHandle] = {}
         self._callbacks: list[OnLoss] = []
+        self._floods = Floods()
+        self._flood_callbacks: list[OnFlood] = []
 
     def begin(self, container: str, log: KeptLog) -> None:
         """Keep the log of a container that runs."""
@@ -98,6 +104,7 @@ class LogKeeper:
             self._told(log, await in_thread(_settle, log))
             self.forwarding.end(log.folder)
             await self._tidy(log)
+            self._tell_floods(log.folder)
 
     def cap(self, folder: Path, size: int | None) -> None:
         """Let the logs below ``folder`` take no more than ``size`` together."""
@@ -109,6 +116,10 @@ class LogKeeper:
     def on_loss(self, callback: OnLoss) -> None:
         """Have ``callback`` called with the folder of a log and what of it was lost."""
         self._callbacks.append(callback)
+
+    def on_flood(self, callback: OnFlood) -> None:
+        """Have ``callback`` called with the folder of a log whose files go too soon."""
+        self._flood_callbacks.append(callback)
 
     async def run(self) -> None:
         """Keep logs until cancelled."""
@@ -143,7 +154,8 @@ class LogKeeper:
                 self._told(log, loss)
                 if turned:
                     await self._tidy(log)
-                await woken.wait()
+                if log.doubted is None:
+                    await woken.wait()
                 await asyncio.sleep(self._pause(log))
         finally:
             self.changes.forget(woken)
@@ -195,6 +207,12 @@ class LogKeeper:
                 self._capped[folder] = now + CAP_PAUSE
                 await in_thread(self._drop_over_cap, folder, cap)
         self.forwarding.tell_unsent()
+        self._tell_floods()
+
+    def _tell_floods(self, ended: Path | None = None) -> None:
+        for folder, flood in self._floods.due(time.monotonic(), ended=ended):
+            for callback in self._flood_callbacks:
+                callback(folder, flood)
 
     def _before(self, folder: Path) -> turning.Place:
         """Return the file of a log from which on none may go yet."""
@@ -210,6 +228,7 @@ class LogKeeper:
         turning.drop_over_cap(folder.glob("*/*"), cap - cap // SHARE, before, remove=self._remove)
 
     def _remove(self, segment: Segment) -> None:
+        self._floods.note(segment)
         self.forwarding.remove(segment, turning.remove)
 
     async def _pack(self) -> None:
@@ -297,9 +316,12 @@ def _reckon(log: KeptLog, *, away: bool, ended: bool = False) -> Loss | None:
     now, segments = taken
     loss = None
     if before is not None:
-        missing, why = find_missing(before, now, segments, away=away)
-        if missing and missing <= SLACK and not ended and now.at - before.at < LONGEST:
+        missing, why = find_missing(before, now, segments, away=away, ended=ended)
+        still = log.doubted is not None and now.rested and log.doubted.read == now.read
+        log.doubted = None
+        if missing and missing <= SLACK and not (still or ended) and now.at - before.at < LONGEST:
             # It may be on its way still; if not, the difference stays, and grows.
+            log.doubted = now
             return None
         if missing:
             loss = Loss(since=before.at, at=now.at, size=missing, why=why)

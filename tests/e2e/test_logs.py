@@ -1,5 +1,6 @@
 """What containers print is kept within bounds, and none of it is lost that need not be."""
 
+import json
 import os
 import random
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.logs.folder import list_segments
+from runtime.logs.records import HEAD_SIZE
 from tests.instance import PATIENCE
 
 pytestmark = pytest.mark.root
@@ -132,6 +134,24 @@ def test_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
     assert 1 < int(numbers[0]) < int(numbers[-1])
 
 
+def test_a_flood_is_told_of_with_how_much_went_too_soon(pyorch):
+    count(
+        pyorch,
+        "i=1; while [ $$i -lt 20000 ]; do echo $$i; i=$$((i+1)); done; sleep 600",
+        options='{max-size: 20k, max-file: "2"}',
+    )
+
+    def told():
+        lines = pyorch.settings.daemon_log.read_text().splitlines()
+        found = [json.loads(one) for one in lines if '"replica.log_flooded"' in one]
+        return [(one["stack"], one["subject"], int(one["reason"].split()[0])) for one in found]
+
+    wait_until(told, "the flood")
+
+    assert [one[:2] for one in told()] == [("count", "web.1")]
+    assert told()[0][2] > 0
+
+
 @pytest.mark.attribute("x-pyorch.logs")
 def test_the_logs_of_a_stack_stay_below_its_cap(pyorch):
     some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
@@ -215,6 +235,41 @@ def test_a_full_disk_holds_nobody_up_and_what_is_lost_is_told(pyorch, small_disk
     assert "of output lost: no space left on the disk" in told.err
     assert told.out.splitlines()[0] == "line 1"
     assert told.out.splitlines()[-1] == "after"
+
+
+def test_a_single_line_that_was_lost_is_told_to_the_byte(pyorch, small_disk):
+    # With its head and its end the first line is a page of the file: the next one needs another.
+    first, lost = "x" * (4096 - HEAD_SIZE - 1), "lost" * 5
+    step = "while [ ! -e /{0} ]; do sleep 0.05; done; echo {1}; touch /{0}.done; "
+    line = step.format("one", first) + step.format("two", lost) + step.format("three", "after")
+    count(pyorch, line + "sleep 600")
+
+    def go_on(name):
+        pyorch.run("-p", "count", "exec", "-T", "web", "touch", f"/{name}")
+        done = f"/{name}.done"
+        wait_until(
+            lambda: pyorch.try_("-p", "count", "exec", "-T", "web", "ls", done).code == 0, done
+        )
+
+    go_on("one")
+    wait_until(lambda: texts(pyorch) == [first], "the first line")
+    with pytest.raises(OSError, match="No space left"):
+        fill(small_disk / "filler")
+    go_on("two")
+    (small_disk / "filler").unlink()
+    go_on("three")
+    wait_until(lambda: "lost" in pyorch.try_("-p", "count", "logs").err, "the loss")
+
+    assert texts(pyorch) == [first, "after"]
+    (told,) = (folder_of(pyorch) / "lost.jsonl").read_text().splitlines()
+    assert json.loads(told)["size"] == len(lost) + 1
+
+
+def fill(path):
+    """Write a file for as long as that is possible."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
 
 def test_a_reader_that_stands_still_holds_nobody_up(pyorch):
