@@ -103,7 +103,11 @@ def test_what_a_process_sees_is_the_same_but_for_what_is_intended(docker, pyorch
             used |= {entry["where"] for entry in reasons}
             if not reasons:
                 unintended.append(f"{where}: {one.get(fact)!r} became {other.get(fact)!r}")
-    stale = [entry["where"] for entry in INTENDED if entry["where"] not in used]
+    stale = [
+        entry["where"]
+        for entry in INTENDED
+        if entry["where"] not in used and not entry.get("sometimes")
+    ]
 
     print(f"{len(CASES)} files, {compared} facts, {len(INTENDED)} intended differences")
     assert unintended == [], "\n".join(unintended)

@@ -12,7 +12,7 @@ from scheduler import Failed, Reservation, claims, plan_stack, reserve, settled
 from scheduler.actions import KillReplica, RemoveReplica, StopReplica
 from scheduler.desired import Dependency, Intent, RestartMode, RestartPolicy
 from scheduler.ids import ServiceName
-from scheduler.observed import Claim, Created, Exited, Machine, Running, Stopping
+from scheduler.observed import Claim, Created, Exited, Health, Machine, Running, Stopping
 
 ALWAYS = RestartPolicy(mode=RestartMode.ALWAYS)
 
@@ -290,6 +290,10 @@ def test_nothing_that_runs_as_wanted_is_stopped(desired, host):
         and one.id.service in world.services
         and one.id.slot <= world.services[one.id.service].replicas
         and one.revision == world.services[one.id.service].revision
+        # Who is ill, or follows what has changed, is to begin again.
+        and one.phase.health is not Health.UNHEALTHY
+        and not one.healing
+        and one.follows in ("", world.services[one.id.service].follows)
     }
 
     plan = plan_stack(desired, world.observe(), now=world.now)
