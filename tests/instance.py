@@ -104,6 +104,9 @@ class Pyorch:
 
     def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
         """Begin a command and return its process."""
+        if self.inside and words[0] != "daemon" and not self._answers():
+            # Elsewhere is not where systemd would start one.
+            self.serve()
         return subprocess.Popen(
             [*self.inside, Path(sys.executable).parent / "pyorch", *words],
             cwd=self.work,
