@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator import systemd
 from orchestrator.client import Client
 from orchestrator.settings import Settings
 from tests.leaks import find_leaks
@@ -229,6 +230,9 @@ def daemon_logs() -> list[tuple[str, str]]:
         if log.exists():
             lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
             found.append((f"end of {log}", "\n".join(lines)))
+        elif systemd.can_start_units():
+            lines = systemd.last_words(pyorch.settings, LOG_LINES)
+            found.append((f"end of what {pyorch.name}'s daemon told the journal", "\n".join(lines)))
     return found
 
 

@@ -106,8 +106,8 @@ class UserMode:
         root, payload = (files.cache / name for name in DISKS)
         line = [str(files.cache / "linux"), "mem=3G"]
         line += [f"ubd0={files.folder / 'changes'},{root}", f"ubd1r={payload}"]
-        line += ["root=/dev/ubda", "rw", "console=tty0", "dummy.numdummies=0", "con=null", "con0=null,fd:1"]
-        line += ["ssl=null", f"ssl1=null,fd:{files.line}"]
+        line += ["root=/dev/ubda", "rw", "console=tty0", "con=null", "con0=null,fd:1"]
+        line += ["dummy.numdummies=0", "ssl=null", f"ssl1=null,fd:{files.line}"]
         line += [f"uml_dir={files.folder}", "umid=machine", *words]
         return line
 
