@@ -44,9 +44,16 @@ from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reser
 from scheduler.actions import Addresses, PullImage, StartReplica
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
-from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
+from scheduler.observed import Claim, Exited, Illness, ObservedStack, Phase, Running
 from scheduler.plan import Plan
-from scheduler.restart import LOOPING, StayDown, ask_for_ended, decide_restart
+from scheduler.restart import (
+    LOOPING,
+    RestartDecision,
+    StayDown,
+    ask_for_ended,
+    decide_healing,
+    decide_restart,
+)
 
 log = structlog.get_logger()
 
@@ -105,6 +112,8 @@ class Reconciler:
     """What each stack's replicas wait for since it was last planned."""
     _reserved: dict[str, Reservation] = field(default_factory=dict)
     """What each stack holds of the machine since it was last planned."""
+    _ill: dict[tuple[StackName, ReplicaId], Illness] = field(default_factory=dict)
+    """Illnesses that are left as they are: each is told once."""
     _machine: HostFacts | None = None
     """The machine as it was last looked at: its size is still the same."""
     _errors: dict[str, int] = field(default_factory=dict)
@@ -317,15 +326,25 @@ class Reconciler:
                         )
                 case _:
                     pass
-        policies = {service.name: service.restart for service in desired.services}
+        services = {service.name: service for service in desired.services}
         for found in observed.replicas:
-            policy = policies.get(found.id.service)
-            if found.id in ended and policy and isinstance(found.phase, Exited):
-                decision = decide_restart(policy, found, found.phase, now=self.now())
-                if isinstance(decision, StayDown) and decision.given_up:
-                    self.chronicle.tell(
-                        desired.name, "replica.given_up", str(found.id), decision.reason
-                    )
+            service = services.get(found.id.service)
+            decision: RestartDecision | None = None
+            match found.phase:
+                case Exited() as exited if service and found.id in ended:
+                    decision = decide_restart(service.restart, found, exited, now=self.now())
+                case Running(illness=Illness() as illness) if service and service.heals:
+                    if self._ill.get((desired.name, found.id)) == illness:
+                        continue
+                    decision = decide_healing(service.restart, found, illness, now=self.now())
+                    if isinstance(decision, StayDown):
+                        self._ill[desired.name, found.id] = illness
+                case _:
+                    pass
+            if isinstance(decision, StayDown) and decision.given_up:
+                self.chronicle.tell(
+                    desired.name, "replica.given_up", str(found.id), decision.reason
+                )
 
     def _hold(self, name: str, held: Reservation) -> None:
         """Note what a stack holds of the machine; where it is less, others may wait for that."""
@@ -445,7 +464,7 @@ class Reconciler:
         plan: Plan,
         problems: tuple[Problem, ...],
     ) -> None:
-        verdict = settled(desired, observed, plan)
+        verdict = settled(desired, observed, plan, now=self.now())
         stuck = next((problem for problem in problems if problem.stuck), None)
         failure = stuck.message if stuck else ""
         if isinstance(verdict, StackFailed) and not failure:
@@ -517,6 +536,8 @@ class Reconciler:
         self.drivers.logs.cap(self.settings.logs_of(name), None)
         self.drivers.logs.forwarding.forget(self.settings.logs_of(name))
         self._claims.pop(name, None)
+        for ill in [one for one in self._ill if one[0] == name]:
+            del self._ill[ill]
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.forget(name)
         self.chronicle.tell(name, "stack.gone", "", "nothing is left of it")
