@@ -8,6 +8,9 @@ from pathlib import Path
 from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.store.schema import migrate
 
+Connection = sqlite3.Connection
+"""What statements of one change are run on."""
+
 
 class Database:
     """Two connections to one file. Statements are small and local, and run in place."""
@@ -48,13 +51,13 @@ class Database:
         return self._db.execute(statement, values)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """Change everything or nothing, on disk before it returns."""
         with _all_or_nothing(self._db):
             yield self._db
 
     @contextmanager
-    def brief_transaction(self) -> Iterator[sqlite3.Connection]:
+    def brief_transaction(self) -> Iterator[Connection]:
         """Change everything or nothing, safe from a kill but not from a power cut at once.
 
         For what describes processes, which a power cut ends too, and what is found out again.
@@ -71,7 +74,7 @@ class Database:
 
 
 @contextmanager
-def _all_or_nothing(db: sqlite3.Connection) -> Iterator[None]:
+def _all_or_nothing(db: Connection) -> Iterator[None]:
     try:
         db.execute("BEGIN IMMEDIATE")
         yield
@@ -93,7 +96,7 @@ def unwritable(error: Exception) -> UnwritableError:
     )
 
 
-def _undo(db: sqlite3.Connection) -> None:
+def _undo(db: Connection) -> None:
     # A full disk ends some transactions by itself, and others not.
     if db.in_transaction:
         db.execute("ROLLBACK")

@@ -1,11 +1,10 @@
 """What is held: addresses, ports of the host, volumes without a name."""
 
-import sqlite3
 from collections.abc import Iterable
 from ipaddress import ip_address
 from secrets import token_hex
 
-from orchestrator.store.database import Database
+from orchestrator.store.database import Connection, Database
 from scheduler.actions import Addresses
 from scheduler.ids import NetworkName, ReplicaId, ServiceName, StackName
 from scheduler.observed import AddressLease, PortLease
@@ -120,7 +119,7 @@ class Leases:
         return self.anonymous_volumes(stack, replica)
 
 
-def drop_addresses(db: sqlite3.Connection, stack: str, replica: ReplicaId) -> None:
+def drop_addresses(db: Connection, stack: str, replica: ReplicaId) -> None:
     """Take back whatever addresses a slot holds."""
     db.execute(
         "DELETE FROM addresses WHERE stack = ? AND service = ? AND slot = ?",

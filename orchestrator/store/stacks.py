@@ -1,11 +1,10 @@
 """What is wanted: stacks, the generations of their files, and wishes for single services."""
 
 import json
-import sqlite3
 import time
 from collections.abc import Mapping
 
-from orchestrator.store.database import Database, unwritable
+from orchestrator.store.database import Connection, Database, unwritable
 from orchestrator.store.payloads import SecretFiles
 from orchestrator.store.values import Generation, StoredStack, Wish
 from scheduler.desired import Intent, ServiceIntent
@@ -206,7 +205,7 @@ class Stacks:
         return found
 
 
-def _put_wishes(db: sqlite3.Connection, stack: str, wishes: Mapping[str, Wish]) -> None:
+def _put_wishes(db: Connection, stack: str, wishes: Mapping[str, Wish]) -> None:
     db.execute("DELETE FROM services WHERE stack = ?", (stack,))
     db.executemany(
         "INSERT INTO services VALUES (?, ?, ?, ?, ?, ?)",
