@@ -146,10 +146,10 @@ class Reconciler:
         """Learn what every stack is, before anything is published: a stack that is not known
         yet would lose its ports and names for a moment, and its part of the machine."""
         self._reserved = reserved_by_running(await self.drivers.containers.list())
-        for stored in self.store.stacks():
+        for stored in self.store.stacks.all():
             try:
                 model = self.model(stored)
-                _, pins = self.store.generation(stored.name, stored.generation)
+                _, pins = self.store.stacks.generation(stored.name, stored.generation)
                 names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
@@ -163,7 +163,7 @@ class Reconciler:
         cached = self._models.get(stored.name)
         if cached and cached[0] == stored.generation:
             return cached[1]
-        document, _ = self.store.generation(stored.name, stored.generation)
+        document, _ = self.store.stacks.generation(stored.name, stored.generation)
         model = StackFile.model_validate(document)
         self._models[stored.name] = (stored.generation, model)
         return model
@@ -188,9 +188,9 @@ class Reconciler:
             checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
             illnesses=self.prober.illnesses,
-            histories=self.store.histories(stored.name),
-            addresses=self.store.addresses(),
-            ports=self.store.ports(),
+            histories=self.store.replicas.histories(stored.name),
+            addresses=self.store.leases.addresses(),
+            ports=self.store.leases.ports(),
             machine=name_machine(self.settings),
             size=self._machine,
             reserved=self._reserved_by_others(stored.name),
@@ -214,30 +214,32 @@ class Reconciler:
             if stored.intent is not Intent.RUN
             else model,
             services=services,
-            marks=self.store.hooks(stored.name),
+            marks=self.store.hooks.of(stored.name),
             running=self.hooks.running,
         )
 
     def _kept(self, stored: StoredStack) -> Iterator[StackFile]:
         """Yield the stack's kept files, the newest first."""
-        for kept in self.store.generations(stored.name):
-            yield StackFile.model_validate(self.store.generation(stored.name, kept.number)[0])
+        for kept in self.store.stacks.generations(stored.name):
+            yield StackFile.model_validate(
+                self.store.stacks.generation(stored.name, kept.number)[0]
+            )
 
     async def _pass(self, name: str) -> float | None:
-        stored = self.store.stack(name)
+        stored = self.store.stacks.find(name)
         if stored is None:
             return None
         if self.halting and stored.intent is Intent.RUN:
             stored = replace(stored, intent=Intent.STOP)
         started = self.now()
         model = self.model(stored)
-        _, pins = self.store.generation(name, stored.generation)
-        request, requested = self.store.requests(name)
+        _, pins = self.store.stacks.generation(name, stored.generation)
+        request, requested = self.store.replicas.requests(name)
         desired, observed, images, view = await self.prepare(stored, model, pins)
         if requested:
             observed = ask_for_ended(observed, requested)
             asked = [one.id for one in observed.replicas if one.asked]
-            self.store.settle_requests(name, request, asked)
+            self.store.replicas.settle_requests(name, request, asked)
         if self.halting:
             desired = replace(desired, pre_stop_binds=False)
         if self._pin(stored, desired, images, pins):
@@ -259,7 +261,7 @@ class Reconciler:
             images=images,
             nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
-            leased=partial(self.store.anonymous_volumes, stored.name),
+            leased=partial(self.store.leases.anonymous_volumes, stored.name),
         )
         self.drivers.logs.cap(self.settings.logs_of(name), factory.log_cap)
         actions = StackActions(
@@ -369,7 +371,7 @@ class Reconciler:
         found: dict[str, tuple[StackName, ...]] = {}
         if not stored.remove_volumes:
             return found
-        for other in self.store.stacks():
+        for other in self.store.stacks.all():
             if other.name != stored.name and other.intent is not Intent.REMOVE:
                 for volume in self.model(other).volumes.values():
                     found[volume.name] = (*found.get(volume.name, ()), other.name)
@@ -386,7 +388,7 @@ class Reconciler:
             return False
         held = {
             (lease.service, lease.target, lease.protocol)
-            for lease in self.store.ports()
+            for lease in self.store.leases.ports()
             if lease.stack == desired.name
         }
         wanted = {
@@ -420,7 +422,7 @@ class Reconciler:
         if not fresh:
             return False
         pins.update(fresh)
-        self.store.pin_images(stored.name, stored.generation, pins)
+        self.store.stacks.pin_images(stored.name, stored.generation, pins)
         return True
 
     def _note_pulled(
@@ -440,9 +442,9 @@ class Reconciler:
             begun[name] = min(begun.get(name, math.inf), _begun(replica.phase))
         wishes = satisfied(stored.wishes, begun, now=self.now())
         # Whoever asks for something while a pass goes on is not to be overheard.
-        latest = self.store.stack(stored.name)
+        latest = self.store.stacks.find(stored.name)
         if wishes is not None and latest is not None and latest.wishes == stored.wishes:
-            self.store.set_wishes(stored.name, wishes)
+            self.store.stacks.set_wishes(stored.name, wishes)
 
     def _release_ports(self, desired: DesiredStack) -> None:
         wanted = {
@@ -451,10 +453,10 @@ class Reconciler:
             for port in service.ports
             if desired.intent is not Intent.REMOVE
         }
-        for lease in self.store.ports():
+        for lease in self.store.leases.ports():
             key = (lease.service, lease.target, lease.protocol, lease.host_ip)
             if lease.stack == desired.name and key not in wanted:
-                self.store.release_port(lease)
+                self.store.leases.release_port(lease)
 
     def _report(
         self,
@@ -483,7 +485,7 @@ class Reconciler:
 
     def _refused(self, name: str, error: PyorchError | PlanError | DriverError) -> float:
         log.error("pass.refused", error=str(error))
-        stored = self.store.stack(name)
+        stored = self.store.stacks.find(name)
         hint = getattr(error, "hint", None)
         self.reports[name] = PassReport(
             generation=stored.generation if stored else 0,
@@ -522,7 +524,7 @@ class Reconciler:
         )
 
     def _forget(self, name: str) -> None:
-        stored = self.store.stack(name)
+        stored = self.store.stacks.find(name)
         if stored is None or stored.intent is not Intent.REMOVE:
             # Somebody wants it again since the pass began, and has woken it.
             return
@@ -539,7 +541,7 @@ class Reconciler:
         for ill in [one for one in self._ill if one[0] == name]:
             del self._ill[ill]
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
-        self.store.forget(name)
+        self.store.stacks.forget(name)
         self.chronicle.tell(name, "stack.gone", "", "nothing is left of it")
 
 

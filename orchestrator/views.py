@@ -146,8 +146,8 @@ class Views:
             report = None
         mine = [one for one in containers if parse_container_name(one.id)[0] == stored.name]
         desired = self.reconciler.desired.get(stored.name)
-        endings = self.store.endings(stored.name)
-        histories = self.store.histories(stored.name)
+        endings = self.store.replicas.endings(stored.name)
+        histories = self.store.replicas.histories(stored.name)
         places = {facts.config.id: facts.config.attachments for facts in sandboxes}
         return StackView(
             name=stored.name,
@@ -263,7 +263,7 @@ class Views:
             revision=facts.labels.get("pyorch.revision", ""),
             ports=tuple(
                 f"{bound(host_ip)}:{lease.host_port}->{lease.target}/{lease.protocol}"
-                for lease in self.store.ports()
+                for lease in self.store.leases.ports()
                 if (lease.stack, lease.service) == (stack, replica.service)
                 for host_ip in ([lease.host_ip] if lease.host_ip else everywhere)
             ),
