@@ -366,7 +366,7 @@ async def test_where_the_file_says_nothing_healing_has_an_end_that_is_seen_and_t
         await world.apply(HEALED)
         state = await world.until(lambda state: "left as it is" in state["failure"])
         await asyncio.sleep(600)
-        told = [one for one in daemon.store.events("shop", most=999) if "given_up" in one[0]]
+        told = [one for one in daemon.store.events.last("shop", most=999) if "given_up" in one[0]]
         shown = (await daemon.view("shop")).replicas[0]
 
         why = "is unhealthy, left as it is after 20 restarts in a row"

@@ -122,7 +122,7 @@ class ServiceExtension(Extension):
     )
     heal_limit: Whole = Field(
         default=20,
-        description="Restarts in a row after which an unhealthy replica is left alone; 0: no limit.",
+        description="Restarts in a row after which who is unhealthy is left alone; 0: no limit.",
     )
     rates: RatesExtension = Field(
         default=RatesExtension(), description="What goes over the network, at most."
