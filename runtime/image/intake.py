@@ -29,6 +29,7 @@ from runtime.image.manifest import (
     Descriptor,
     Index,
     Manifest,
+    check_count,
     check_layers,
     choose_platform,
     parse_config,
@@ -360,6 +361,7 @@ def _take_docker(store: Store, bag: Bag, layers: Sequence[str], config: Config) 
         raise InvalidError(
             "unpack", "image", f"{len(layers)} layers and {len(wanted)} diff ids", code="archive"
         )
+    check_count(len(layers), "image")
     taken: list[Layer] = []
     for layer, diff in zip(layers, wanted, strict=True):
         with bag.open(layer) as stream:
