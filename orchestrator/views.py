@@ -281,7 +281,7 @@ class Views:
         history: ReplicaHistory,
         policy: RestartPolicy,
     ) -> RestartDecision | None:
-        phase = phase_of(facts, Health.NONE)
+        phase = phase_of(facts, Health.NONE, overdue=history.overdue)
         if not isinstance(phase, Exited):
             return None
         found = ObservedReplica(

@@ -54,7 +54,7 @@ def settled(
                 down = down or f"{replica.id} is unhealthy"
             case Running(health=Health.STARTING | Health.UNREADY):
                 waiting = True
-            case Exited(code=code, stopped=False) as exited if code != 0:
+            case Exited(succeeded=False, stopped=False) as exited:
                 if replica.id not in planned and str(replica.id) not in held_now:
                     down = down or f"{replica.id} {exited}"
             case _:
