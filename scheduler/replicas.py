@@ -38,7 +38,14 @@ from scheduler.observed import (
 )
 from scheduler.placement import Refusal
 from scheduler.plan import PlanBuilder
-from scheduler.restart import RestartAt, RestartNow, StayDown, decide_healing, decide_restart
+from scheduler.restart import (
+    RestartAt,
+    RestartNow,
+    StayDown,
+    decide_healing,
+    decide_restart,
+    proven_at,
+)
 
 FIRST = RestartNow(0, "")
 """A start that is no restart."""
@@ -448,6 +455,8 @@ class _Slots:
             case Running() as running:
                 if self.heal(found, running) or self.end_overdue(found, running):
                     return
+                if (moment := proven_at(found, running)) > self.now:
+                    self.plan.wake(moment)
                 if not found.sandbox_intact:
                     self.plan.add(
                         MendSandbox(replica=found.id, addresses=self.ground.addresses(found.id)),
@@ -486,7 +495,7 @@ class _Slots:
 
     def heal(self, found: ObservedReplica, running: Running) -> bool:
         """End a replica that is unhealthy so that it runs anew; say whether that has begun."""
-        if self.service.on_unhealthy is OnUnhealthy.NONE or running.illness is None:
+        if not self.service.heals or running.illness is None:
             return False
         match decide_healing(self.service.restart, found, running.illness, now=self.now):
             case RestartNow(attempt, reason, counted):

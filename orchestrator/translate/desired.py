@@ -346,4 +346,5 @@ def _restart(service: Service) -> RestartPolicy:
         longest_delay=own.backoff.max_delay,
         settled_after=own.backoff.reset_after,
         quarantine=own.quarantine,
+        heal_limit=own.heal_limit or None,
     )

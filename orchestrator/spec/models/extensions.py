@@ -136,6 +136,10 @@ class ServiceExtension(Extension):
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."
     )
+    heal_limit: Whole = Field(
+        default=20,
+        description="Restarts in a row after which who is unhealthy is left alone; 0: no limit.",
+    )
     rates: RatesExtension = Field(
         default=RatesExtension(), description="What goes over the network, at most."
     )

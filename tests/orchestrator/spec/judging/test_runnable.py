@@ -14,6 +14,11 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
     [
         ("restart: maybe", "`maybe` is no restart policy"),
         ("restart: on-failure:3", None),
+        (
+            "logging: {driver: none}\n    x-pyorch: {probes: {startup: {log: up}}}",
+            "x-pyorch.probes.startup.log: there is no log to look in: `logging.driver` is `none`",
+        ),
+        ("logging: {driver: none}\n    x-pyorch: {probes: {startup: {tcp: 80}}}", None),
         ("pull_policy: always-ish", "is no pull policy"),
         ("hostname: a_b", "is no host name"),
         ("container_name: 'ab c'", "is no name of a container"),
