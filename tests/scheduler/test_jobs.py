@@ -46,7 +46,7 @@ def test_a_run_that_was_too_long_is_a_failure_even_when_it_ends_with_0():
     ended = replica(1, Exited(code=0, at=NOW, lived=60.0, overdue=True))
     once, retried = stack(service(restart=ONCE)), stack(service(restart=RETRIED))
 
-    assert settled(once, host(ended), plan(once, host(ended))) == Failed(
+    assert settled(once, host(ended), plan(once, host(ended)), now=NOW) == Failed(
         "web.1 ran too long and exited with 0"
     )
     assert starts(plan(retried, host(ended))) == ["web.1"]
