@@ -290,7 +290,7 @@ class Views:
         history: ReplicaHistory,
         policy: RestartPolicy,
     ) -> RestartDecision | None:
-        phase = phase_of(facts, Health.NONE)
+        phase = phase_of(facts, Health.NONE, overdue=history.overdue)
         if not isinstance(phase, Exited):
             return None
         found = _as_observed(replica, phase, history)

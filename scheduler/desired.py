@@ -261,6 +261,10 @@ class DesiredService:
     """Runs that began before this moment of the boot clock are to end, and others to begin."""
     at_once: bool = False
     """Whoever asked gave no time: what ends is killed, and what would come first is left out."""
+    timeout: float = 0.0
+    """How long a run may take before it is ended as a failure; 0 for as long as it likes."""
+    most_at_once: int = 0
+    """How many of its replicas run at one time; 0 for all."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
 

@@ -69,7 +69,7 @@ def decide_restart(
     match policy.mode:
         case RestartMode.NO:
             return StayDown(f"{exited}, restart policy is `no`")
-        case RestartMode.ON_FAILURE if exited.code == 0:
+        case RestartMode.ON_FAILURE if exited.succeeded:
             return StayDown(str(exited))
         case _:
             pass
@@ -144,7 +144,7 @@ def ask_for_ended(
     """
 
     def asked(one: ObservedReplica) -> bool:
-        ended = isinstance(one.phase, Exited) and (one.phase.stopped or one.phase.code != 0)
+        ended = isinstance(one.phase, Exited) and (one.phase.stopped or not one.phase.succeeded)
         return one.asked or (ended and (services is None or one.id.service in services))
 
     replicas = tuple(replace(one, asked=asked(one)) for one in observed.replicas)

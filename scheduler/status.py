@@ -58,7 +58,7 @@ def settled(
                 waiting = True
             case Running() as running if now < proven_at(replica, running):
                 waiting = True
-            case Exited(code=code, stopped=False) as exited if code != 0:
+            case Exited(succeeded=False, stopped=False) as exited:
                 if replica.id not in planned and str(replica.id) not in held_now:
                     down = down or f"{replica.id} {exited}"
             case _:
