@@ -29,6 +29,7 @@ from orchestrator.shares import Shares
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
+from orchestrator.spec.models.extensions import NotifyExtension
 from orchestrator.store import Store, StoredStack
 from orchestrator.tally import Tally
 from orchestrator.translate.container import ContainerFactory
@@ -158,6 +159,13 @@ class Reconciler:
         model = StackFile.model_validate(document)
         self._models[stored.name] = (stored.generation, model)
         return model
+
+    def wishes_of(self, stack: str) -> tuple[int, tuple[NotifyExtension, ...]]:
+        """Return whose a stack is, and whom it wants told of what happens to it."""
+        stored = self.store.stacks.find(stack)
+        if stored is None:
+            return 0, ()
+        return stored.owner_uid, self.model(stored).x_pyorch.notify
 
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
