@@ -20,6 +20,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
+from orchestrator.progress import Progress
 from orchestrator.publisher import Publisher
 from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
 from orchestrator.selection import satisfied
@@ -29,6 +30,7 @@ from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
+from orchestrator.tally import Tally
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
@@ -42,12 +44,19 @@ from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import PlanError, claims, plan_stack, reserve
-from scheduler.actions import Addresses, PullImage, StartReplica
+from scheduler.actions import Addresses, PullImage, StartReplica, describe
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
-from scheduler.observed import Exited, ObservedStack, Phase, Running
-from scheduler.plan import Plan
-from scheduler.restart import LOOPING, StayDown, ask_for_ended, decide_restart
+from scheduler.observed import Exited, Illness, ObservedStack, Phase, Running
+from scheduler.plan import Plan, Step
+from scheduler.restart import (
+    LOOPING,
+    RestartDecision,
+    StayDown,
+    ask_for_ended,
+    decide_healing,
+    decide_restart,
+)
 
 log = structlog.get_logger()
 
@@ -83,6 +92,8 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    progress: Progress
+    tally: Tally
     halting: bool = False
     """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
@@ -91,6 +102,8 @@ class Reconciler:
     _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
     _shares: Shares = field(default_factory=Shares)
+    _ill: dict[tuple[StackName, ReplicaId], Illness] = field(default_factory=dict)
+    """Illnesses that are left as they are: each is told once."""
     _machine: HostFacts | None = None
     """The machine as it was last looked at: its size is still the same."""
     _errors: dict[str, int] = field(default_factory=dict)
@@ -109,7 +122,8 @@ class Reconciler:
         """Bring a stack one pass closer to its file; return the pause before the next one."""
         with structlog.contextvars.bound_contextvars(stack=name, pass_id=next(self._passes)):
             try:
-                pause = await self._pass(name)
+                with self.progress.passing(name):
+                    pause = await self._pass(name)
             except (PyorchError, PlanError, DriverError) as error:
                 return self._refused(name, error)
             except Exception:
@@ -211,10 +225,20 @@ class Reconciler:
         started = self.now()
         found = await self._look(stored)
         plan = self._plan(found)
-        outcomes = await execute(plan, self._actions(found).perform)
+        actions = self._actions(found)
+
+        async def perform(step: Step) -> None:
+            patient = isinstance(step.action, PullImage)
+            words = describe(step.action)
+            with self.progress.working(name, step.number, words, patient=patient):
+                await actions.perform(step)
+
+        outcomes = await execute(plan, perform)
         problems = find_problems(plan, outcomes)
         await self._record(found, plan, outcomes, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
+        took = self.now() - started
+        self.tally.note_pass(took)
         # A pass that found nothing to do is not news: the sweep makes one every few seconds.
         note = log.info if plan.steps or problems else log.debug
         note(
@@ -223,7 +247,7 @@ class Reconciler:
             done=done,
             held=len(plan.held),
             errors=len(problems),
-            took=round(self.now() - started, 4),
+            took=round(took, 4),
         )
         if _gone(found, plan):
             self._tell_kept(found.desired, found.observed)
@@ -313,7 +337,9 @@ class Reconciler:
         }
         secrets = [one.payload for one in model.secrets.values() if one.payload]
         self.prober.adjust(desired, observed, checks, secrets=secrets)
-        self.reports[stored.name] = report_pass(stored, desired, observed, plan, problems)
+        self.reports[stored.name] = report_pass(
+            stored, desired, observed, plan, problems, now=self.now()
+        )
 
     def _tell_loops(
         self,
@@ -335,15 +361,25 @@ class Reconciler:
                         )
                 case _:
                     pass
-        policies = {service.name: service.restart for service in desired.services}
+        services = {service.name: service for service in desired.services}
         for found in observed.replicas:
-            policy = policies.get(found.id.service)
-            if found.id in ended and policy and isinstance(found.phase, Exited):
-                decision = decide_restart(policy, found, found.phase, now=self.now())
-                if isinstance(decision, StayDown) and decision.given_up:
-                    self.chronicle.tell(
-                        desired.name, "replica.given_up", str(found.id), decision.reason
-                    )
+            service = services.get(found.id.service)
+            decision: RestartDecision | None = None
+            match found.phase:
+                case Exited() as exited if service and found.id in ended:
+                    decision = decide_restart(service.restart, found, exited, now=self.now())
+                case Running(illness=Illness() as illness) if service and service.heals:
+                    if self._ill.get((desired.name, found.id)) == illness:
+                        continue
+                    decision = decide_healing(service.restart, found, illness, now=self.now())
+                    if isinstance(decision, StayDown):
+                        self._ill[desired.name, found.id] = illness
+                case _:
+                    pass
+            if isinstance(decision, StayDown) and decision.given_up:
+                self.chronicle.tell(
+                    desired.name, "replica.given_up", str(found.id), decision.reason
+                )
 
     def _wake(self, stacks: Iterable[str]) -> None:
         for name in stacks:
@@ -476,6 +512,8 @@ class Reconciler:
         self.chronicle.forget(name)
         self.drivers.logs.cap(self.settings.logs_of(name), None)
         self.drivers.logs.forwarding.forget(self.settings.logs_of(name))
+        for ill in [one for one in self._ill if one[0] == name]:
+            del self._ill[ill]
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.stacks.forget(name)
         self.chronicle.tell(name, "stack.gone", "", "nothing is left of it")
