@@ -164,7 +164,8 @@ def test_waiting_ends_in_time_and_tells_what_is_missing(pyorch):
 def test_a_command_gives_up_where_only_errors_come_and_the_daemon_goes_on(pyorch):
     pyorch.environment["PYORCH_GIVE_UP"] = "2"
     pyorch.write(
-        'name: x\nservices: {a: {image: "localhost:1/nothing"}, b: {image: busybox, command: sleep 9}}\n'
+        'name: x\nservices: {a: {image: "localhost:1/nothing"},'
+        " b: {image: busybox, command: sleep 9}}\n"
     )
     done = pyorch.try_("up", "-d")
 
