@@ -16,7 +16,7 @@ import structlog
 
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Failed, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
@@ -236,6 +236,7 @@ class Reconciler:
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
             desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[name] = desired
+        self._lease_again(name, observed)
         ended = self.chronicle.note_endings(name, view.containers)
         self._release_ports(desired)
         # Nobody else's pass goes on between the observation and these two lines: what others
@@ -296,6 +297,18 @@ class Reconciler:
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    def _lease_again(self, name: str, observed: ObservedStack) -> None:
+        """Write down what replicas hold: a database that was lost knows nothing of it."""
+        known = set(self.store.addresses())
+        lost = [one for one in observed.addresses if one.stack == name and one not in known]
+        for replica in {one.replica for one in lost}:
+            held = [one for one in observed.addresses if (one.stack, one.replica) == (name, replica)]
+            addresses = tuple((one.network, one.address) for one in held)
+            try:
+                self.store.lease_addresses(name, replica, addresses)
+            except UnwritableError as error:
+                log.warning("lease.lost", stack=name, replica=str(replica), error=str(error))
 
     def _tell_loops(
         self,

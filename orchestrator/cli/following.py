@@ -47,11 +47,12 @@ def follow_until_settled(
     try:
         for state in _states(client, stack, deadline):
             last = state
-            if state["generation"] == generation:
-                if state["failure"]:
-                    raise _failure(client, stack, state)
-                if state["settled"] or (not wait and _started(state)):
-                    return
+            if state["generation"] != generation:
+                raise _overtaken(stack, state)
+            if state["failure"]:
+                raise _failure(client, stack, state)
+            if state["settled"] or (not wait and _started(state)):
+                return
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError
     except TimeoutError:
@@ -62,11 +63,9 @@ def follow_until_settled(
     raise PyorchError(f"stack `{stack}` was removed meanwhile")
 
 
-def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
+def follow_until_stopped(client: Client, stack: str) -> None:
     """Return once nothing of the stack runs any more. Raises PyorchError when it cannot start."""
     for state in _states(client, stack):
-        if state["generation"] != generation:
-            continue
         if state["failure"] and state["intent"] == "run":
             raise _failure(client, stack, state)
         running = [one for one in state["replicas"] if one["phase"] != "exited"]
@@ -106,6 +105,14 @@ def follow_until_gone(client: Client, stack: str) -> None:
     for state in _states(client, stack):
         if state["failure"] and state["intent"] == "remove":
             raise _failure(client, stack, state)
+
+
+def _overtaken(stack: str, state: dict[str, Any]) -> PyorchError:
+    return PyorchError(
+        f"stack `{stack}` was asked for differently meanwhile (generation {state['generation']})",
+        hint=f"`pyorch -p {stack} history` says by whom; `up` again to have it as your file says",
+        code="conflict",
+    )
 
 
 def _missing(state: dict[str, Any]) -> list[str]:
