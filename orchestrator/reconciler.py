@@ -303,7 +303,9 @@ class Reconciler:
         known = set(self.store.addresses())
         lost = [one for one in observed.addresses if one.stack == name and one not in known]
         for replica in {one.replica for one in lost}:
-            held = [one for one in observed.addresses if (one.stack, one.replica) == (name, replica)]
+            held = [
+                one for one in observed.addresses if (one.stack, one.replica) == (name, replica)
+            ]
             addresses = tuple((one.network, one.address) for one in held)
             try:
                 self.store.lease_addresses(name, replica, addresses)

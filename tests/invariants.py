@@ -60,6 +60,8 @@ def check_invariants(pyorch: Pyorch, *, again: bool = True, but: Mapping[str, st
     With ``again`` the daemon begins anew in between. ``but`` are invariants that a fault breaks
     rightly, each with the reason.
     """
+    if not pyorch.client.is_up():
+        pyorch.run("ls")
     _rest(pyorch)
     _hold(pyorch, but)
     if not again:
@@ -203,7 +205,7 @@ class Look:
 
 def i1_processes(look: Look) -> Iterator[str]:
     """Who is in our cgroups is of a container that runs; each has one monitor; nobody is lost."""
-    inside = {one: 0 for one in look.running}
+    inside = dict.fromkeys(look.running, 0)
     monitors: Counter[str] = Counter()
     mine = str(look.pyorch.settings.run)
     marks = f"PYORCH_INSTANCE={look.pyorch.name}\0".encode()
@@ -219,9 +221,9 @@ def i1_processes(look: Look) -> Iterator[str]:
         program = Path(words[0]).name
         if program == "conmon" and any(mine in word for word in words):
             monitors[words[words.index("-c") + 1]] += 1
-        elif parent == "1" and pid != look.daemon and program not in HELPERS:
-            if marks in _environment(pid):
-                yield f"process {pid} ({' '.join(words)[:80]}) belongs to nobody"
+        lost = parent == "1" and pid != look.daemon and program not in HELPERS
+        if lost and marks in _environment(pid):
+            yield f"process {pid} ({' '.join(words)[:80]}) belongs to nobody"
     for name, count in inside.items():
         if not count:
             yield f"{name} is said to run and has no process"
@@ -314,7 +316,7 @@ def i6_firewall(look: Look) -> Iterator[str]:
 
 
 def i7_addresses(look: Look) -> Iterator[str]:
-    """Leases of addresses and attachments of sandboxes are the same."""
+    """What a sandbox holds is leased to it, and what is leased is of a replica there is."""
     leased = {
         (network, address, f"{stack}.{service}.{slot}")
         for network, address, stack, service, slot in look.db["addresses"]
@@ -325,8 +327,12 @@ def i7_addresses(look: Look) -> Iterator[str]:
         for place in record["attachments"]
         for address in place["addresses"]
     }
-    for one in leased ^ held:
-        yield f"{one}: leased {one in leased}, held {one in held}"
+    for one in held - leased:
+        yield f"{one} is held and leased to nobody"
+    for one in leased - held:
+        # A reboot takes the sandboxes of those that stay down.
+        if one[2] not in look.replicas or one[2] in look.running:
+            yield f"{one} is leased and held by nobody"
 
 
 def i8_ports(look: Look) -> Iterator[str]:
@@ -384,9 +390,9 @@ def i12_secrets(look: Look) -> Iterator[str]:
     settings = look.pyorch.settings
     for one in mounts():
         point = Path(one.point)
-        if point.name == "carried" and point.is_relative_to(settings.run):
-            if point.parent.name not in look.replicas:
-                yield f"{point} holds secrets of no container"
+        mine = point.name == "carried" and point.is_relative_to(settings.run)
+        if mine and point.parent.name not in look.replicas:
+            yield f"{point} holds secrets of no container"
     for path in (settings.data / "secrets").rglob("*"):
         if path.stat().st_mode & 0o077:
             yield f"{path} can be read by others"
@@ -408,7 +414,9 @@ def i14_events(look: Look) -> Iterator[str]:
         yield f"the numbers of events do not rise: {numbers}"
     changes = {"replica.started", "replica.exited", "replica.created", "replica.removed"}
     rows = [row for row in look.db["events"] if row[2] in changes]
-    for subject, group in groupby(sorted(rows, key=lambda r: (r[1], r[3], r[0])), lambda r: r[1::2]):
+    for subject, group in groupby(
+        sorted(rows, key=lambda r: (r[1], r[3], r[0])), lambda r: r[1::2]
+    ):
         for first, second in pairwise(row[2] for row in group):
             if first == second == "replica.started":
                 yield f"{subject} was told to start twice"

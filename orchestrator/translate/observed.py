@@ -208,12 +208,10 @@ def _unleased(view: HostView, leased: Iterable[AddressLease]) -> Iterator[Addres
         owner, replica = parse_container_name(facts.config.id)
         for place in facts.config.attachments:
             for address in place.addresses:
-                if (place.network, address) not in known:
+                network = NetworkName(place.network)
+                if (network, address) not in known:
                     yield AddressLease(
-                        stack=owner,
-                        replica=replica,
-                        network=NetworkName(place.network),
-                        address=address,
+                        stack=owner, replica=replica, network=network, address=address
                     )
 
 

@@ -71,8 +71,9 @@ def test_f12_a_container_that_is_killed_again_and_again_comes_back_each_time(pyo
         os.kill(pyorch.main_process("shop/web.1"), signal.SIGKILL)
         pyorch.until(
             "shop",
-            lambda state, number=number: state["settled"]
-            and any(one["restarts"] == number for one in state["replicas"]),
+            lambda state, number=number: (
+                state["settled"] and any(one["restarts"] == number for one in state["replicas"])
+            ),
         )
 
     view = next(
