@@ -1,5 +1,6 @@
 # make demo    bring up the guestbook          make test       everything the tests need, then the tests
 # make down    take it away, with its data     make test-pure  the tests that need no root, in seconds
+# make test-failed  what failed in the last run, once more and one at a time
 # make check   style, types, layers            make bench      how fast; DOCKER=1: beside docker
 # make test-vm the guestbook and the tests on a Debian 13 of its own: systemd, cgroup v2, reboots;
 #              hours where it is emulated: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
@@ -21,7 +22,7 @@ FUZZ := 20000
 # Which part of the tests `make test-vm` runs; what has run already is not run again.
 SHARD := 1/1
 
-.PHONY: demo down bench docs fuzz sweep test test-docker test-pure test-vm check install install-dev
+.PHONY: demo down bench docs fuzz sweep test test-docker test-failed test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -46,6 +47,9 @@ check: install-dev
 
 test: check
 	$(SUDO) $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test-failed: check
+	$(SUDO) $(PYTHON) -m pytest -q --last-failed --last-failed-no-failures none
 
 bench: install-dev
 ifdef DOCKER

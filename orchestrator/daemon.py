@@ -117,7 +117,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     tell_losses(drivers.logs, orchestrator.reconciler.chronicle)
     await orchestrator.builds.clear()
     watch_exits(drivers.containers, queue, orchestrator.reconciler.chronicle)
-    for known in store.stacks():
+    for known in store.stacks.all():
         queue.add(known.name)
     async with asyncio.TaskGroup() as group:
         tasks = [

@@ -18,8 +18,8 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+from orchestrator.store import KEPT_ENDINGS
 from orchestrator.store.schema import SCHEMA
-from orchestrator.store.store import KEPT_ENDINGS
 from runtime.procfs import groups_of, mounts, stat_of
 from tests.instance import Pyorch
 from tests.leaks import CGROUPS

@@ -29,5 +29,5 @@ async def run_sweeps(drivers: Drivers, store: Store, queue: WorkQueue) -> None:
             # A full disk, or a bug: whatever it is, the next sweep may do better.
             log.exception("sweep.crashed")
         await mend(drivers.networks, everything=True)
-        for known in store.stacks():
+        for known in store.stacks.all():
             queue.add(known.name)

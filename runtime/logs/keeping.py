@@ -37,7 +37,7 @@ SHARE = 4
 """Of a cap's bytes, one in so many may be in files that are still written to."""
 SMALLEST = 64 * 1024
 CAP_PAUSE = 2.0
-"""Seconds between two counts of everything below a folder with a cap."""
+"""Seconds between two counts of everything below folders with caps."""
 LONGEST = 30 * NANO
 """Nanoseconds a small difference is waited for to go away."""
 
@@ -80,7 +80,8 @@ class LogKeeper:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._caps: dict[Path, int] = {}
-        self._capped: dict[Path, float] = {}
+        self._to_count: set[Path] = set()
+        self._grown = asyncio.Event()
         self._to_pack: asyncio.Queue[KeptLog] = asyncio.Queue()
         self._packing: dict[Path, asyncio.TimerHandle] = {}
         self._callbacks: list[OnLoss] = []
@@ -126,6 +127,7 @@ class LogKeeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.changes.run(), name="log changes")
             group.create_task(self._pack(), name="log packing")
+            group.create_task(self._count(), name="log caps")
             group.create_task(self.forwarding.run(), name="log forwarding")
             self._group = group
             for container, log in self._logs.items():
@@ -201,11 +203,9 @@ class LogKeeper:
         await in_thread(
             turning.drop_old, log.folder, log.config, before=before, remove=self._remove
         )
-        for folder, cap in [*self._caps.items()]:
-            now = time.monotonic()
-            if folder in log.folder.parents and now >= self._capped.get(folder, 0.0):
-                self._capped[folder] = now + CAP_PAUSE
-                await in_thread(self._drop_over_cap, folder, cap)
+        self._to_count.update(folder for folder in self._caps if folder in log.folder.parents)
+        if self._to_count:
+            self._grown.set()
         self.forwarding.tell_unsent()
         self._tell_floods()
 
@@ -222,6 +222,21 @@ class LogKeeper:
                 reckoned = log.checkpoint.number if log.checkpoint else log.number
                 return log.run, min(log.number, reckoned)
         return turning.NEVER
+
+    async def _count(self) -> None:
+        """Keep what is below a folder with a cap within it, however often its logs turn over."""
+        while True:
+            await self._grown.wait()
+            self._grown.clear()
+            while self._to_count:
+                folder = self._to_count.pop()
+                if (cap := self._caps.get(folder)) is None:
+                    continue
+                with contextlib.suppress(OSError):
+                    await in_thread(self._drop_over_cap, folder, cap)
+            self.forwarding.tell_unsent()
+            self._tell_floods()
+            await asyncio.sleep(CAP_PAUSE)
 
     def _drop_over_cap(self, folder: Path, cap: int) -> None:
         before = {log.folder: self._before(log.folder) for log in [*self._logs.values()]}
