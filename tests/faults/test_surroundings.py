@@ -68,9 +68,15 @@ def test_f51_a_program_that_is_missing_is_told_with_what_installs_it(pyorch, pro
 def test_f47_names_of_ones_own_resolve_while_nobody_else_answers(lab):
     bring_up(lab.pyorch, ASKING)
     # Whatever is sent to that server is lost, as on a broken way.
-    dropping = f"ip daddr {STRANGER} udp dport 53 drop"
-    chain = f"chain unheard {{ type filter hook input priority 0; {dropping}; }}"
-    lab.run("stranger", "nft", "-f", "-", stdin=f"table ip lost {{ {chain} }}\n")
+    unheard = f"""
+        table ip lost {{
+          chain unheard {{
+            type filter hook input priority 0
+            ip daddr {STRANGER} udp dport 53 drop
+          }}
+        }}
+    """
+    lab.run("stranger", "nft", "-f", "-", stdin=unheard)
 
     def ask():
         try:
