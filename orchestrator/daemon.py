@@ -28,6 +28,7 @@ from orchestrator.chronicle import Chronicle
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
+from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
 from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
@@ -38,6 +39,7 @@ from orchestrator.sources.losses import tell_losses
 from orchestrator.sources.probes import Prober
 from orchestrator.sources.timers import run_sweeps
 from orchestrator.store import Store
+from orchestrator.tally import Tally
 from orchestrator.workqueue import WorkQueue
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -126,7 +128,9 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
             group.create_task(orchestrator.reconciler.hooks.run(), name="hooks"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
             group.create_task(drivers.logs.run(), name="logs"),
-            group.create_task(run_sweeps(drivers, store, queue), name="sweeps"),
+            group.create_task(
+                run_sweeps(drivers, store, queue, orchestrator.progress), name="sweeps"
+            ),
         ]
         try:
             yield
@@ -142,6 +146,8 @@ def build(
     events = EventBus()
     queue = WorkQueue(work=lambda key: reconciler.run_pass(key))
     chronicle = Chronicle(store=store, events=events, now=now)
+    tally, progress = Tally(), Progress(now)
+    events.listen(lambda event: tally.note_fact(event.name))
     prober = Prober(containers=drivers.containers, wake=queue.add, tell=chronicle.tell, now=now)
     reconciler = Reconciler(
         settings=settings,
@@ -157,6 +163,8 @@ def build(
             wake=queue.add,
             tell=chronicle.tell,
         ),
+        progress=progress,
+        tally=tally,
     )
     orchestrator = Orchestrator(
         settings=settings,
@@ -165,6 +173,8 @@ def build(
         events=events,
         queue=queue,
         reconciler=reconciler,
+        progress=progress,
+        tally=tally,
         builds=Builds(
             settings=settings, drivers=drivers, store=store, publisher=reconciler.publisher
         ),

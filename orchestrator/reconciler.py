@@ -20,6 +20,7 @@ from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
+from orchestrator.progress import Progress
 from orchestrator.publisher import Publisher
 from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
 from orchestrator.selection import satisfied
@@ -29,6 +30,7 @@ from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack
+from orchestrator.tally import Tally
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
@@ -42,11 +44,11 @@ from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import PlanError, claims, plan_stack, reserve
-from scheduler.actions import Addresses, PullImage, StartReplica
+from scheduler.actions import Addresses, PullImage, StartReplica, describe
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
 from scheduler.observed import Exited, Illness, ObservedStack, Phase, Running
-from scheduler.plan import Plan
+from scheduler.plan import Plan, Step
 from scheduler.restart import (
     LOOPING,
     RestartDecision,
@@ -90,6 +92,8 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    progress: Progress
+    tally: Tally
     halting: bool = False
     """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
@@ -118,7 +122,8 @@ class Reconciler:
         """Bring a stack one pass closer to its file; return the pause before the next one."""
         with structlog.contextvars.bound_contextvars(stack=name, pass_id=next(self._passes)):
             try:
-                pause = await self._pass(name)
+                with self.progress.passing(name):
+                    pause = await self._pass(name)
             except (PyorchError, PlanError, DriverError) as error:
                 return self._refused(name, error)
             except Exception:
@@ -220,10 +225,20 @@ class Reconciler:
         started = self.now()
         found = await self._look(stored)
         plan = self._plan(found)
-        outcomes = await execute(plan, self._actions(found).perform)
+        actions = self._actions(found)
+
+        async def perform(step: Step) -> None:
+            patient = isinstance(step.action, PullImage)
+            words = describe(step.action)
+            with self.progress.working(name, step.number, words, patient=patient):
+                await actions.perform(step)
+
+        outcomes = await execute(plan, perform)
         problems = find_problems(plan, outcomes)
         await self._record(found, plan, outcomes, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
+        took = self.now() - started
+        self.tally.note_pass(took)
         # A pass that found nothing to do is not news: the sweep makes one every few seconds.
         note = log.info if plan.steps or problems else log.debug
         note(
@@ -232,7 +247,7 @@ class Reconciler:
             done=done,
             held=len(plan.held),
             errors=len(problems),
-            took=round(self.now() - started, 4),
+            took=round(took, 4),
         )
         if _gone(found, plan):
             self._tell_kept(found.desired, found.observed)

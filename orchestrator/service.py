@@ -23,11 +23,13 @@ from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
 from orchestrator.intents import Intents
 from orchestrator.observer import Drivers, find_images
+from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
+from orchestrator.tally import Tally
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.observed import name_of
@@ -75,6 +77,8 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    progress: Progress
+    tally: Tally
     builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
