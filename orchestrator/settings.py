@@ -45,6 +45,8 @@ class Settings:
     """Mirrors, exceptions and certificates of registries."""
     patience: float = 30.0
     """Seconds an OCI runtime may take for one thing."""
+    give_up: float = 30.0
+    """Seconds a command without a timeout of its own watches the same errors and nothing else."""
     cdi: tuple[Path, ...] = CDI
     """Where makers of devices describe them."""
     journal: Path = JOURNAL
@@ -96,6 +98,7 @@ class Settings:
             labels=_labels(environ, "PYORCH_LABELS"),
             resources=_resources(environ, "PYORCH_RESOURCES"),
             patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
+            give_up=_seconds(environ, "PYORCH_GIVE_UP", 30.0),
         )
 
     def environ(self) -> dict[str, str]:
@@ -121,6 +124,7 @@ class Settings:
             "PYORCH_LABELS": ",".join(f"{name}={value}" for name, value in self.labels.items()),
             "PYORCH_RESOURCES": ",".join(f"{kind}={n}" for kind, n in self.resources.items()),
             "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
+            "PYORCH_GIVE_UP": f"{self.give_up:g}",
         }
 
     def every_pool(self) -> Pools:

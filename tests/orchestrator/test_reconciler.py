@@ -244,7 +244,11 @@ async def test_a_failure_that_waiting_will_not_end_is_told_with_its_hint(world):
 
     assert "its name is taken" in state["failure"]
     assert state["errors"] == (
-        {"message": "cannot create container `shop.web.1`: its name is taken", "hint": "rename it"},
+        {
+            "message": "cannot create container `shop.web.1`: its name is taken",
+            "hint": "rename it",
+            "services": ("web",),
+        },
     )
 
 
