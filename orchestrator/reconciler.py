@@ -16,7 +16,7 @@ import structlog
 
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
@@ -282,6 +282,7 @@ class Reconciler:
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
             desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[stored.name] = desired
+        self._lease_again(stored.name, observed)
         return _Situation(
             stored=stored,
             model=model,
@@ -348,6 +349,20 @@ class Reconciler:
         self.reports[stored.name] = report_pass(
             stored, desired, observed, plan, problems, now=self.now()
         )
+
+    def _lease_again(self, name: str, observed: ObservedStack) -> None:
+        """Write down what replicas hold: a database that was lost knows nothing of it."""
+        known = set(self.store.leases.addresses())
+        lost = [one for one in observed.addresses if one.stack == name and one not in known]
+        for replica in {one.replica for one in lost}:
+            held = [
+                one for one in observed.addresses if (one.stack, one.replica) == (name, replica)
+            ]
+            addresses = tuple((one.network, one.address) for one in held)
+            try:
+                self.store.leases.lease_addresses(name, replica, addresses)
+            except UnwritableError as error:
+                log.warning("lease.lost", stack=name, replica=str(replica), error=str(error))
 
     def _tell_loops(
         self,

@@ -49,16 +49,17 @@ def follow_until_settled(
     try:
         for state in _states(client, stack, deadline):
             last = state
-            if state["generation"] == generation:
-                if state["failure"]:
-                    raise _failure(client, stack, state)
-                if state["settled"] or (not wait and _started(state)):
-                    return
-                if timeout is None:
-                    _check_progress(stack, state)
-                if loop := _hopeless(state, alone):
-                    state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
-                    raise _failure(client, stack, state)
+            if state["generation"] != generation:
+                raise _overtaken(stack, state)
+            if state["failure"]:
+                raise _failure(client, stack, state)
+            if state["settled"] or (not wait and _started(state)):
+                return
+            if timeout is None:
+                _check_progress(stack, state)
+            if loop := _hopeless(state, alone):
+                state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
+                raise _failure(client, stack, state)
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError
     except TimeoutError:
@@ -69,11 +70,9 @@ def follow_until_settled(
     raise PyorchError(f"stack `{stack}` was removed meanwhile")
 
 
-def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
+def follow_until_stopped(client: Client, stack: str) -> None:
     """Return once nothing of the stack runs any more. Raises PyorchError when it cannot start."""
     for state in _states(client, stack):
-        if state["generation"] != generation:
-            continue
         if state["failure"] and state["intent"] == "run":
             raise _failure(client, stack, state)
         running = [one for one in state["replicas"] if one["phase"] != "exited"]
@@ -128,6 +127,14 @@ def _check_progress(stack: str, state: dict[str, Any]) -> None:
         f"stack `{stack}`: {'; '.join(dict.fromkeys(messages))}",
         hint="the daemon goes on trying, and `--wait --wait-timeout` waits for it;"
         f" `pyorch -p {stack} down` ends that",
+    )
+
+
+def _overtaken(stack: str, state: dict[str, Any]) -> PyorchError:
+    return PyorchError(
+        f"stack `{stack}` was asked for differently meanwhile (generation {state['generation']})",
+        hint=f"`pyorch -p {stack} history` says by whom; `up` again to have it as your file says",
+        code="conflict",
     )
 
 
