@@ -16,7 +16,7 @@ import structlog
 
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
@@ -29,6 +29,7 @@ from orchestrator.shares import Shares
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
+from orchestrator.spec.models.extensions import NotifyExtension
 from orchestrator.store import Store, StoredStack
 from orchestrator.tally import Tally
 from orchestrator.translate.container import ContainerFactory
@@ -159,6 +160,13 @@ class Reconciler:
         self._models[stored.name] = (stored.generation, model)
         return model
 
+    def wishes_of(self, stack: str) -> tuple[int, tuple[NotifyExtension, ...]]:
+        """Return whose a stack is, and whom it wants told of what happens to it."""
+        stored = self.store.stacks.find(stack)
+        if stored is None:
+            return 0, ()
+        return stored.owner_uid, self.model(stored).x_pyorch.notify
+
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts], HostView]:
@@ -274,6 +282,7 @@ class Reconciler:
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
             desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[stored.name] = desired
+        self._lease_again(stored.name, observed)
         return _Situation(
             stored=stored,
             model=model,
@@ -340,6 +349,20 @@ class Reconciler:
         self.reports[stored.name] = report_pass(
             stored, desired, observed, plan, problems, now=self.now()
         )
+
+    def _lease_again(self, name: str, observed: ObservedStack) -> None:
+        """Write down what replicas hold: a database that was lost knows nothing of it."""
+        known = set(self.store.leases.addresses())
+        lost = [one for one in observed.addresses if one.stack == name and one not in known]
+        for replica in {one.replica for one in lost}:
+            held = [
+                one for one in observed.addresses if (one.stack, one.replica) == (name, replica)
+            ]
+            addresses = tuple((one.network, one.address) for one in held)
+            try:
+                self.store.leases.lease_addresses(name, replica, addresses)
+            except UnwritableError as error:
+                log.warning("lease.lost", stack=name, replica=str(replica), error=str(error))
 
     def _tell_loops(
         self,

@@ -22,6 +22,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
 from orchestrator.intents import Intents
+from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers, find_images
 from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
@@ -79,6 +80,7 @@ class Orchestrator:
     reconciler: Reconciler
     progress: Progress
     tally: Tally
+    notifier: Notifier
     builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
@@ -173,6 +175,8 @@ class Orchestrator:
             present = self.store.stacks.save_generation(
                 name, document, here, owner_uid=owner_uid, origin=f"rollback to {chosen}"
             )
+            reason = f"to generation {chosen}, which is generation {present} now"
+            self.reconciler.chronicle.tell(name, "stack.rolled_back", "", reason)
         else:
             present = stored.generation
             self.store.stacks.set_intent(name, Intent.RUN, wishes={})
