@@ -163,7 +163,9 @@ class Builds:
             for address in place.addresses
         }
         taken |= {
-            one.address for one in self.store.addresses() if one.network == NetworkName(network)
+            one.address
+            for one in self.store.leases.addresses()
+            if one.network == NetworkName(network)
         }
         addresses = tuple(
             choose_address(GUESTS, replica, NetworkName(network), one.net, one.gateway, taken)

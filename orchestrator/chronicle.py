@@ -33,11 +33,17 @@ class Chronicle:
         log.info(name, stack=stack, subject=subject, reason=reason)
         event = Event(stack=stack, name=name, subject=subject, reason=reason)
         try:
-            self.store.record_event(stack, name, subject, reason, event.at_wall)
+            self.store.events.record(stack, name, subject, reason, event.at_wall)
         except UnwritableError as error:
             # What has happened goes on without its history.
             log.warning("event.lost", stack=stack, lost=name, error=str(error))
         self.events.publish(event)
+
+    def tell_all(self, name: str, reason: str) -> None:
+        """Tell a fact about the machine: to the log, and to every stack there is."""
+        log.warning(name, reason=reason)
+        for stored in self.store.stacks.all():
+            self.tell(stored.name, name, "", reason)
 
     def note_endings(self, stack: str, containers: Iterable[host.ContainerFacts]) -> set[ReplicaId]:
         """Remember how runs of a stack ended, and return the replicas of which that is news."""
@@ -62,7 +68,7 @@ class Chronicle:
                 at_wall=time.time() - ago,
             )
             try:
-                fresh = self.store.record_ending(stack, ending)
+                fresh = self.store.replicas.record_ending(stack, ending)
             except UnwritableError as error:
                 log.warning("event.lost", stack=stack, lost="replica.exited", error=str(error))
                 continue
@@ -76,7 +82,7 @@ class Chronicle:
         self, stack: str, services: Collection[str], *, most: int, since_wall: float = 0.0
     ) -> tuple[Event, ...]:
         """Return the last facts of a stack, or of some of its services, the oldest first."""
-        rows = self.store.events(
+        rows = self.store.events.last(
             stack, most=KEPT_EVENTS if services else most, since_wall=since_wall
         )
         found = [

@@ -35,7 +35,7 @@ class Generations:
     def history(self, stack: str) -> tuple[GenerationView, ...]:
         """Describe the kept generations of a stack, the newest first."""
         present = self._present(stack)
-        kept = self.store.generations(stack)
+        kept = self.store.stacks.generations(stack)
         older: tuple[Generation | None, ...] = (*kept[1:], None)
         return tuple(
             GenerationView(
@@ -66,9 +66,9 @@ class Generations:
         """Return a generation's file, and its images. Raises PyorchError for one not kept."""
         self._present(stack)
         try:
-            return self.store.generation(stack, number)
+            return self.store.stacks.generation(stack, number)
         except KeyError:
-            kept = ", ".join(str(one.number) for one in self.store.generations(stack))
+            kept = ", ".join(str(one.number) for one in self.store.stacks.generations(stack))
             raise PyorchError(
                 f"stack `{stack}` has no generation {number}",
                 hint=f"kept are {kept}; see `pyorch history`",
@@ -81,7 +81,7 @@ class Generations:
         Raises PyorchError where there is none.
         """
         present = self._present(stack)
-        for one in self.store.generations(stack):
+        for one in self.store.stacks.generations(stack):
             if one.number != present and self.diff(stack, one.number, present):
                 return one.number
         raise PyorchError(
@@ -91,7 +91,7 @@ class Generations:
         )
 
     def _present(self, stack: str) -> int:
-        stored = self.store.stack(stack)
+        stored = self.store.stacks.find(stack)
         if stored is None:
             raise PyorchError(
                 f"no stack named `{stack}` is known here", hint="see `pyorch ls`", code="not_found"

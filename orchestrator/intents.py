@@ -44,7 +44,7 @@ class Intents:
         _need_containers(stack, names, replicas)
         others = set(model.services) - set(names) if stored.intent is Intent.STOP else ()
         stopped = Wish(intent=ServiceIntent.STOPPED)
-        self.store.request(stack, names)
+        self.store.replicas.request(stack, names)
         self._put(stored, {**dict.fromkeys(names, Wish()), **dict.fromkeys(others, stopped)})
 
     async def restart(
@@ -103,7 +103,7 @@ class Intents:
     def _look(
         self, stack: str, services: Iterable[str]
     ) -> tuple[StoredStack, StackFile, tuple[str, ...]]:
-        stored = self.store.stack(stack)
+        stored = self.store.stacks.find(stack)
         if stored is None or stored.intent is Intent.REMOVE:
             raise PyorchError(
                 f"no stack named `{stack}` is known here", hint="see `pyorch ls`", code="not_found"
@@ -119,9 +119,9 @@ class Intents:
         if stored.intent is not Intent.RUN and any(
             one.intent is ServiceIntent.RUN for one in wishes.values()
         ):
-            self.store.set_intent(stored.name, Intent.RUN, wishes=merged)
+            self.store.stacks.set_intent(stored.name, Intent.RUN, wishes=merged)
         else:
-            self.store.set_wishes(stored.name, merged)
+            self.store.stacks.set_wishes(stored.name, merged)
         self.wake(stored.name)
 
     async def _replicas(self, stack: str) -> list["_Replica"]:

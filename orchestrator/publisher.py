@@ -57,7 +57,7 @@ class Publisher:
                 self.stacks(),
                 HostView(containers=containers, sandboxes=sandboxes, networks=networks),
                 health=self.health(),
-                leases=self.store.ports(),
+                leases=self.store.leases.ports(),
             )
             own = [zone for zone in self._guests if zone not in exposure.zones]
             await self.drivers.networks.publish(replace(exposure, zones=(*exposure.zones, *own)))

@@ -8,7 +8,7 @@ nothing but the delay.
 import itertools
 import math
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,17 +16,22 @@ import structlog
 
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
-from orchestrator.executor import Done, Failed, Outcome, execute
+from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
+from orchestrator.progress import Progress
 from orchestrator.publisher import Publisher
+from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
 from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
+from orchestrator.shares import Shares
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
+from orchestrator.spec.models.extensions import NotifyExtension
 from orchestrator.store import Store, StoredStack
+from orchestrator.tally import Tally
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
@@ -39,14 +44,20 @@ from orchestrator.translate.references import reference_of
 from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts, SandboxConfig
-from scheduler import Failed as StackFailed
-from scheduler import PlanError, Reservation, Settled, claims, plan_stack, reserve, settled
-from scheduler.actions import Addresses, PullImage, StartReplica
+from scheduler import PlanError, claims, plan_stack, reserve
+from scheduler.actions import Addresses, PullImage, StartReplica, describe
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
-from scheduler.observed import Claim, Exited, ObservedStack, Phase, Running
-from scheduler.plan import Plan
-from scheduler.restart import LOOPING, StayDown, ask_for_ended, decide_restart
+from scheduler.observed import Exited, Illness, ObservedStack, Phase, Running
+from scheduler.plan import Plan, Step
+from scheduler.restart import (
+    LOOPING,
+    RestartDecision,
+    StayDown,
+    ask_for_ended,
+    decide_healing,
+    decide_restart,
+)
 
 log = structlog.get_logger()
 
@@ -58,28 +69,16 @@ DOUBLINGS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """An error, for a person."""
+class _Situation:
+    """All that one pass goes by."""
 
-    message: str
-    hint: str | None = None
-    stuck: bool = True
-    """Waiting alone will not end it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassReport:
-    """What the last pass over a stack came to."""
-
-    generation: int
-    intent: Intent
-    plan: Plan
-    problems: tuple[Problem, ...]
-    settled: bool
-    failure: str = ""
-    """Why the stack will not settle by itself; empty while it may."""
-    running: frozenset[ReplicaId] = frozenset()
-    """What ran when the pass looked."""
+    stored: StoredStack
+    model: StackFile
+    desired: DesiredStack
+    observed: ObservedStack
+    images: Mapping[str, ImageFacts]
+    ended: Collection[ReplicaId]
+    """Replicas whose run ended since the pass before."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +93,8 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    progress: Progress
+    tally: Tally
     halting: bool = False
     """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
@@ -101,10 +102,9 @@ class Reconciler:
     desired: dict[str, DesiredStack] = field(default_factory=dict)
     _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
-    _claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
-    """What each stack's replicas wait for since it was last planned."""
-    _reserved: dict[str, Reservation] = field(default_factory=dict)
-    """What each stack holds of the machine since it was last planned."""
+    _shares: Shares = field(default_factory=Shares)
+    _ill: dict[tuple[StackName, ReplicaId], Illness] = field(default_factory=dict)
+    """Illnesses that are left as they are: each is told once."""
     _machine: HostFacts | None = None
     """The machine as it was last looked at: its size is still the same."""
     _errors: dict[str, int] = field(default_factory=dict)
@@ -123,7 +123,8 @@ class Reconciler:
         """Bring a stack one pass closer to its file; return the pause before the next one."""
         with structlog.contextvars.bound_contextvars(stack=name, pass_id=next(self._passes)):
             try:
-                pause = await self._pass(name)
+                with self.progress.passing(name):
+                    pause = await self._pass(name)
             except (PyorchError, PlanError, DriverError) as error:
                 return self._refused(name, error)
             except Exception:
@@ -136,11 +137,11 @@ class Reconciler:
     async def preload(self) -> None:
         """Learn what every stack is, before anything is published: a stack that is not known
         yet would lose its ports and names for a moment, and its part of the machine."""
-        self._reserved = reserved_by_running(await self.drivers.containers.list())
-        for stored in self.store.stacks():
+        self._shares.begin(reserved_by_running(await self.drivers.containers.list()))
+        for stored in self.store.stacks.all():
             try:
                 model = self.model(stored)
-                _, pins = self.store.generation(stored.name, stored.generation)
+                _, pins = self.store.stacks.generation(stored.name, stored.generation)
                 names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
@@ -154,10 +155,17 @@ class Reconciler:
         cached = self._models.get(stored.name)
         if cached and cached[0] == stored.generation:
             return cached[1]
-        document, _ = self.store.generation(stored.name, stored.generation)
+        document, _ = self.store.stacks.generation(stored.name, stored.generation)
         model = StackFile.model_validate(document)
         self._models[stored.name] = (stored.generation, model)
         return model
+
+    def wishes_of(self, stack: str) -> tuple[int, tuple[NotifyExtension, ...]]:
+        """Return whose a stack is, and whom it wants told of what happens to it."""
+        stored = self.store.stacks.find(stack)
+        if stored is None:
+            return 0, ()
+        return stored.owner_uid, self.model(stored).x_pyorch.notify
 
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
@@ -179,13 +187,13 @@ class Reconciler:
             checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
             illnesses=self.prober.illnesses,
-            histories=self.store.histories(stored.name),
-            addresses=self.store.addresses(),
-            ports=self.store.ports(),
+            histories=self.store.replicas.histories(stored.name),
+            addresses=self.store.leases.addresses(),
+            ports=self.store.leases.ports(),
             machine=name_machine(self.settings),
             size=self._machine,
-            reserved=self._reserved_by_others(stored.name),
-            claims=self._claims_of_others(stored.name),
+            reserved=self._shares.held_by_others(stored.name),
+            claims=self._shares.claims_of_others(stored.name),
             volumes_of_others=self._volumes_of_others(stored),
             named={share.container for one in desired.services for share in one.shares},
             hooks=self._hooks(stored, model, present),
@@ -205,80 +213,40 @@ class Reconciler:
             if stored.intent is not Intent.RUN
             else model,
             services=services,
-            marks=self.store.hooks(stored.name),
+            marks=self.store.hooks.of(stored.name),
             running=self.hooks.running,
         )
 
     def _kept(self, stored: StoredStack) -> Iterator[StackFile]:
         """Yield the stack's kept files, the newest first."""
-        for kept in self.store.generations(stored.name):
-            yield StackFile.model_validate(self.store.generation(stored.name, kept.number)[0])
+        for kept in self.store.stacks.generations(stored.name):
+            yield StackFile.model_validate(
+                self.store.stacks.generation(stored.name, kept.number)[0]
+            )
 
     async def _pass(self, name: str) -> float | None:
-        stored = self.store.stack(name)
+        stored = self.store.stacks.find(name)
         if stored is None:
             return None
         if self.halting and stored.intent is Intent.RUN:
             stored = replace(stored, intent=Intent.STOP)
         started = self.now()
-        model = self.model(stored)
-        _, pins = self.store.generation(name, stored.generation)
-        request, requested = self.store.requests(name)
-        desired, observed, images, view = await self.prepare(stored, model, pins)
-        if requested:
-            observed = ask_for_ended(observed, requested)
-            asked = [one.id for one in observed.replicas if one.asked]
-            self.store.settle_requests(name, request, asked)
-        if self.halting:
-            desired = replace(desired, pre_stop_binds=False)
-        if self._pin(stored, desired, images, pins):
-            images |= {str(facts.id): facts for facts in images.values()}
-            desired = build_desired(model, stored, self.settings, images=images, pins=pins)
-            desired = with_words(desired, observed, model, self._kept(stored))
-        self.desired[name] = desired
-        ended = self.chronicle.note_endings(name, view.containers)
-        self._release_ports(desired)
-        # Nobody else's pass goes on between the observation and these two lines: what others
-        # hold is counted there, and what this stack holds from now on is counted here.
-        plan = plan_stack(desired, observed, now=self.now())
-        self._hold(name, reserve(desired, observed, now=self.now()))
-        self._claims[name] = claims(desired, observed, now=self.now())
-        factory = ContainerFactory(
-            settings=self.settings,
-            model=model,
-            desired=desired,
-            images=images,
-            nameservers=self.drivers.networks.nameservers,
-            gateway=self.drivers.networks.gateway,
-            leased=partial(self.store.anonymous_volumes, stored.name),
-        )
-        self.drivers.logs.cap(self.settings.logs_of(name), factory.log_cap)
-        actions = StackActions(
-            stack=stored.name,
-            drivers=self.drivers,
-            store=self.store,
-            chronicle=self.chronicle,
-            publisher=self.publisher,
-            factory=factory,
-            hooks=self._hooks(stored, model, {one.id.service for one in observed.replicas}),
-            begin_hooks=self.hooks.begin,
-            sandbox=partial(_sandbox, model, desired),
-            network=lambda action: build_network(model, action, stored.name),
-        )
-        outcomes = await execute(plan, actions.perform)
-        self._note_pulled(stored, plan, outcomes)
-        self._note_restarted(stored, observed)
-        self._tell_loops(desired, observed, plan, outcomes, ended=ended)
-        problems = _problems(plan, outcomes)
-        await self.publisher.publish()
-        checks = {
-            ServiceName(one): checks_of(service, images.get(model.image_of(one)))
-            for one, service in model.services.items()
-        }
-        secrets = [one.payload for one in model.secrets.values() if one.payload]
-        self.prober.adjust(desired, observed, checks, secrets=secrets)
-        self._report(stored, desired, observed, plan, problems)
+        found = await self._look(stored)
+        plan = self._plan(found)
+        actions = self._actions(found)
+
+        async def perform(step: Step) -> None:
+            patient = isinstance(step.action, PullImage)
+            words = describe(step.action)
+            with self.progress.working(name, step.number, words, patient=patient):
+                await actions.perform(step)
+
+        outcomes = await execute(plan, perform)
+        problems = find_problems(plan, outcomes)
+        await self._record(found, plan, outcomes, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
+        took = self.now() - started
+        self.tally.note_pass(took)
         # A pass that found nothing to do is not news: the sweep makes one every few seconds.
         note = log.info if plan.steps or problems else log.debug
         note(
@@ -287,15 +255,114 @@ class Reconciler:
             done=done,
             held=len(plan.held),
             errors=len(problems),
-            took=round(self.now() - started, 4),
+            took=round(took, 4),
         )
-        if self._gone(desired, observed, plan):
-            self._tell_kept(desired, observed)
+        if _gone(found, plan):
+            self._tell_kept(found.desired, found.observed)
             await self.drivers.logs.forwarding.settle(self.settings.logs_of(name))
             self._forget(name)
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    async def _look(self, stored: StoredStack) -> _Situation:
+        """Observe, with images tied to what they stand for and requests handed to replicas."""
+        model = self.model(stored)
+        _, pins = self.store.stacks.generation(stored.name, stored.generation)
+        request, requested = self.store.replicas.requests(stored.name)
+        desired, observed, images, view = await self.prepare(stored, model, pins)
+        if requested:
+            observed = ask_for_ended(observed, requested)
+            asked = [one.id for one in observed.replicas if one.asked]
+            self.store.replicas.settle_requests(stored.name, request, asked)
+        if self.halting:
+            desired = replace(desired, pre_stop_binds=False)
+        if self._pin(stored, desired, images, pins):
+            images |= {str(facts.id): facts for facts in images.values()}
+            desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+            desired = with_words(desired, observed, model, self._kept(stored))
+        self.desired[stored.name] = desired
+        self._lease_again(stored.name, observed)
+        return _Situation(
+            stored=stored,
+            model=model,
+            desired=desired,
+            observed=observed,
+            images=images,
+            ended=self.chronicle.note_endings(stored.name, view.containers),
+        )
+
+    def _plan(self, found: _Situation) -> Plan:
+        # Nobody else's pass goes on between the observation and the note of the stack's share:
+        # what others hold is counted there, and what this stack holds from now on is counted here.
+        desired, observed, now = found.desired, found.observed, self.now()
+        self._release_ports(desired)
+        plan = plan_stack(desired, observed, now=now)
+        held, waiting = reserve(desired, observed, now=now), claims(desired, observed, now=now)
+        self._wake(self._shares.note(desired.name, held, waiting))
+        return plan
+
+    def _actions(self, found: _Situation) -> StackActions:
+        stored, model, desired = found.stored, found.model, found.desired
+        factory = ContainerFactory(
+            settings=self.settings,
+            model=model,
+            desired=desired,
+            images=found.images,
+            nameservers=self.drivers.networks.nameservers,
+            gateway=self.drivers.networks.gateway,
+            leased=partial(self.store.leases.anonymous_volumes, stored.name),
+        )
+        self.drivers.logs.cap(self.settings.logs_of(stored.name), factory.log_cap)
+        present = {one.id.service for one in found.observed.replicas}
+        return StackActions(
+            stack=stored.name,
+            drivers=self.drivers,
+            store=self.store,
+            chronicle=self.chronicle,
+            publisher=self.publisher,
+            factory=factory,
+            hooks=self._hooks(stored, model, present),
+            begin_hooks=self.hooks.begin,
+            sandbox=partial(_sandbox, model, desired),
+            network=lambda action: build_network(model, action, stored.name),
+        )
+
+    async def _record(
+        self,
+        found: _Situation,
+        plan: Plan,
+        outcomes: Mapping[int, Outcome],
+        problems: tuple[Problem, ...],
+    ) -> None:
+        stored, model, desired, observed = found.stored, found.model, found.desired, found.observed
+        self._note_pulled(stored, plan, outcomes)
+        self._note_restarted(stored, observed)
+        self._tell_loops(desired, observed, plan, outcomes, ended=found.ended)
+        await self.publisher.publish()
+        checks = {
+            ServiceName(one): checks_of(service, found.images.get(model.image_of(one)))
+            for one, service in model.services.items()
+        }
+        secrets = [one.payload for one in model.secrets.values() if one.payload]
+        self.prober.adjust(desired, observed, checks, secrets=secrets)
+        self.reports[stored.name] = report_pass(
+            stored, desired, observed, plan, problems, now=self.now()
+        )
+
+    def _lease_again(self, name: str, observed: ObservedStack) -> None:
+        """Write down what replicas hold: a database that was lost knows nothing of it."""
+        known = set(self.store.leases.addresses())
+        lost = [one for one in observed.addresses if one.stack == name and one not in known]
+        for replica in {one.replica for one in lost}:
+            held = [
+                one for one in observed.addresses if (one.stack, one.replica) == (name, replica)
+            ]
+            addresses = tuple((one.network, one.address) for one in held)
+            try:
+                self.store.leases.lease_addresses(name, replica, addresses)
+            except UnwritableError as error:
+                log.warning("lease.lost", stack=name, replica=str(replica), error=str(error))
 
     def _tell_loops(
         self,
@@ -317,40 +384,36 @@ class Reconciler:
                         )
                 case _:
                     pass
-        policies = {service.name: service.restart for service in desired.services}
+        services = {service.name: service for service in desired.services}
         for found in observed.replicas:
-            policy = policies.get(found.id.service)
-            if found.id in ended and policy and isinstance(found.phase, Exited):
-                decision = decide_restart(policy, found, found.phase, now=self.now())
-                if isinstance(decision, StayDown) and decision.given_up:
-                    self.chronicle.tell(
-                        desired.name, "replica.given_up", str(found.id), decision.reason
-                    )
+            service = services.get(found.id.service)
+            decision: RestartDecision | None = None
+            match found.phase:
+                case Exited() as exited if service and found.id in ended:
+                    decision = decide_restart(service.restart, found, exited, now=self.now())
+                case Running(illness=Illness() as illness) if service and service.heals:
+                    if self._ill.get((desired.name, found.id)) == illness:
+                        continue
+                    decision = decide_healing(service.restart, found, illness, now=self.now())
+                    if isinstance(decision, StayDown):
+                        self._ill[desired.name, found.id] = illness
+                case _:
+                    pass
+            if isinstance(decision, StayDown) and decision.given_up:
+                self.chronicle.tell(
+                    desired.name, "replica.given_up", str(found.id), decision.reason
+                )
 
-    def _hold(self, name: str, held: Reservation) -> None:
-        """Note what a stack holds of the machine; where it is less, others may wait for that."""
-        before = self._reserved.get(name, Reservation())
-        self._reserved[name] = held
-        if held.is_less(before):
-            for other, waiting in self._claims.items():
-                if waiting and other != name:
-                    self.prober.wake(other)
-
-    def _claims_of_others(self, name: str) -> tuple[Claim, ...]:
-        return tuple(
-            claim for stack, found in self._claims.items() if stack != name for claim in found
-        )
-
-    def _reserved_by_others(self, name: str) -> Reservation:
-        others = (held for stack, held in self._reserved.items() if stack != name)
-        return sum(others, Reservation())
+    def _wake(self, stacks: Iterable[str]) -> None:
+        for name in stacks:
+            self.prober.wake(name)
 
     def _volumes_of_others(self, stored: StoredStack) -> dict[str, tuple[StackName, ...]]:
         """Return who else names which volume; asked only where a volume might be removed."""
         found: dict[str, tuple[StackName, ...]] = {}
         if not stored.remove_volumes:
             return found
-        for other in self.store.stacks():
+        for other in self.store.stacks.all():
             if other.name != stored.name and other.intent is not Intent.REMOVE:
                 for volume in self.model(other).volumes.values():
                     found[volume.name] = (*found.get(volume.name, ()), other.name)
@@ -367,7 +430,7 @@ class Reconciler:
             return False
         held = {
             (lease.service, lease.target, lease.protocol)
-            for lease in self.store.ports()
+            for lease in self.store.leases.ports()
             if lease.stack == desired.name
         }
         wanted = {
@@ -401,7 +464,7 @@ class Reconciler:
         if not fresh:
             return False
         pins.update(fresh)
-        self.store.pin_images(stored.name, stored.generation, pins)
+        self.store.stacks.pin_images(stored.name, stored.generation, pins)
         return True
 
     def _note_pulled(
@@ -421,9 +484,9 @@ class Reconciler:
             begun[name] = min(begun.get(name, math.inf), _begun(replica.phase))
         wishes = satisfied(stored.wishes, begun, now=self.now())
         # Whoever asks for something while a pass goes on is not to be overheard.
-        latest = self.store.stack(stored.name)
+        latest = self.store.stacks.find(stored.name)
         if wishes is not None and latest is not None and latest.wishes == stored.wishes:
-            self.store.set_wishes(stored.name, wishes)
+            self.store.stacks.set_wishes(stored.name, wishes)
 
     def _release_ports(self, desired: DesiredStack) -> None:
         wanted = {
@@ -432,48 +495,14 @@ class Reconciler:
             for port in service.ports
             if desired.intent is not Intent.REMOVE
         }
-        for lease in self.store.ports():
+        for lease in self.store.leases.ports():
             key = (lease.service, lease.target, lease.protocol, lease.host_ip)
             if lease.stack == desired.name and key not in wanted:
-                self.store.release_port(lease)
-
-    def _report(
-        self,
-        stored: StoredStack,
-        desired: DesiredStack,
-        observed: ObservedStack,
-        plan: Plan,
-        problems: tuple[Problem, ...],
-    ) -> None:
-        verdict = settled(desired, observed, plan)
-        stuck = next((problem for problem in problems if problem.stuck), None)
-        failure = stuck.message if stuck else ""
-        if isinstance(verdict, StackFailed) and not failure:
-            failure = verdict.reason
-        self.reports[stored.name] = PassReport(
-            generation=stored.generation,
-            intent=stored.intent,
-            plan=plan,
-            problems=problems,
-            settled=isinstance(verdict, Settled) and not problems,
-            failure=failure,
-            running=frozenset(
-                replica.id for replica in observed.replicas if isinstance(replica.phase, Running)
-            ),
-        )
+                self.store.leases.release_port(lease)
 
     def _refused(self, name: str, error: PyorchError | PlanError | DriverError) -> float:
         log.error("pass.refused", error=str(error))
-        stored = self.store.stack(name)
-        hint = getattr(error, "hint", None)
-        self.reports[name] = PassReport(
-            generation=stored.generation if stored else 0,
-            intent=stored.intent if stored else Intent.RUN,
-            plan=Plan(),
-            problems=(Problem(message=str(error), hint=hint),),
-            settled=False,
-            failure=str(error),
-        )
+        self.reports[name] = report_refusal(self.store.stacks.find(name), error)
         self.events.changed(name)
         return self._back_off(name)
 
@@ -493,17 +522,8 @@ class Reconciler:
         # A stack may fail for days; the power of a count that large is no float.
         return float(min(FIRST_PAUSE * 2 ** min(count, DOUBLINGS), LONGEST_PAUSE))
 
-    def _gone(self, desired: DesiredStack, observed: ObservedStack, plan: Plan) -> bool:
-        return (
-            desired.intent is Intent.REMOVE
-            and not plan.steps
-            and not plan.held
-            and not observed.replicas
-            and not observed.sandboxes
-        )
-
     def _forget(self, name: str) -> None:
-        stored = self.store.stack(name)
+        stored = self.store.stacks.find(name)
         if stored is None or stored.intent is not Intent.REMOVE:
             # Somebody wants it again since the pass began, and has woken it.
             return
@@ -511,14 +531,14 @@ class Reconciler:
         self.reports.pop(name, None)
         self._models.pop(name, None)
         self._errors.pop(name, None)
-        self._hold(name, Reservation())
-        self._reserved.pop(name, None)
+        self._wake(self._shares.forget(name))
         self.chronicle.forget(name)
         self.drivers.logs.cap(self.settings.logs_of(name), None)
         self.drivers.logs.forwarding.forget(self.settings.logs_of(name))
-        self._claims.pop(name, None)
+        for ill in [one for one in self._ill if one[0] == name]:
+            del self._ill[ill]
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
-        self.store.forget(name)
+        self.store.stacks.forget(name)
         self.chronicle.tell(name, "stack.gone", "", "nothing is left of it")
 
 
@@ -527,6 +547,16 @@ def _sandbox(
 ) -> SandboxConfig:
     service = next(one for one in desired.services if one.name == replica.service)
     return build_sandbox(model, service, desired.name, replica, addresses)
+
+
+def _gone(found: _Situation, plan: Plan) -> bool:
+    return (
+        found.desired.intent is Intent.REMOVE
+        and not plan.steps
+        and not plan.held
+        and not found.observed.replicas
+        and not found.observed.sandboxes
+    )
 
 
 def _begun(phase: Phase) -> float:
@@ -538,15 +568,3 @@ def _begun(phase: Phase) -> float:
             return at
         case _:
             return -math.inf
-
-
-def _problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem, ...]:
-    """Log every refusal once, and return them for people."""
-    found = []
-    for step in plan.steps:
-        outcome = outcomes[step.number]
-        if isinstance(outcome, Failed):
-            error = outcome.error
-            log.warning("step.failed", step=str(step), error=str(error), hint=error.hint)
-            found.append(Problem(message=str(error), hint=error.hint, stuck=not error.retryable))
-    return tuple(found)

@@ -134,7 +134,7 @@ class Resources:
         """
         present = {parse_container_name(one.id)[0] for one in await self.drivers.containers.list()}
         found: dict[str, tuple[str, ...]] = {}
-        for stored in self.store.stacks():
+        for stored in self.store.stacks.all():
             if stored.intent is Intent.REMOVE and stored.name not in present:
                 continue
             for resource in getattr(self.reconciler.model(stored), kind).values():

@@ -22,12 +22,15 @@ from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
 from orchestrator.intents import Intents
+from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers, find_images
+from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
+from orchestrator.tally import Tally
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.observed import name_of
@@ -75,6 +78,9 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    progress: Progress
+    tally: Tally
+    notifier: Notifier
     builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
@@ -99,7 +105,7 @@ class Orchestrator:
                 model = StackFile.model_validate_json(scaled)
                 check_settled(model)
             running = await self._running(model.name) if options.no_start else ()
-            stored = self.store.stack(model.name)
+            stored = self.store.stacks.find(model.name)
             model, wishes = self._select(model, stored, options, running)
             document: dict[str, Any] = json.loads(model.model_dump_json())
             if options.force_recreate:
@@ -107,14 +113,14 @@ class Orchestrator:
             same, pins = self._compared(stored, document)
             await self._check(model)
             stands = same and await self._images_stand(pins, options)
-            if self.store.stack(model.name) == stored:
+            if self.store.stacks.find(model.name) == stored:
                 break
         if stored is not None and stands:
             if stored.intent is not Intent.RUN or wishes != stored.wishes:
-                self.store.set_intent(stored.name, Intent.RUN, wishes=wishes)
+                self.store.stacks.set_intent(stored.name, Intent.RUN, wishes=wishes)
             number = stored.generation
         else:
-            number = self.store.save_generation(
+            number = self.store.stacks.save_generation(
                 model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
             )
         self._run_again(model, options)
@@ -162,22 +168,24 @@ class Orchestrator:
             document, pins = generations.document(name, chosen)
             changed = bool(generations.diff(name, chosen, stored.generation))
             images = await find_images(self.drivers.images, pins.values()) if changed else {}
-            if self.store.stack(name) == stored:
+            if self.store.stacks.find(name) == stored:
                 break
         if changed:
             here = {reference: image for reference, image in pins.items() if image in images}
-            present = self.store.save_generation(
+            present = self.store.stacks.save_generation(
                 name, document, here, owner_uid=owner_uid, origin=f"rollback to {chosen}"
             )
+            reason = f"to generation {chosen}, which is generation {present} now"
+            self.reconciler.chronicle.tell(name, "stack.rolled_back", "", reason)
         else:
             present = stored.generation
-            self.store.set_intent(name, Intent.RUN, wishes={})
+            self.store.stacks.set_intent(name, Intent.RUN, wishes={})
         self._wake(name)
         return Applied(generation=present, changed=changed)
 
     async def plan(self, model: StackFile | None, name: str) -> Plan:
         """Return what applying ``model`` would do, or what the present file still asks for."""
-        stored = self.store.stack(name)
+        stored = self.store.stacks.find(name)
         if model is None:
             if stored is None:
                 raise _unknown(name)
@@ -203,20 +211,20 @@ class Orchestrator:
     async def stop(self, name: str, *, grace: float | None = None) -> None:
         """Have every container of a stack stopped and kept."""
         self._known(name)
-        self.store.set_intent(name, Intent.STOP, stop_grace=grace)
+        self.store.stacks.set_intent(name, Intent.STOP, stop_grace=grace)
         self._wake(name)
 
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
         stored = self._known(name)
-        self.store.set_intent(name, Intent.RUN, wishes={})
-        self.store.request(name, self.reconciler.model(stored).services)
+        self.store.stacks.set_intent(name, Intent.RUN, wishes={})
+        self.store.replicas.request(name, self.reconciler.model(stored).services)
         self._wake(name)
 
     async def remove(self, name: str, *, volumes: bool, grace: float | None = None) -> None:
         """Have nothing left of a stack but its volumes, or not even those."""
         self._known(name)
-        self.store.set_intent(name, Intent.REMOVE, remove_volumes=volumes, stop_grace=grace)
+        self.store.stacks.set_intent(name, Intent.REMOVE, remove_volumes=volumes, stop_grace=grace)
         self._wake(name)
 
     @property
@@ -234,7 +242,7 @@ class Orchestrator:
         ended = asyncio.Event()
         self.drivers.containers.on_exit(lambda *_: ended.set())
         self.reconciler.halting = True
-        for known in self.store.stacks():
+        for known in self.store.stacks.all():
             self.queue.add(known.name)
         while await self._anything_runs():
             await ended.wait()
@@ -245,7 +253,8 @@ class Orchestrator:
         containers = await self.drivers.containers.list()
         sandboxes = await self.drivers.networks.list_sandboxes()
         return tuple(
-            self._views().of_stack(stored, containers, sandboxes) for stored in self.store.stacks()
+            self._views().of_stack(stored, containers, sandboxes)
+            for stored in self.store.stacks.all()
         )
 
     async def view(self, name: str, *, labels: bool = False) -> StackView:
@@ -266,7 +275,7 @@ class Orchestrator:
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
         stored = self._known(name)
-        document, _ = self.store.generation(stored.name, stored.generation)
+        document, _ = self.store.stacks.generation(stored.name, stored.generation)
         known = set(StackFile.model_validate(document).services)
         known |= {one.service for one in (await self.view(name)).replicas}
         for service in services:
@@ -316,7 +325,8 @@ class Orchestrator:
         pin theirs yet ask for by name.
         """
         needed = {
-            host.Digest(image): f"stack `{stack}`" for image, stack in self.store.pinned().items()
+            host.Digest(image): f"stack `{stack}`"
+            for image, stack in self.store.stacks.pinned().items()
         }
         asked = {
             reference: desired.name
@@ -363,7 +373,7 @@ class Orchestrator:
 
     def _called(self, stack: str, subject: str) -> str:
         """Return what people call the container an event is about."""
-        stored = self.store.stack(stack)
+        stored = self.store.stacks.find(stack)
         services = self.reconciler.model(stored).services if stored else {}
         service = services.get(subject.rpartition(".")[0])
         own = service.container_name if service else ""
@@ -375,7 +385,7 @@ class Orchestrator:
         """Whether a stack's present generation says the same, and the images it is tied to."""
         if stored is None:
             return False, {}
-        present, pins = self.store.generation(stored.name, stored.generation)
+        present, pins = self.store.stacks.generation(stored.name, stored.generation)
         return _same(present, document), pins
 
     async def _running(self, stack: str) -> set[str]:
@@ -400,7 +410,7 @@ class Orchestrator:
             name_of(facts): parse_container_name(facts.id)[0]
             for facts in await self.drivers.containers.list()
         }
-        for stored in self.store.stacks():
+        for stored in self.store.stacks.all():
             if stored.intent is not Intent.REMOVE:
                 for service in self.reconciler.model(stored).services.values():
                     taken.setdefault(service.container_name, stored.name)
@@ -437,17 +447,17 @@ class Orchestrator:
             chosen = options.services or tuple(model.services)
             if not options.no_deps:
                 chosen = selection.with_dependencies(model, chosen)
-            self.store.request(model.name, chosen)
+            self.store.replicas.request(model.name, chosen)
         self._wake(model.name)
 
     def _wake(self, name: str) -> None:
         # Whoever asks again asks for hooks that have failed, too.
-        self.store.renew_hooks(name)
+        self.store.hooks.renew(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
 
     def _known(self, name: str) -> StoredStack:
-        stored = self.store.stack(name)
+        stored = self.store.stacks.find(name)
         if stored is None:
             raise _unknown(name)
         return stored

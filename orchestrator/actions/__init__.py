@@ -76,7 +76,7 @@ class StackActions:
             case actions.RemoveVolume(volume):
                 await drivers.volumes.remove(VolumeId(volume))
             case actions.LeasePort():
-                self.store.lease_port(
+                self.store.leases.lease_port(
                     PortLease(
                         stack=self.stack,
                         service=action.service,
@@ -100,7 +100,7 @@ class StackActions:
                 await drivers.containers.limit(container, self.factory.limits(replica))
             case actions.StartReplica(replica=replica):
                 await drivers.containers.start(self._container(replica))
-                self.store.record_start(
+                self.store.replicas.record_start(
                     self.stack,
                     replica,
                     attempt=action.attempt,
@@ -111,9 +111,11 @@ class StackActions:
             case actions.RunHooks(replica=replica, kind=kind):
                 await self._run_hooks(replica, kind)
             case actions.HealReplica(replica=replica):
-                self.store.record_healing(
+                self.store.replicas.record_healing(
                     self.stack, replica, attempt=action.attempt, counted=action.counted
                 )
+            case actions.FailReplica(replica):
+                self.store.replicas.record_overdue(self.stack, replica)
             case actions.StopReplica(replica=replica, grace=grace):
                 await drivers.containers.stop(self._container(replica), grace=grace)
             case actions.KillReplica(replica):
@@ -135,7 +137,7 @@ class StackActions:
 
     async def _create(self, action: actions.Filling) -> None:
         # Leased before it is used: after a kill in between, the slot finds its address again.
-        self.store.lease_addresses(self.stack, action.replica, action.addresses)
+        self.store.leases.lease_addresses(self.stack, action.replica, action.addresses)
         netns = None
         if self.factory.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
@@ -212,7 +214,7 @@ class StackActions:
         for holder in factory.mounting.holders(replica):
             if wanted := factory.mounting.anonymous(holder):
                 # Leased before they are used, as addresses are.
-                leased = self.store.lease_volumes(self.stack, holder, wanted)
+                leased = self.store.leases.lease_volumes(self.stack, holder, wanted)
                 for target, given in wanted.items():
                     config = VolumeConfig(id=VolumeId(leased[target]), labels=given)
                     await self.drivers.volumes.create(config)
@@ -239,6 +241,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
     actions.HealReplica: "replica.healing",
+    actions.FailReplica: "replica.overdue",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
     actions.RemoveReplica: "replica.removed",

@@ -110,7 +110,7 @@ async def follow_logs(
         while True:
             changed.clear()
             # Asked before reading, so that what was said until then is read.
-            over = not query.follow or orchestrator.store.stack(stack) is None
+            over = not query.follow or orchestrator.store.stacks.find(stack) is None
             over = over or (query.attached and await _has_ended(orchestrator, stack))
             for owner, place in await _replicas(folder, query):
                 if query.follow:

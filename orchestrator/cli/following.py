@@ -40,18 +40,26 @@ def follow_until_settled(
     """Return once the stack runs as asked. Raises PyorchError with the reason when it will not.
 
     Without ``wait`` a stack counts as up as soon as nothing is left to start: health is not
-    waited for, except by services that depend on it.
+    waited for, except by services that depend on it. A crash loop that something waits for is the
+    end, too, once nobody else is left whom the one in it could be waiting for.
     """
+    alone: dict[str, int] = {}
     deadline = None if timeout is None else time.monotonic() + timeout
     last: dict[str, Any] = {}
     try:
         for state in _states(client, stack, deadline):
             last = state
-            if state["generation"] == generation:
-                if state["failure"]:
-                    raise _failure(client, stack, state)
-                if state["settled"] or (not wait and _started(state)):
-                    return
+            if state["generation"] != generation:
+                raise _overtaken(stack, state)
+            if state["failure"]:
+                raise _failure(client, stack, state)
+            if state["settled"] or (not wait and _started(state)):
+                return
+            if timeout is None:
+                _check_progress(stack, state)
+            if loop := _hopeless(state, alone):
+                state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
+                raise _failure(client, stack, state)
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError
     except TimeoutError:
@@ -62,16 +70,16 @@ def follow_until_settled(
     raise PyorchError(f"stack `{stack}` was removed meanwhile")
 
 
-def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
+def follow_until_stopped(client: Client, stack: str) -> None:
     """Return once nothing of the stack runs any more. Raises PyorchError when it cannot start."""
     for state in _states(client, stack):
-        if state["generation"] != generation:
-            continue
         if state["failure"] and state["intent"] == "run":
             raise _failure(client, stack, state)
         running = [one for one in state["replicas"] if one["phase"] != "exited"]
         if state.get("reported", False) and state["settled"] and not running:
             return
+        if not running:
+            _check_progress(stack, state)
 
 
 def follow_until(
@@ -89,6 +97,7 @@ def follow_until(
             return
         if state["failure"] and state.get("reported", False) and _concerns(state, services):
             raise _failure(client, stack, state)
+        _check_progress(stack, state)
 
 
 def _concerns(state: dict[str, Any], services: Collection[str]) -> bool:
@@ -106,6 +115,27 @@ def follow_until_gone(client: Client, stack: str) -> None:
     for state in _states(client, stack):
         if state["failure"] and state["intent"] == "remove":
             raise _failure(client, stack, state)
+        _check_progress(stack, state)
+
+
+def _check_progress(stack: str, state: dict[str, Any]) -> None:
+    """Raise PyorchError where a stack has stood still with the same errors for too long."""
+    if state["stood_still"] < Settings.from_environ().give_up:
+        return
+    messages = [one["message"] for one in state["errors"]]
+    raise PyorchError(
+        f"stack `{stack}`: {'; '.join(dict.fromkeys(messages))}",
+        hint="the daemon goes on trying, and `--wait --wait-timeout` waits for it;"
+        f" `pyorch -p {stack} down` ends that",
+    )
+
+
+def _overtaken(stack: str, state: dict[str, Any]) -> PyorchError:
+    return PyorchError(
+        f"stack `{stack}` was asked for differently meanwhile (generation {state['generation']})",
+        hint=f"`pyorch -p {stack} history` says by whom; `up` again to have it as your file says",
+        code="conflict",
+    )
 
 
 def _missing(state: dict[str, Any]) -> list[str]:
@@ -148,10 +178,20 @@ def _entries(client: Client, stack: str, deadline: float | None) -> Iterator[dic
 
 
 def _states(client: Client, stack: str, deadline: float | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the states of a stack, and tell on the way what is new.
+
+    Besides what the daemon says, each has for how many seconds there were errors and no progress.
+    """
     told_before: set[str] = set()
+    erring: float | None = None
     for entry in _entries(client, stack, deadline):
         match entry["type"]:
             case "state":
+                if not entry["errors"]:
+                    erring = None
+                elif erring is None:
+                    erring = time.monotonic()
+                entry["stood_still"] = 0.0 if erring is None else time.monotonic() - erring
                 notes = [f" Host: {change}" for change in entry.get("host", ())]
                 notes += [f"warning: {lost}" for lost in entry.get("unmet", ())]
                 for text in notes:
@@ -174,6 +214,7 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
             case "event":
                 told = TOLD.get(entry["name"])
                 if told:
+                    erring = None
                     subject = entry["subject"]
                     if entry["name"].startswith(("replica.", "hook.")):
                         subject = entry["container"]
@@ -199,6 +240,39 @@ def _started(state: dict[str, Any]) -> bool:
             for one in state["replicas"]
         )
     )
+
+
+def _hopeless(state: dict[str, Any], alone: dict[str, int]) -> dict[str, Any] | None:
+    """Return a replica in a crash loop that has nobody left to wait for, if there is one.
+
+    Many a program ends again and again until what it needs is there. ``alone`` remembers how
+    often each was restarted when all the others had come to their end, well or not: who ends
+    once more after a start that came later, does so of itself.
+    """
+    loops: list[dict[str, Any]] = [one for one in state["replicas"] if one["crash_loop"]]
+    over = {one["service"] for one in loops}
+    left = _unstarted(state)
+    # What is held begins with whom it waits for.
+    while found := [one for one in left if one["reason"].split()[0] in over]:
+        over |= {one["subject"].rpartition(".")[0] for one in found}
+        left = [one for one in left if one not in found]
+    moves = any(not (one["service"] in over or _is_done(one)) for one in state["replicas"])
+    if left or moves or state["errors"] or not state.get("reported", False):
+        alone.clear()
+        return None
+    for one in loops:
+        before = alone.setdefault(one["id"], one["attempts"])
+        # The first restart after that may have been decided before it.
+        if one["attempts"] >= before + 2:
+            return one
+    return None
+
+
+def _is_done(replica: dict[str, Any]) -> bool:
+    """Whether nothing more is to be expected of a replica by itself."""
+    if replica["phase"] == "running":
+        return replica["health"] in ("none", "healthy", "unhealthy")
+    return bool(replica["phase"] == "exited" and not replica["restarting_wall"])
 
 
 def _loops(
@@ -234,7 +308,7 @@ def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
     for replica in state["replicas"]:
         failed = replica["phase"] == "exited" and replica["exit_code"]
         ended = ended or bool(failed)
-        if failed or replica["health"] == "unhealthy":
+        if failed or replica["health"] == "unhealthy" or replica["crash_loop"]:
             lines += last_words(client, stack, replica)
     hints = [one["hint"] for one in state["errors"] if one.get("hint")]
     if ended and not hints:

@@ -76,7 +76,7 @@ class HookRunner:
     async def _run(self, batch: HookBatch) -> None:
         try:
             for number, key in enumerate(batch.keys):
-                mark = self.store.hooks(batch.stack).get(batch.hook(number))
+                mark = self.store.hooks.of(batch.stack).get(batch.hook(number))
                 if mark is None or mark.key != key:
                     mark = await self._one(batch, number)
                 if mark is None or mark.code:
@@ -108,7 +108,7 @@ class HookRunner:
         if code and (said := _readable(output, batch.hidden)):
             words += f": {said}"
         mark = HookMark(batch.keys[number], code, words)
-        self.store.record_hook(batch.stack, batch.hook(number), mark)
+        self.store.hooks.record(batch.stack, batch.hook(number), mark)
         name = "hook.failed" if code else "hook.done"
         self.tell(batch.stack, name, str(batch.replica), words)
         return mark

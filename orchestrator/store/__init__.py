@@ -5,8 +5,11 @@ One SQLite file in WAL mode. Contents of secrets never enter it: they are files 
 is not in here at all; it is read from the host, so a lost database loses no container.
 """
 
+from orchestrator.store.events import KEPT_EVENTS
+from orchestrator.store.replicas import KEPT_ENDINGS
 from orchestrator.store.schema import SCHEMA
-from orchestrator.store.store import KEPT_ENDINGS, KEPT_EVENTS, KEPT_GENERATIONS, Store
+from orchestrator.store.stacks import KEPT_GENERATIONS
+from orchestrator.store.store import Store
 from orchestrator.store.values import (
     Ending,
     Generation,

@@ -125,6 +125,7 @@ SCHEMA: tuple[str, ...] = (
     """,
     "ALTER TABLE replicas ADD COLUMN healing INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE replicas ADD COLUMN follows TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE replicas ADD COLUMN overdue INTEGER NOT NULL DEFAULT 0",
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

@@ -117,7 +117,10 @@ def build_observed(
                 if runs
                 else HookProgress(),
                 phase=phase_of(
-                    facts, health.get(facts.id, unknown), illness=illnesses.get(facts.id)
+                    facts,
+                    health.get(facts.id, unknown),
+                    illness=illnesses.get(facts.id),
+                    overdue=history.overdue,
                 ),
                 attempts=history.attempts,
                 counted=history.counted,
@@ -177,7 +180,7 @@ def build_observed(
         pre_start=hooks.before_start(),
         images=dict(references),
         ports=ports,
-        addresses=(*addresses, *_guests(view)),
+        addresses=(*addresses, *_unleased(view, addresses)),
         routes=seen.routes if seen else (),
         **({"protocols": seen.protocols} if seen else {}),
         listeners=tuple(
@@ -201,18 +204,17 @@ def build_observed(
     )
 
 
-def _guests(view: HostView) -> Iterator[AddressLease]:
-    """Yield the addresses of sandboxes that are of no stack, which the store knows nothing of."""
+def _unleased(view: HostView, leased: Iterable[AddressLease]) -> Iterator[AddressLease]:
+    """Yield what sandboxes hold and the store knows nothing of: guests, and what it has lost."""
+    known = {(one.network, one.address) for one in leased}
     for facts in view.sandboxes:
         owner, replica = parse_container_name(facts.config.id)
-        if owner == GUESTS:
-            for place in facts.config.attachments:
-                for address in place.addresses:
+        for place in facts.config.attachments:
+            for address in place.addresses:
+                network = NetworkName(place.network)
+                if (network, address) not in known:
                     yield AddressLease(
-                        stack=owner,
-                        replica=replica,
-                        network=NetworkName(place.network),
-                        address=address,
+                        stack=owner, replica=replica, network=network, address=address
                     )
 
 
@@ -263,9 +265,16 @@ def _reservation(facts: host.ContainerFacts) -> Reservation:
 
 
 def phase_of(
-    facts: host.ContainerFacts, health: Health, *, illness: Illness | None = None
+    facts: host.ContainerFacts,
+    health: Health,
+    *,
+    illness: Illness | None = None,
+    overdue: bool = False,
 ) -> Phase:
-    """Return a container's phase in the planner's words."""
+    """Return a container's phase in the planner's words.
+
+    ``overdue``: its last run was ended for taking too long, which is nobody's wish to stop it.
+    """
     match facts.phase:
         case host.Created():
             return Created()
@@ -283,7 +292,8 @@ def phase_of(
                 code=exited.code,
                 at=exited.at,
                 lived=exited.lived,
-                stopped=exited.stopped,
+                stopped=exited.stopped and not overdue,
+                overdue=overdue,
                 before_boot=exited.before_boot,
                 why=exited.why,
                 lost=exited.why == host.MONITOR_DIED,

@@ -1,11 +1,14 @@
 """The daemon dies, comes back, meets itself; two people ask at once."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+import orchestrator
+from orchestrator.dialect import models_mark
 from tests.patience import patient
 
 pytestmark = pytest.mark.root
@@ -19,20 +22,6 @@ services:
 
 def pids(pyorch):
     return pyorch.processes("one/a.1") + pyorch.processes("one/a.2")
-
-
-def test_a_killed_daemon_comes_back_to_what_runs(pyorch):
-    pyorch.write(STACK)
-    pyorch.run("up", "-d", "--wait")
-    before, daemon = pids(pyorch), pyorch.daemon_pid()
-
-    os.kill(daemon, signal.SIGKILL)
-    listed = pyorch.ps("one")
-
-    assert {one["State"] for one in listed.values()} == {"running"}
-    assert pids(pyorch) == before
-    assert pyorch.daemon_pid() != daemon
-    assert pyorch.try_("plan").code == 0
 
 
 def test_a_stopped_daemon_leaves_containers_running(pyorch):
@@ -135,15 +124,6 @@ def test_two_ups_at_once_have_one_result(pyorch):
     assert sorted(pyorch.ps("one")) == ["one-a-1", "one-a-2"]
 
 
-def test_a_second_daemon_is_refused(pyorch):
-    pyorch.run("ls")
-
-    done = pyorch.try_("daemon", "run")
-
-    assert done.code == 100
-    assert f"pid {pyorch.daemon_pid()}" in done.err
-
-
 def test_a_daemon_killed_under_a_waiting_up_is_started_again_and_goes_on(pyorch):
     pyorch.write(
         "name: one\nservices:\n  a: {image: busybox, command: sleep 1000, stop_grace_period: 0s,"
@@ -158,3 +138,66 @@ def test_a_daemon_killed_under_a_waiting_up_is_started_again_and_goes_on(pyorch)
     _, err = waiting.communicate(timeout=patient(60))
 
     assert waiting.returncode == 0, err
+
+
+NEWER = """
+name: newer
+services:
+  a:
+    image: busybox
+    command: sleep 1000
+    stop_grace_period: 0s
+    x-pyorch: {heal_limit: 3}
+"""
+
+
+def older_pyorch(tmp_path, path, line, instead):
+    """Return where a copy of pyorch's code is in which one line of a file is another one."""
+    root = Path(orchestrator.__file__).parent.parent
+    for package in ("orchestrator", "scheduler", "runtime"):
+        shutil.copytree(root / package, tmp_path / package)
+    text = (tmp_path / path).read_text()
+    assert text.count(line) == 1
+    (tmp_path / path).write_text(text.replace(line, instead))
+    return tmp_path
+
+
+def serve_older(pyorch, folder):
+    """Have the daemon of a copy of the code answer from now on."""
+    pyorch.run("daemon", "stop")
+    pyorch.environment["PYTHONPATH"] = str(folder)
+    pyorch.serve()
+    del pyorch.environment["PYTHONPATH"]
+
+
+def test_an_older_daemon_that_does_not_know_a_key_is_named_with_its_version(pyorch, tmp_path):
+    models = "orchestrator/spec/models/extensions.py"
+    serve_older(pyorch, older_pyorch(tmp_path / "old", models, "    heal_limit: ", "    other: "))
+    pyorch.write(NEWER)
+
+    done = pyorch.try_("up", "-d", "--wait")
+
+    assert done.code == 1
+    assert "error: the daemon is another version than this pyorch: services.a.x_pyorch" in done.err
+    assert f"  daemon: version {orchestrator.__version__}, models " in done.err
+    assert f"  this pyorch: version {orchestrator.__version__}, models {models_mark()}" in done.err
+    assert "hint: `pyorch daemon restart`" in done.err
+    assert f"models {models_mark()} (pid" not in done.err
+    assert "running: pid" in pyorch.run("daemon", "restart")
+    pyorch.run("up", "-d", "--wait")
+    before = pyorch.processes("newer/a.1")
+    pyorch.run("daemon", "restart")
+    assert pyorch.processes("newer/a.1") == before
+
+
+def test_a_daemon_that_speaks_another_api_is_asked_for_nothing(bare, tmp_path):
+    bare.run("ls")
+    other = older_pyorch(tmp_path / "old", "orchestrator/dialect.py", "API = 1\n", "API = 7\n")
+    serve_older(bare, other)
+
+    done = bare.try_("ls")
+
+    assert done.code == 1
+    assert "it speaks API 7, and this pyorch API 1" in done.err
+    bare.run("daemon", "restart")
+    bare.run("ls")

@@ -72,7 +72,7 @@ async def test_a_rollback_is_a_generation_that_says_the_same_as_the_old_one(worl
     newest = generations(world).history("shop")[0]
     assert (newest.number, newest.origin, newest.accepted_uid) == (3, "rollback to 1", 5)
     assert generations(world).diff("shop", 1, 3) == ()
-    document, _ = world.store.generation("shop", 3)
+    document, _ = world.store.stacks.generation("shop", 3)
     assert StackFile.model_validate(document).secrets["key"].payload == b"hush-1"
     assert world.containers.config(WEB).environment["RELEASE"] == "1"
 

@@ -133,7 +133,7 @@ async def test_a_restart_is_gone_on_with_after_the_daemon_was_killed(world, cras
         await quiet(world)
 
     assert world.runs()[JOB] == 2
-    assert world.store.stack("shop").wishes == {}
+    assert world.store.stacks.find("shop").wishes == {}
 
 
 async def test_a_restart_starts_what_was_stopped(world):
@@ -255,7 +255,7 @@ async def test_starting_one_service_of_a_stopped_stack_leaves_the_rest_stopped(w
         await quiet(world)
 
     assert world.phases() == {DB: "exited 143", WEB: "exited 143", JOB: "running"}
-    assert world.store.stack("shop").intent is Intent.RUN
+    assert world.store.stacks.find("shop").intent is Intent.RUN
 
 
 async def test_a_service_nobody_knows_is_named_with_those_there_are(world):
@@ -335,7 +335,7 @@ async def test_a_file_changed_while_a_service_of_it_is_scaled_is_not_changed_bac
         await scaling
         await quiet(world)
 
-    document, _ = world.store.generation("shop", world.store.stack("shop").generation)
+    document, _ = world.store.stacks.generation("shop", world.store.stacks.find("shop").generation)
     assert document["services"]["two"]["labels"] == {"new": "yes"}
     assert {"shop.two.1", "shop.two.2"} <= set(world.phases())
 

@@ -53,58 +53,60 @@ def full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_what_a_full_disk_does_not_take_is_refused_and_what_comes_later_is_kept(store, tmp_path):
-    store.save_generation("shop", MODEL, {}, owner_uid=7)
+def test_f16_what_a_full_disk_does_not_take_is_refused_and_what_comes_later_is_kept(
+    store, tmp_path
+):
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=7)
     with full_disk():
         for change in (
-            lambda: store.set_intent("shop", Intent.STOP),
-            lambda: store.save_generation("shop", SECRET, {}, owner_uid=7),
-            lambda: store.record_event("shop", "x", "y", "z", 1.0),
-            lambda: store.record_start("shop", WEB, attempt=0),
+            lambda: store.stacks.set_intent("shop", Intent.STOP),
+            lambda: store.stacks.save_generation("shop", SECRET, {}, owner_uid=7),
+            lambda: store.events.record("shop", "x", "y", "z", 1.0),
+            lambda: store.replicas.record_start("shop", WEB, attempt=0),
         ):
             with pytest.raises(UnwritableError, match="the state database cannot be written"):
                 change()
-    assert store.stack("shop").intent is Intent.RUN
+    assert store.stacks.find("shop").intent is Intent.RUN
 
-    store.set_intent("shop", Intent.STOP)
-    store.record_start("shop", WEB, attempt=0)
+    store.stacks.set_intent("shop", Intent.STOP)
+    store.replicas.record_start("shop", WEB, attempt=0)
 
     store = reopened(store, tmp_path)
-    assert store.stack("shop").intent is Intent.STOP
-    assert set(store.histories("shop")) == {WEB}
+    assert store.stacks.find("shop").intent is Intent.STOP
+    assert set(store.replicas.histories("shop")) == {WEB}
 
 
 # ── intent ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_generations_count_up_and_the_last_one_holds(store, tmp_path):
-    first = store.save_generation("shop", MODEL, {}, owner_uid=7)
-    second = store.save_generation(
+    first = store.stacks.save_generation("shop", MODEL, {}, owner_uid=7)
+    second = store.stacks.save_generation(
         "shop", {**MODEL, "recreate": 1}, {"app": "sha256:1"}, owner_uid=8
     )
     store = reopened(store, tmp_path)
 
     assert (first, second) == (1, 2)
-    stack = store.stack("shop")
+    stack = store.stacks.find("shop")
     assert (stack.generation, stack.intent, stack.owner_uid) == (2, Intent.RUN, 7)
-    assert store.generation("shop", 1) == (MODEL, {})
-    assert store.generation("shop", 2) == ({**MODEL, "recreate": 1}, {"app": "sha256:1"})
+    assert store.stacks.generation("shop", 1) == (MODEL, {})
+    assert store.stacks.generation("shop", 2) == ({**MODEL, "recreate": 1}, {"app": "sha256:1"})
     store.close()
 
 
 def test_a_generation_that_never_was_is_told(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
 
     with pytest.raises(KeyError):
-        store.generation("shop", 2)
+        store.stacks.generation("shop", 2)
 
 
 def test_generations_are_listed_with_where_they_came_from(store):
-    store.save_generation("shop", MODEL, {"app": "sha256:1"}, owner_uid=7)
-    store.save_generation("shop", MODEL, {}, owner_uid=8, origin="rollback to 1")
-    store.save_generation("other", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {"app": "sha256:1"}, owner_uid=7)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=8, origin="rollback to 1")
+    store.stacks.save_generation("other", MODEL, {}, owner_uid=0)
 
-    second, first = store.generations("shop")
+    second, first = store.stacks.generations("shop")
     assert (first.number, first.accepted_uid, first.origin) == (1, 7, "")
     assert (second.number, second.accepted_uid, second.origin) == (2, 8, "rollback to 1")
     assert first.images == {"app": "sha256:1"}
@@ -112,32 +114,32 @@ def test_generations_are_listed_with_where_they_came_from(store):
 
 def test_old_generations_go_with_their_images_and_secrets(store, tmp_path):
     for number in range(KEPT_GENERATIONS + 2):
-        store.save_generation("shop", SECRET, {"app": f"sha256:{number}"}, owner_uid=0)
+        store.stacks.save_generation("shop", SECRET, {"app": f"sha256:{number}"}, owner_uid=0)
 
-    kept = [one.number for one in store.generations("shop")]
+    kept = [one.number for one in store.stacks.generations("shop")]
     assert kept == list(range(KEPT_GENERATIONS + 2, 2, -1))
-    assert "sha256:0" not in store.pinned()
+    assert "sha256:0" not in store.stacks.pinned()
     folders = {path.name for path in (tmp_path / "data" / "secrets" / "shop").iterdir()}
     assert folders == set(map(str, kept))
-    assert store.generation("shop", 3)[0] == SECRET
+    assert store.stacks.generation("shop", 3)[0] == SECRET
 
 
 def test_images_are_pinned_to_one_generation(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
 
-    store.pin_images("shop", 2, {"app": "sha256:2"})
+    store.stacks.pin_images("shop", 2, {"app": "sha256:2"})
 
-    assert store.generation("shop", 1)[1] == {}
-    assert store.generation("shop", 2)[1] == {"app": "sha256:2"}
+    assert store.stacks.generation("shop", 1)[1] == {}
+    assert store.stacks.generation("shop", 2)[1] == {"app": "sha256:2"}
 
 
 def test_what_is_wanted_changes_until_the_next_file(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
-    store.set_intent("shop", Intent.REMOVE, remove_volumes=True, stop_grace=0.5)
-    leaving = store.stack("shop")
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
-    back = store.stack("shop")
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.set_intent("shop", Intent.REMOVE, remove_volumes=True, stop_grace=0.5)
+    leaving = store.stacks.find("shop")
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
+    back = store.stacks.find("shop")
 
     assert (leaving.intent, leaving.remove_volumes, leaving.stop_grace) == (
         Intent.REMOVE,
@@ -149,27 +151,27 @@ def test_what_is_wanted_changes_until_the_next_file(store):
 
 def test_a_forgotten_stack_leaves_nothing_and_others_stay(store):
     for name in ("shop", "blog"):
-        store.save_generation(name, {**SECRET, "name": name}, {}, owner_uid=0)
-        store.lease_addresses(
+        store.stacks.save_generation(name, {**SECRET, "name": name}, {}, owner_uid=0)
+        store.leases.lease_addresses(
             name, WEB, ((NET, IPv4Address(f"10.0.0.{len(name)}{name == 'shop':d}")),)
         )
-        store.record_start(name, WEB, attempt=0)
-        store.record_event(name, "replica.started", "web.1", "test", 0.0)
+        store.replicas.record_start(name, WEB, attempt=0)
+        store.events.record(name, "replica.started", "web.1", "test", 0.0)
 
-    store.forget("shop")
+    store.stacks.forget("shop")
 
-    assert [stack.name for stack in store.stacks()] == ["blog"]
-    assert {lease.stack for lease in store.addresses()} == {"blog"}
-    assert store.histories("shop") == {}
+    assert [stack.name for stack in store.stacks.all()] == ["blog"]
+    assert {lease.stack for lease in store.leases.addresses()} == {"blog"}
+    assert store.replicas.histories("shop") == {}
     assert [path.name for path in secrets_of(store).iterdir()] == ["blog"]
-    assert store.generation("blog", 1)[0]["secrets"]["word"]["payload"] == WORD
+    assert store.stacks.generation("blog", 1)[0]["secrets"]["word"]["payload"] == WORD
 
 
 # ── leases and history ───────────────────────────────────────────────────────────────────
 
 
 def test_the_last_ends_of_a_slot_are_kept_and_each_is_news_once(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
     ends = [
         Ending(
             replica=WEB,
@@ -184,83 +186,85 @@ def test_the_last_ends_of_a_slot_are_kept_and_each_is_news_once(store):
         for run in range(30)
     ]
 
-    assert all(store.record_ending("shop", one) for one in ends)
-    assert not store.record_ending("shop", ends[-1])
-    assert store.endings("shop") == tuple(reversed(ends[-KEPT_ENDINGS:]))
+    assert all(store.replicas.record_ending("shop", one) for one in ends)
+    assert not store.replicas.record_ending("shop", ends[-1])
+    assert store.replicas.endings("shop") == tuple(reversed(ends[-KEPT_ENDINGS:]))
 
 
 def test_requests_made_while_others_are_settled_are_not_lost(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
-    store.request("shop", ["web"])
-    number, services = store.requests("shop")
-    store.request("shop", ["web"])
-    store.settle_requests("shop", number, [WEB])
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.replicas.request("shop", ["web"])
+    number, services = store.replicas.requests("shop")
+    store.replicas.request("shop", ["web"])
+    store.replicas.settle_requests("shop", number, [WEB])
 
     assert services == {"web"}
-    assert store.histories("shop")[WEB].asked
-    assert store.requests("shop")[1] == {"web"}
-    store.record_start("shop", WEB, attempt=0)
-    assert not store.histories("shop")[WEB].asked
+    assert store.replicas.histories("shop")[WEB].asked
+    assert store.replicas.requests("shop")[1] == {"web"}
+    store.replicas.record_start("shop", WEB, attempt=0)
+    assert not store.replicas.histories("shop")[WEB].asked
 
 
 def test_a_replica_holds_exactly_the_addresses_leased_last(store, tmp_path):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
     one, two = IPv4Address("10.0.0.2"), IPv4Address("10.0.0.3")
-    store.lease_addresses("shop", WEB, ((NET, one), (NetworkName("other"), one)))
-    store.lease_addresses("shop", WEB, ((NET, two),))
+    store.leases.lease_addresses("shop", WEB, ((NET, one), (NetworkName("other"), one)))
+    store.leases.lease_addresses("shop", WEB, ((NET, two),))
     store = reopened(store, tmp_path)
 
-    assert store.addresses() == (AddressLease(stack=SHOP, replica=WEB, network=NET, address=two),)
+    assert store.leases.addresses() == (
+        AddressLease(stack=SHOP, replica=WEB, network=NET, address=two),
+    )
     store.close()
 
 
 def test_an_emptied_slot_keeps_its_address_only_where_it_is_filled_again(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
-    store.lease_addresses("shop", WEB, ((NET, IPv4Address("10.0.0.2")),))
-    store.record_start("shop", WEB, attempt=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.leases.lease_addresses("shop", WEB, ((NET, IPv4Address("10.0.0.2")),))
+    store.replicas.record_start("shop", WEB, attempt=0)
 
     store.forget_replica("shop", WEB, keep_address=True)
-    kept = len(store.addresses()), store.histories("shop")
+    kept = len(store.leases.addresses()), store.replicas.histories("shop")
     store.forget_replica("shop", WEB, keep_address=False)
 
     assert kept == (1, {WEB: ReplicaHistory()})
-    assert (store.addresses(), store.histories("shop")) == ((), {})
+    assert (store.leases.addresses(), store.replicas.histories("shop")) == ((), {})
 
 
 def test_a_port_is_held_until_it_is_released(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
     lease = PortLease(
         stack=SHOP, service="web", host_ip="0.0.0.0", host_port=8080, protocol="tcp", target=80
     )
-    store.lease_port(lease)
-    store.lease_port(lease)
-    held = store.ports()
+    store.leases.lease_port(lease)
+    store.leases.lease_port(lease)
+    held = store.leases.ports()
 
-    store.release_port(lease)
+    store.leases.release_port(lease)
 
-    assert (held, store.ports()) == ((lease,), ())
+    assert (held, store.leases.ports()) == ((lease,), ())
 
 
 def test_restarts_in_a_row_and_in_all_are_counted_apart(store):
-    store.save_generation("shop", MODEL, {}, owner_uid=0)
+    store.stacks.save_generation("shop", MODEL, {}, owner_uid=0)
     for attempt in (0, 1, 2, 1):
-        store.record_start("shop", WEB, attempt=attempt)
+        store.replicas.record_start("shop", WEB, attempt=attempt)
 
-    assert store.histories("shop") == {WEB: ReplicaHistory(attempts=1, restarts=3)}
+    assert store.replicas.histories("shop") == {WEB: ReplicaHistory(attempts=1, restarts=3)}
 
 
 def test_the_oldest_events_go_when_there_are_too_many(store):
-    with store._transaction():
-        store._db.executemany(
+    with store.db.transaction() as db:
+        db.executemany(
             "INSERT INTO events (stack, name, subject, reason, at_wall)"
             " VALUES ('shop', 'old', '', '', ?)",
             [(number,) for number in range(KEPT_EVENTS + 100)],
         )
     for _ in range(256):
-        store.record_event("shop", "new", "", "", 0.0)
+        store.events.record("shop", "new", "", "", 0.0)
 
-    count = store._db.execute("SELECT COUNT(*) FROM events").fetchone()[0]
-    fresh = store._db.execute("SELECT COUNT(*) FROM events WHERE name = 'new'").fetchone()[0]
+    count = store.db.read("SELECT COUNT(*) FROM events").fetchone()[0]
+    fresh = store.db.read("SELECT COUNT(*) FROM events WHERE name = 'new'").fetchone()[0]
     assert fresh == 256
     assert KEPT_EVENTS <= count < KEPT_EVENTS + 256
 
@@ -269,18 +273,18 @@ def test_the_oldest_events_go_when_there_are_too_many(store):
 
 
 def secrets_of(store):
-    return store._path.parent / "secrets"
+    return store.db.path.parent / "secrets"
 
 
 def test_secrets_come_back_with_their_generation(store, tmp_path):
-    store.save_generation("shop", SECRET, {}, owner_uid=0)
-    store.save_generation(
+    store.stacks.save_generation("shop", SECRET, {}, owner_uid=0)
+    store.stacks.save_generation(
         "shop", {**SECRET, "secrets": {"word": {"payload": "2"}}}, {}, owner_uid=0
     )
     store = reopened(store, tmp_path)
 
-    assert store.generation("shop", 1)[0] == SECRET
-    assert store.generation("shop", 2)[0]["secrets"]["word"]["payload"] == "2"
+    assert store.stacks.generation("shop", 1)[0] == SECRET
+    assert store.stacks.generation("shop", 2)[0]["secrets"]["word"]["payload"] == "2"
     store.close()
 
 
@@ -288,7 +292,7 @@ def test_secrets_come_back_with_their_generation(store, tmp_path):
 def test_no_byte_of_a_secret_is_in_the_database_or_readable_by_others(store, tmp_path, closed):
     before = os.umask(0)
     try:
-        store.save_generation("shop", SECRET, {}, owner_uid=0)
+        store.stacks.save_generation("shop", SECRET, {}, owner_uid=0)
     finally:
         os.umask(before)
     if closed:
@@ -306,7 +310,7 @@ def test_no_byte_of_a_secret_is_in_the_database_or_readable_by_others(store, tmp
 def test_the_file_given_is_not_touched(store):
     given = {**SECRET, "secrets": {"word": {"payload": WORD}}}
 
-    store.save_generation("shop", given, {}, owner_uid=0)
+    store.stacks.save_generation("shop", given, {}, owner_uid=0)
 
     assert given["secrets"]["word"] == {"payload": WORD}
 
@@ -315,7 +319,7 @@ def test_the_file_given_is_not_touched(store):
 
 
 @pytest.mark.parametrize("version", range(len(SCHEMA)))
-def test_a_database_of_any_older_schema_becomes_todays(tmp_path, store, version):
+def test_f9_a_database_of_any_older_schema_becomes_todays(tmp_path, store, version):
     old = tmp_path / "old"
     old.mkdir()
     with sqlite3.connect(old / "state.db") as database:
@@ -327,12 +331,12 @@ def test_a_database_of_any_older_schema_becomes_todays(tmp_path, store, version)
     migrated = Store(old)
 
     tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
-    assert migrated._db.execute(tables).fetchall() == store._db.execute(tables).fetchall()
-    assert migrated.save_generation("shop", SECRET, {}, owner_uid=0) == 1
+    assert migrated.db.read(tables).fetchall() == store.db.read(tables).fetchall()
+    assert migrated.stacks.save_generation("shop", SECRET, {}, owner_uid=0) == 1
     migrated.close()
 
 
-def test_a_database_of_a_newer_pyorch_is_refused_and_left_alone(tmp_path):
+def test_f9_f46_a_database_of_a_newer_pyorch_is_refused_and_left_alone(tmp_path):
     Store(tmp_path).close()
     with sqlite3.connect(tmp_path / "state.db") as database:
         database.execute(f"PRAGMA user_version = {len(SCHEMA) + 1}")
@@ -359,10 +363,12 @@ def cut_short(data):
 
 
 @pytest.mark.parametrize("damage", [broken_header, broken_pages, cut_short])
-def test_a_broken_database_is_one_sentence_and_a_hint(tmp_path, damage):
+def test_f19_a_broken_database_is_one_sentence_and_a_hint(tmp_path, damage):
     store = Store(tmp_path)
     for number in range(50):
-        store.save_generation(f"shop{number}", {**MODEL, "padding": "x" * 4096}, {}, owner_uid=0)
+        store.stacks.save_generation(
+            f"shop{number}", {**MODEL, "padding": "x" * 4096}, {}, owner_uid=0
+        )
     store.close()
     path = tmp_path / "state.db"
     path.write_bytes(damage(path.read_bytes()))

@@ -122,15 +122,19 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "backoff dns on_unhealthy priority probes quarantine rates",
+    "services.*.x-pyorch": """
+        backoff dns heal_limit job on_unhealthy priority probes quarantine rates
+    """,
     "services.*.x-pyorch.rates": "receive send",
+    "services.*.x-pyorch.job": "max_concurrent timeout",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "services.*.x-pyorch.probes.*": """
         exec grpc http interval log retries start_interval start_period tcp timeout
     """,
     "services.*.x-pyorch.probes.*.grpc": "port service",
     "services.*.x-pyorch.probes.*.http": "path port tls",
-    "x-pyorch": "logs resources",
+    "x-pyorch": "logs notify resources",
+    "x-pyorch.notify.*": "command on timeout webhook",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """
         attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name
