@@ -165,7 +165,12 @@ class Reconciler:
         stored = self.store.stacks.find(stack)
         if stored is None:
             return 0, ()
-        return stored.owner_uid, self.model(stored).x_pyorch.notify
+        try:
+            return stored.owner_uid, self.model(stored).x_pyorch.notify
+        except (KeyError, ValueError) as error:
+            # Whatever is told of a stack must not fail of what nobody can read.
+            log.warning("stack.unreadable", stack=stack, error=str(error))
+            return stored.owner_uid, ()
 
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
