@@ -116,7 +116,7 @@ services:
     volumes: ['seen:/seen']
     stop_grace_period: 0s
     restart: on-failure
-    x-pyorch: {job: {timeout: 300ms}}
+    x-pyorch: {job: {timeout: 1500ms}}
   look: {image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes: ['seen:/seen']}
 volumes: {seen: {}}
 """
@@ -133,8 +133,8 @@ def test_a_run_that_takes_too_long_is_ended_as_a_failure_and_tried_again_as_one(
         lambda found: found == ["exited", 0],
     )
     assert runs(pyorch) == 2
-    told = pyorch.run("-p", "job", "events", "--since", "1h", "--until", "0s")
-    assert "ran for more than 0.3 s" in told
+    told = pyorch.run("-p", "job", "events", "--since", "1h")
+    assert "ran for more than 1.5 s" in told
     pyorch.run("down", "-v", "-t", "0")
 
     pyorch.write(LONG.replace("on-failure", "'no'"))
