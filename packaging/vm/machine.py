@@ -70,7 +70,7 @@ def run(cache: Path, kind: kinds.Kind, folder: Path, guest: Guest) -> bool:
     told = [f"pyorch.checks={guest.checks}", f"pyorch.patience={guest.patience or kind.patience}"]
     if guest.bare:
         # What comes last is the first program's own.
-        told += ["init=/usr/bin/tini", "--", "-g", "--", "/usr/local/sbin/vm-bare"]
+        told += ["init=/usr/bin/tini", "--", "/usr/local/sbin/vm-bare"]
     with (folder / "checks").open("ab") as checks:
         files = kinds.Files(cache=cache, folder=folder, line=checks.fileno())
         with files.words.open("wb") as words:
