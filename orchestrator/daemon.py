@@ -29,6 +29,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
 from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
+from orchestrator.schedules import Schedules
 from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
 from orchestrator.sources.drift import watch_drift
@@ -136,7 +137,12 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
 
 
 def build(
-    settings: Settings, drivers: Drivers, store: Store, *, now: Callable[[], float]
+    settings: Settings,
+    drivers: Drivers,
+    store: Store,
+    *,
+    now: Callable[[], float],
+    wall: Callable[[], float] = time.time,
 ) -> Orchestrator:
     """Tie the parts together; nothing runs yet. ``now`` tells seconds since boot."""
     events = EventBus()
@@ -157,6 +163,7 @@ def build(
             wake=queue.add,
             tell=chronicle.tell,
         ),
+        schedules=Schedules(store=store, tell=chronicle.tell, now=now, wall=wall),
     )
     orchestrator = Orchestrator(
         settings=settings,

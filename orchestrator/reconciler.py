@@ -22,6 +22,7 @@ from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
 from orchestrator.publisher import Publisher
 from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
+from orchestrator.schedules import Schedules
 from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
 from orchestrator.shares import Shares
@@ -90,6 +91,7 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    schedules: Schedules
     halting: bool = False
     """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
@@ -138,9 +140,8 @@ class Reconciler:
                 _, pins = self.store.stacks.generation(stored.name, stored.generation)
                 names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
-                self.desired[stored.name] = build_desired(
-                    model, stored, self.settings, images=images, pins=pins
-                )
+                desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+                self.desired[stored.name] = self.schedules.present(desired)
             except (PyorchError, DriverError, ValueError) as error:
                 log.error("stack.unreadable", stack=stored.name, error=str(error))
 
@@ -258,6 +259,11 @@ class Reconciler:
             images |= {str(facts.id): facts for facts in images.values()}
             desired = build_desired(model, stored, self.settings, images=images, pins=pins)
             desired = with_words(desired, observed, model, self._kept(stored))
+        if self.halting:
+            # Nobody stops it: whatever goes on is gone on with, and what is due is made up for.
+            desired = self.schedules.present(desired)
+        else:
+            desired = self.schedules.look(desired, observed)
         self.desired[stored.name] = desired
         return _Situation(
             stored=stored,
@@ -274,6 +280,8 @@ class Reconciler:
         desired, observed, now = found.desired, found.observed, self.now()
         self._release_ports(desired)
         plan = plan_stack(desired, observed, now=now)
+        if desired.intent is Intent.RUN and (due := self.schedules.next_look(desired)) is not None:
+            plan = replace(plan, wake_at=min(plan.wake_at or due, due))
         held, waiting = reserve(desired, observed, now=now), claims(desired, observed, now=now)
         self._wake(self._shares.note(desired.name, held, waiting))
         return plan

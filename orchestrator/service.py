@@ -28,6 +28,7 @@ from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
+from orchestrator.translate.desired import build_desired
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.observed import name_of
@@ -36,7 +37,7 @@ from orchestrator.workqueue import WorkQueue
 from runtime import types as host
 from runtime.errors import DriverError
 from scheduler import ask_for_ended, plan_stack
-from scheduler.desired import Intent, ServiceIntent
+from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
 from scheduler.plan import Plan
 
@@ -198,6 +199,7 @@ class Orchestrator:
             changed_wall=0.0,
         )
         desired, observed, _, _ = await self.reconciler.prepare(assumed, model, pins)
+        desired = self.reconciler.schedules.present(desired)
         return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
 
     async def stop(self, name: str, *, grace: float | None = None) -> None:
@@ -225,6 +227,16 @@ class Orchestrator:
         return Intents(
             drivers=self.drivers, store=self.store, reconciler=self.reconciler, wake=self._wake
         )
+
+    def schedules(self, name: str) -> list[dict[str, Any]]:
+        """Describe what of a stack runs by the clock, and how its runs went."""
+        return list(self.reconciler.schedules.describe(self._planned(name)))
+
+    def run_now(self, name: str, service: str) -> int:
+        """Have a service that runs by the clock run now, and return the number of that run."""
+        number = self.reconciler.schedules.ask(self._planned(name), service)
+        self._wake(name)
+        return number
 
     async def halt(self) -> None:
         """Stop every container in order and return when none runs; what is wanted stays noted.
@@ -447,6 +459,12 @@ class Orchestrator:
         self.store.hooks.renew(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
+
+    def _planned(self, name: str) -> DesiredStack:
+        """Return what a stack is to be. Raises PyorchError for one nobody knows."""
+        stored = self._known(name)
+        model, settings = self.reconciler.model(stored), self.settings
+        return build_desired(model, stored, settings, images={}, pins={})
 
     def _known(self, name: str) -> StoredStack:
         stored = self.store.stacks.find(name)

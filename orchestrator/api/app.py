@@ -13,7 +13,15 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__
-from orchestrator.api import builds, chronicle, generations, images, resources, services
+from orchestrator.api import (
+    builds,
+    chronicle,
+    generations,
+    images,
+    resources,
+    schedules,
+    services,
+)
 from orchestrator.api.containers import exec_in
 from orchestrator.api.logs import send_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream
@@ -88,6 +96,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             *builds.routes(),
             *images.routes(),
             *resources.routes(),
+            *schedules.routes(),
             *services.routes(),
             *chronicle.routes(),
             *generations.routes(),

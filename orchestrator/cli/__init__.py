@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": "show what changed from one generation to another",
     "rollback": "go back to a generation, with the images it stood on",
     "ps": "list replicas",
+    "cron": "list what runs by the clock, how it went, and run it now",
     "events": "tell what happened to a stack, and why",
     "describe": "tell all that is known of services and their replicas",
     "why": "say why services are as they are",
