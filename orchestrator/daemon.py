@@ -107,7 +107,7 @@ async def serve(settings: Settings) -> None:
             if await asyncio.to_thread(systemd.is_shutting_down):
                 # Whoever ends the machine gives nobody's database its grace, and knows no order.
                 events_log.info("daemon.halting")
-                await orchestrator.halt()
+                await orchestrator.draining.halt()
             api.cancel()
         events_log.info("daemon.stopped")
 
@@ -117,6 +117,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     """Keep every stack as it is wanted while the context lasts; containers outlast it."""
     drivers, store, queue = orchestrator.drivers, orchestrator.store, orchestrator.queue
     await orchestrator.reconciler.preload()
+    orchestrator.draining.resume()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
     tell_losses(drivers.logs, orchestrator.reconciler.chronicle)

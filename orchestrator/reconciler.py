@@ -98,7 +98,9 @@ class Reconciler:
     progress: Progress
     tally: Tally
     halting: bool = False
-    """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
+    """Everything stops, without anybody wanting it stopped: it is started again later."""
+    halt_by: float | None = None
+    """When whoever has not stopped by then is killed; None where everybody has all of its time."""
     publisher: Publisher = field(init=False)
     reports: dict[str, PassReport] = field(default_factory=dict)
     desired: dict[str, DesiredStack] = field(default_factory=dict)
@@ -135,6 +137,15 @@ class Reconciler:
                 bug = PyorchError("a pass over the stack crashed", hint="see the daemon's log")
                 return self._refused(name, bug)
             return pause
+
+    def need_undrained(self) -> None:
+        """Raise PyorchError while nothing is started, whatever anybody wants."""
+        if self.halting:
+            raise PyorchError(
+                "this machine is drained: nothing is started",
+                hint="`pyorch drain --end` lets everything run again",
+                code="conflict",
+            )
 
     async def preload(self) -> None:
         """Learn what every stack is, before anything is published: a stack that is not known
@@ -229,8 +240,8 @@ class Reconciler:
         stored = self.store.stacks.find(name)
         if stored is None:
             return None
-        if self.halting and stored.intent is Intent.RUN:
-            stored = replace(stored, intent=Intent.STOP)
+        if self.halting:
+            stored = self._halted(stored)
         started = self.now()
         found = await self._look(stored)
         plan = self._plan(found)
@@ -265,6 +276,14 @@ class Reconciler:
             return None
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
+
+    def _halted(self, stored: StoredStack) -> StoredStack:
+        """Return a stack as it is wanted while everything stops."""
+        if stored.intent is Intent.RUN:
+            stored = replace(stored, intent=Intent.STOP, stop_grace=None)
+        if self.halt_by is not None and self.now() >= self.halt_by:
+            stored = replace(stored, stop_grace=0.0)
+        return stored
 
     async def _look(self, stored: StoredStack) -> _Situation:
         """Observe, with images tied to what they stand for and requests handed to replicas."""
@@ -306,6 +325,8 @@ class Reconciler:
         plan = plan_stack(desired, observed, now=now)
         if desired.intent is Intent.RUN and (due := self.schedules.next_look(desired)) is not None:
             plan = replace(plan, wake_at=min(plan.wake_at or due, due))
+        if self.halting and self.halt_by is not None and now < self.halt_by and plan.held:
+            plan = replace(plan, wake_at=min(plan.wake_at or self.halt_by, self.halt_by))
         held, waiting = reserve(desired, observed, now=now), claims(desired, observed, now=now)
         self._wake(self._shares.note(desired.name, held, waiting))
         return plan

@@ -8,7 +8,6 @@ what is in the store at that moment: where that has changed while something was 
 is decided again.
 """
 
-import asyncio
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from orchestrator import selection
 from orchestrator.builds import Builds
+from orchestrator.draining import Draining
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
@@ -99,6 +99,7 @@ class Orchestrator:
         return await self._apply(lambda: self.reconciler.model(self._known(name)), options)
 
     async def _apply(self, asked: Callable[[], StackFile], options: ApplyOptions) -> Applied:
+        self.reconciler.need_undrained()
         while True:
             model = asked()
             if options.scale:
@@ -162,6 +163,7 @@ class Orchestrator:
         Without ``number`` it is the newest one that is not the same as the present. It becomes
         the next generation. An image that is not here any more is pulled by its name.
         """
+        self.reconciler.need_undrained()
         generations = Generations(store=self.store)
         while True:
             stored = self._known(name)
@@ -218,6 +220,7 @@ class Orchestrator:
 
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
+        self.reconciler.need_undrained()
         stored = self._known(name)
         self.store.stacks.set_intent(name, Intent.RUN, wishes={})
         self.store.replicas.request(name, self.reconciler.model(stored).services)
@@ -242,23 +245,21 @@ class Orchestrator:
 
     def run_now(self, name: str, service: str) -> int:
         """Have a service that runs by the clock run now, and return the number of that run."""
+        self.reconciler.need_undrained()
         number = self.reconciler.schedules.ask(self._planned(name), service)
         self._wake(name)
         return number
 
-    async def halt(self) -> None:
-        """Stop every container in order and return when none runs; what is wanted stays noted.
-
-        The daemon is of no use afterwards: it ends, and the next one starts them again.
-        """
-        ended = asyncio.Event()
-        self.drivers.containers.on_exit(lambda *_: ended.set())
-        self.reconciler.halting = True
-        for known in self.store.stacks.all():
-            self.queue.add(known.name)
-        while await self._anything_runs():
-            await ended.wait()
-            ended.clear()
+    @property
+    def draining(self) -> Draining:
+        """Stopping everything, and letting it run again."""
+        return Draining(
+            mark=self.settings.run / "drained",
+            drivers=self.drivers,
+            store=self.store,
+            reconciler=self.reconciler,
+            wake=self.queue.add,
+        )
 
     async def stacks(self) -> tuple[StackView, ...]:
         """Describe every stack."""
@@ -411,10 +412,6 @@ class Orchestrator:
                 case _:
                     pass
         return found
-
-    async def _anything_runs(self) -> bool:
-        containers = await self.drivers.containers.list()
-        return any(isinstance(facts.phase, host.Running) for facts in containers)
 
     async def _check_names(self, model: StackFile) -> None:
         """Refuse a name for a container that one of another stack has, or is to have."""

@@ -51,6 +51,7 @@ COMMANDS = {
     "lock": "write down which image every name of a stack stands for",
     "login": "log in to a registry",
     "logout": "forget the login of a registry",
+    "drain": "stop everything in order, for maintenance or a reboot, to run again afterwards",
     "doctor": "say what this machine can and cannot do",
     "daemon": "install, uninstall, run, stop, restart the daemon, or tell its state",
     "completion": "print a script that completes pyorch's command lines in a shell",

@@ -290,6 +290,7 @@ NEEDED = {
     "services.*.build.ulimits.*.soft",
     "x-pyorch.notify.*.command",
     "x-pyorch.notify.*.webhook",
+    "services.*.x-pyorch.schedule.cron",
     "services.*.x-pyorch.probes.*.exec",
     "services.*.x-pyorch.probes.*.grpc",
     "services.*.x-pyorch.probes.*.grpc.port",
