@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import signal
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from runtime.types import (
     Exited,
     Limits,
     LogDriver,
+    Mount,
     MountKind,
     Probe,
     ProbeOutput,
@@ -130,7 +131,8 @@ class FakeContainers(Faults, ContainerDriver):
         await self.change("create", config.id)
         found = self._boxes.get(config.id)
         if found is not None:
-            if replace(found.config, limits=config.limits, remarks=config.remarks) == config:
+            if _settled(found.config) == _settled(config):
+                found.config = replace(found.config, mounts=config.mounts)
                 raise AlreadyExistsError("create container", config.id, "it exists")
             raise ConflictError("create container", config.id, "it exists with other settings")
         if self.images.find_now(config.image) is None:
@@ -162,6 +164,17 @@ class FakeContainers(Faults, ContainerDriver):
         if limits.memory is not None and isinstance(box.phase, Running) and uses > limits.memory:
             raise ConflictError("limit", container, f"it uses {uses} bytes of memory now")
         box.config = replace(box.config, limits=limits)
+
+    @override
+    async def refresh(
+        self, container: ContainerId, files: Sequence[Mount], then: Callable[[], Awaitable[None]]
+    ) -> None:
+        await self.change("refresh", container)
+        box = self._known(container, "refresh")
+        wanted = {given.target: given for given in files if given.digest}
+        mounts = tuple(wanted.get(given.target, given) for given in box.config.mounts)
+        await then()
+        box.config = replace(box.config, mounts=mounts)
 
     @override
     async def check(
@@ -482,6 +495,14 @@ class FakeSession(ExecSession):
         if not self._code.done():
             self._code.set_result(code)
             self._chunks.put_nowait((0, b""))
+
+
+def _settled(config: ContainerConfig) -> ContainerConfig:
+    """Return what of a configuration makes another container where it is another one."""
+    mounts = tuple(
+        replace(given, content=b"", digest="") if given.digest else given for given in config.mounts
+    )
+    return replace(config, mounts=mounts, limits=Limits(), remarks={})
 
 
 def _begin(program: Program, files: set[str]) -> int | None:
