@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -23,12 +24,14 @@ from runtime.errors import (
     ConflictError,
     DriverError,
     NotFoundError,
+    UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
 from runtime.logs.folder import newest_run
 from runtime.logs.keeping import LogKeeper
 from runtime.logs.lookout import Lookout
 from runtime.oci import records
+from runtime.oci.attaching import Attachments
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
@@ -94,6 +97,8 @@ class Containers(ContainerDriver):
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, logs, clock)
         self._lines = Lookout()
+        self._attachments = Attachments()
+        self._runs.on_exit(lambda container, ended: self._attachments.end(container, ended.code))
         self.orphans = Orphans(self._runs.main_processes)
         """To be told whenever a child of this process has ended."""
 
@@ -218,6 +223,7 @@ class Containers(ContainerDriver):
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)
+                self._attach(record)
                 await start_process(
                     container,
                     pid,
@@ -305,6 +311,18 @@ class Containers(ContainerDriver):
         return await RuntimeExec.begin(
             [*line, container], pid_file=pid_file, scratch=scratch, tty=config.tty
         )
+
+    @override
+    async def attach(self, container: ContainerId) -> ExecSession:
+        session = self._attachments.begin(container, partial(self.signal, container))
+        if self._runs.is_running(container):
+            try:
+                self._attach(self._known(container, "attach to container"))
+            except OSError as error:
+                await session.close()
+                verb, cause = "attach to container", f"its monitor does not answer: {error}"
+                raise UnavailableError(verb, container, cause) from error
+        return session
 
     @override
     async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
@@ -440,6 +458,10 @@ class Containers(ContainerDriver):
                 f"`{shared.config.id}` does not share its memory",
                 hint="write `ipc: shareable` there",
             )
+
+    def _attach(self, record: Record) -> None:
+        bundle = self._layout.data / record.config.id
+        self._attachments.connect(record.config.id, bundle, tty=record.config.tty)
 
     def _joined(self, config: ContainerConfig) -> int | None:
         """Return the first process of the container whose processes are shared, if any."""

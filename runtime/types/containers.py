@@ -196,6 +196,8 @@ class ContainerConfig:
     stop_signal: str | None = None
     tty: bool = False
     stdin_open: bool = False
+    stdin_once: bool = False
+    """An open standard input ends when the first who is attached has no more for it, or leaves."""
     init: bool = False
     read_only: bool = False
     privileged: bool = False
