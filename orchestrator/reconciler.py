@@ -47,9 +47,16 @@ from scheduler import PlanError, claims, plan_stack, reserve
 from scheduler.actions import Addresses, PullImage, StartReplica
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
-from scheduler.observed import Exited, ObservedStack, Phase, Running
+from scheduler.observed import Exited, Illness, ObservedStack, Phase, Running
 from scheduler.plan import Plan
-from scheduler.restart import LOOPING, StayDown, ask_for_ended, decide_restart
+from scheduler.restart import (
+    LOOPING,
+    RestartDecision,
+    StayDown,
+    ask_for_ended,
+    decide_healing,
+    decide_restart,
+)
 
 log = structlog.get_logger()
 
@@ -93,6 +100,8 @@ class Reconciler:
     _models: dict[str, tuple[int, StackFile]] = field(default_factory=dict)
     _pulled: set[tuple[str, int, str]] = field(default_factory=set)
     _shares: Shares = field(default_factory=Shares)
+    _ill: dict[tuple[StackName, ReplicaId], Illness] = field(default_factory=dict)
+    """Illnesses that are left as they are: each is told once."""
     _machine: HostFacts | None = None
     """The machine as it was last looked at: its size is still the same."""
     _errors: dict[str, int] = field(default_factory=dict)
@@ -338,7 +347,9 @@ class Reconciler:
         }
         secrets = [one.payload for one in model.secrets.values() if one.payload]
         self.prober.adjust(desired, observed, checks, secrets=secrets)
-        self.reports[stored.name] = report_pass(stored, desired, observed, plan, problems)
+        self.reports[stored.name] = report_pass(
+            stored, desired, observed, plan, problems, now=self.now()
+        )
 
     def _tell_loops(
         self,
@@ -360,15 +371,25 @@ class Reconciler:
                         )
                 case _:
                     pass
-        policies = {service.name: service.restart for service in desired.services}
+        services = {service.name: service for service in desired.services}
         for found in observed.replicas:
-            policy = policies.get(found.id.service)
-            if found.id in ended and policy and isinstance(found.phase, Exited):
-                decision = decide_restart(policy, found, found.phase, now=self.now())
-                if isinstance(decision, StayDown) and decision.given_up:
-                    self.chronicle.tell(
-                        desired.name, "replica.given_up", str(found.id), decision.reason
-                    )
+            service = services.get(found.id.service)
+            decision: RestartDecision | None = None
+            match found.phase:
+                case Exited() as exited if service and found.id in ended:
+                    decision = decide_restart(service.restart, found, exited, now=self.now())
+                case Running(illness=Illness() as illness) if service and service.heals:
+                    if self._ill.get((desired.name, found.id)) == illness:
+                        continue
+                    decision = decide_healing(service.restart, found, illness, now=self.now())
+                    if isinstance(decision, StayDown):
+                        self._ill[desired.name, found.id] = illness
+                case _:
+                    pass
+            if isinstance(decision, StayDown) and decision.given_up:
+                self.chronicle.tell(
+                    desired.name, "replica.given_up", str(found.id), decision.reason
+                )
 
     def _wake(self, stacks: Iterable[str]) -> None:
         for name in stacks:
@@ -501,6 +522,8 @@ class Reconciler:
         self.chronicle.forget(name)
         self.drivers.logs.cap(self.settings.logs_of(name), None)
         self.drivers.logs.forwarding.forget(self.settings.logs_of(name))
+        for ill in [one for one in self._ill if one[0] == name]:
+            del self._ill[ill]
         shutil.rmtree(self.settings.logs_of(name), ignore_errors=True)
         self.store.stacks.forget(name)
         self.chronicle.tell(name, "stack.gone", "", "nothing is left of it")

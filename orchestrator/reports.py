@@ -60,9 +60,11 @@ def report_pass(
     observed: ObservedStack,
     plan: Plan,
     problems: tuple[Problem, ...],
+    *,
+    now: float,
 ) -> PassReport:
     """Return what a pass that was carried out came to."""
-    verdict = settled(desired, observed, plan)
+    verdict = settled(desired, observed, plan, now=now)
     stuck = next((problem for problem in problems if problem.stuck), None)
     failure = stuck.message if stuck else ""
     if isinstance(verdict, StackFailed) and not failure:

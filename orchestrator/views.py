@@ -14,15 +14,22 @@ from orchestrator.translate.observed import name_of, phase_of
 from runtime import types as host
 from runtime.image.reference import without_platform
 from scheduler.actions import bound
-from scheduler.desired import DesiredStack, Intent, RestartPolicy, ServiceIntent
+from scheduler.desired import (
+    DesiredService,
+    DesiredStack,
+    Intent,
+    RestartPolicy,
+    ServiceIntent,
+)
 from scheduler.ids import ReplicaId, Revision, parse_container_name
-from scheduler.observed import Exited, Health, ObservedReplica
+from scheduler.observed import Exited, Health, ObservedReplica, Phase, Running
 from scheduler.restart import (
     LOOPING,
     RestartAt,
     RestartDecision,
     RestartNow,
     StayDown,
+    decide_healing,
     decide_restart,
 )
 
@@ -57,7 +64,7 @@ class ReplicaView:
     crash_loop: bool
     """It ends again and again, and is started again and again."""
     given_up: str
-    """Why it is not started any more, though its restart policy would have it run."""
+    """Why it is not started any more, though its restart policy would have it run, or well."""
     probes: tuple[ProbeResult, ...]
     """What it was last asked, and how it answered, the newest last."""
     last_codes: tuple[int, ...]
@@ -247,6 +254,8 @@ class Views:
             and (returns or (running and lived < policy.settled_after)),
             given_up=decision.reason
             if isinstance(decision, StayDown) and decision.given_up and wanted
+            else self._left_ill(facts, replica, history, service)
+            if wanted and service is not None
             else "",
             probes=self.reconciler.prober.results(facts.id),
             last_codes=tuple(one.code for one in endings if one.replica == replica)[:SHOWN_CODES],
@@ -285,22 +294,43 @@ class Views:
         history: ReplicaHistory,
         policy: RestartPolicy,
     ) -> RestartDecision | None:
-        phase = phase_of(facts, Health.NONE)
+        phase = phase_of(facts, Health.NONE, overdue=history.overdue)
         if not isinstance(phase, Exited):
             return None
-        found = ObservedReplica(
-            id=replica,
-            revision=Revision(""),
-            image="",
-            phase=phase,
-            attempts=history.attempts,
-            counted=history.counted,
-            asked=history.asked,
-        )
+        found = _as_observed(replica, phase, history)
         return decide_restart(policy, found, phase, now=self.reconciler.now())
+
+    def _left_ill(
+        self,
+        facts: host.ContainerFacts,
+        replica: ReplicaId,
+        history: ReplicaHistory,
+        service: DesiredService,
+    ) -> str:
+        """Return why a replica that is unhealthy is not restarted any more; empty if it is."""
+        illness = self.reconciler.prober.illnesses.get(facts.id)
+        phase = phase_of(facts, Health.UNHEALTHY)
+        if illness is None or not isinstance(phase, Running) or not service.heals:
+            return ""
+        found = _as_observed(replica, phase, history)
+        decision = decide_healing(service.restart, found, illness, now=self.reconciler.now())
+        return decision.reason if isinstance(decision, StayDown) and decision.given_up else ""
 
     def _wall(self, moment: float) -> float:
         return time.time() - (self.reconciler.now() - moment)
+
+
+def _as_observed(replica: ReplicaId, phase: Phase, history: ReplicaHistory) -> ObservedReplica:
+    """Return what a restart is decided of; nothing else of the replica is in it."""
+    return ObservedReplica(
+        id=replica,
+        revision=Revision(""),
+        image="",
+        phase=phase,
+        attempts=history.attempts,
+        counted=history.counted,
+        asked=history.asked,
+    )
 
 
 def _phase_word(phase: host.ContainerPhase) -> str:

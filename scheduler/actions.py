@@ -149,6 +149,13 @@ class HealReplica:
     counted: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class FailReplica:
+    """Note that a replica is ended because it has run too long, before it is."""
+
+    replica: ReplicaId
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopReplica:
     """Send the stop signal and note when the replica may be killed; does not wait."""
@@ -187,6 +194,7 @@ Action = (
     | StartReplica
     | RunHooks
     | HealReplica
+    | FailReplica
     | StopReplica
     | KillReplica
     | RemoveReplica
@@ -231,6 +239,8 @@ def describe(action: Action) -> str:
             return f"run {kind} of {replica}"
         case HealReplica(replica=replica):
             return f"heal {replica}"
+        case FailReplica(replica):
+            return f"give {replica} no more time"
         case StopReplica(replica=replica):
             return f"stop {replica}"
         case KillReplica(replica):

@@ -92,7 +92,7 @@ class RestartPolicy:
     starts the row anew. No pause is shorter than ``delay``.
 
     ``max_attempts`` restarts are made within ``window`` seconds, or at all where there is none;
-    ``quarantine`` of them in a row.
+    ``quarantine`` of them in a row. For being unhealthy no more than ``heal_limit`` in a row.
     """
 
     mode: RestartMode = RestartMode.NO
@@ -103,6 +103,7 @@ class RestartPolicy:
     longest_delay: float = 60.0
     settled_after: float = 10.0
     quarantine: int | None = None
+    heal_limit: int | None = None
 
 
 class CheckKind(StrEnum):
@@ -263,8 +264,17 @@ class DesiredService:
     """Runs that began before this moment of the boot clock are to end, and others to begin."""
     at_once: bool = False
     """Whoever asked gave no time: what ends is killed, and what would come first is left out."""
+    timeout: float = 0.0
+    """How long a run may take before it is ended as a failure; 0 for as long as it likes."""
+    most_at_once: int = 0
+    """How many of its replicas run at one time; 0 for all."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
+
+    @property
+    def heals(self) -> bool:
+        """Whether a replica that is unhealthy is to run anew, as far as its policy lets it."""
+        return self.on_unhealthy is not OnUnhealthy.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ class Gatekeeper:
         """Whether somebody asked for a service not to run, and it neither runs nor is done."""
         return wanted.intent is not ServiceIntent.RUN and not any(
             isinstance(replica.phase, Running)
-            or (isinstance(replica.phase, Exited) and replica.phase.code == 0)
+            or (isinstance(replica.phase, Exited) and replica.phase.succeeded)
             for replica in self.replicas.get(wanted.name, ())
         )
 
@@ -157,7 +157,7 @@ class Gatekeeper:
             if replica is None or wanted.name in self.touched:
                 return Gate(shut=f"{wanted.name} has not completed yet")
             match replica.phase:
-                case Exited(code=0):
+                case Exited(succeeded=True):
                     continue
                 case Exited() as exited if self._stays_down(wanted, replica):
                     return Gate(shut=f"{wanted.name} {exited}", stuck=True)

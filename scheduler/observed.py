@@ -99,9 +99,17 @@ class Exited:
     """Its monitor had died: whatever it ended of, that counts against nobody."""
     began: bool = True
     """Its program ran; one that was not found, or is none, does not begin to by itself."""
+    overdue: bool = False
+    """It was ended for having run too long: a failure, whatever it made of that."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether a job has done what it is for."""
+        return self.code == 0 and not self.overdue
 
     def __str__(self) -> str:
-        return f"exited with {self.code}" + (f", {self.why}" if self.why else "")
+        ended = f"exited with {self.code}" + (f", {self.why}" if self.why else "")
+        return f"ran too long and {ended}" if self.overdue else ended
 
 
 Phase = Created | Running | Stopping | Exited

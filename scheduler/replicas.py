@@ -11,6 +11,7 @@ from typing import assert_never
 from scheduler.actions import (
     Addresses,
     CreateReplica,
+    FailReplica,
     HealReplica,
     KillReplica,
     LimitReplica,
@@ -37,7 +38,14 @@ from scheduler.observed import (
 )
 from scheduler.placement import Refusal
 from scheduler.plan import PlanBuilder
-from scheduler.restart import RestartAt, RestartNow, StayDown, decide_healing, decide_restart
+from scheduler.restart import (
+    RestartAt,
+    RestartNow,
+    StayDown,
+    decide_healing,
+    decide_restart,
+    proven_at,
+)
 
 FIRST = RestartNow(0, "")
 """A start that is no restart."""
@@ -90,7 +98,8 @@ def plan_replicas(
     now: float,
 ) -> None:
     """Add the steps one service needs; a service that already matches adds none."""
-    slots = _Slots(plan=plan, service=service, ground=ground, gates=gates, now=now)
+    going = {one.id for one in observed if isinstance(one.phase, Running | Stopping)}
+    slots = _Slots(plan=plan, service=service, ground=ground, gates=gates, now=now, going=going)
     by_slot = {replica.id.slot: replica for replica in observed}
     for slot in sorted((slot for slot in by_slot if slot > service.replicas), reverse=True):
         discard(
@@ -170,6 +179,8 @@ class _Slots:
     ground: Ground
     gates: Gatekeeper
     now: float
+    going: set[ReplicaId]
+    """Those that run, are on their way out, or are started by this plan."""
 
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
@@ -216,7 +227,7 @@ class _Slots:
         if self.ground.shut:
             self.plan.hold(str(replica), self.ground.shut)
             return
-        if self.is_refused(replica) or self.lacks_donor(replica):
+        if self.is_refused(replica) or self.lacks_donor(replica) or self.is_crowded_out(replica):
             return
         created = self.plan.add(
             CreateReplica(
@@ -293,6 +304,8 @@ class _Slots:
     ) -> None:
         if self.service.intent is ServiceIntent.CREATED or self.is_refused(replica):
             return
+        if self.is_crowded_out(replica):
+            return
         gate = self.gates.judge(self.service)
         if gate.shut:
             self.plan.hold(str(replica), gate.shut, hint=gate.hint, stuck=gate.stuck)
@@ -322,6 +335,7 @@ class _Slots:
             after=(*after, *gate.after, *self.ground.first),
         )
         self.gates.started.setdefault(self.service.name, {})[replica.slot] = number
+        self.going.add(replica)
         if self.service.post_start:
             step = RunHooks(replica=replica, kind=HookKind.POST_START)
             self.plan.add(step, "it has started", after=(number,))
@@ -337,6 +351,16 @@ class _Slots:
             hint=refusal.hint if refusal.stuck else None,
             stuck=refusal.stuck,
         )
+        return True
+
+    def is_crowded_out(self, replica: ReplicaId) -> bool:
+        """Hold a replica while as many others run as may at one time; say whether they do."""
+        most = self.service.most_at_once
+        if not most or self.service.intent is ServiceIntent.CREATED:
+            return False
+        if len(self.going - {replica}) < most:
+            return False
+        self.plan.hold(str(replica), f"{most} of them run at one time")
         return True
 
     @property
@@ -431,8 +455,10 @@ class _Slots:
                 reason = "its monitor died: nobody keeps its output"
                 self.plan.add(StopReplica(replica=found.id, grace=self.service.stop_grace), reason)
             case Running() as running:
-                if self.heal(found, running):
+                if self.heal(found, running) or self.end_overdue(found, running):
                     return
+                if (moment := proven_at(found, running)) > self.now:
+                    self.plan.wake(moment)
                 if not found.sandbox_intact:
                     self.plan.add(
                         MendSandbox(replica=found.id, addresses=self.ground.addresses(found.id)),
@@ -471,7 +497,7 @@ class _Slots:
 
     def heal(self, found: ObservedReplica, running: Running) -> bool:
         """End a replica that is unhealthy so that it runs anew; say whether that has begun."""
-        if self.service.on_unhealthy is OnUnhealthy.NONE or running.illness is None:
+        if not self.service.heals or running.illness is None:
             return False
         match decide_healing(self.service.restart, found, running.illness, now=self.now):
             case RestartNow(attempt, reason, counted):
@@ -499,6 +525,25 @@ class _Slots:
             case StayDown():
                 pass
         return False
+
+    def end_overdue(self, found: ObservedReplica, running: Running) -> bool:
+        """End a run that takes longer than it may; say whether that has begun."""
+        timeout = self.service.timeout
+        if not timeout:
+            return False
+        due = running.since + timeout
+        if self.now < due:
+            self.plan.wake(due)
+            return False
+        self.gates.touched.add(self.service.name)
+        reason = f"ran for more than {timeout:g} s"
+        noted = self.plan.add(FailReplica(found.id), reason)
+        grace = self.service.stop_grace
+        if grace > 0:
+            self.plan.add(StopReplica(replica=found.id, grace=grace), reason, after=(noted,))
+        else:
+            self.plan.add(KillReplica(found.id), reason, after=(noted,))
+        return True
 
     def is_made_anew(self, found: ObservedReplica) -> bool:
         """Whether a replica that was ill is replaced by a new one rather than started again."""

@@ -5,10 +5,19 @@ from dataclasses import dataclass, replace
 
 from scheduler.desired import RestartMode, RestartPolicy
 from scheduler.ids import ServiceName
-from scheduler.observed import Exited, Illness, ObservedReplica, ObservedStack
+from scheduler.observed import (
+    Exited,
+    Health,
+    Illness,
+    ObservedReplica,
+    ObservedStack,
+    Running,
+)
 
 LOOPING = 3
 """Restarts in a row from which on it is a crash loop."""
+PROVEN = 1.0
+"""Seconds of a run after which somebody who has failed before counts as doing well again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,7 @@ def decide_restart(
     match policy.mode:
         case RestartMode.NO:
             return StayDown(f"{exited}, restart policy is `no`")
-        case RestartMode.ON_FAILURE if exited.code == 0:
+        case RestartMode.ON_FAILURE if exited.succeeded:
             return StayDown(str(exited))
         case _:
             pass
@@ -75,11 +84,15 @@ def decide_healing(
 ) -> RestartDecision:
     """Say whether a replica that runs and is unhealthy is to run anew, and when.
 
-    It is a restart like any other: the same pauses, counts and limits hold for it.
+    It is a restart like any other: the same pauses, counts and limits hold for it. Besides, what
+    is never well for long is left as it is in the end: it may still do some of its work.
     """
     if policy.mode is RestartMode.NO:
         return StayDown("is unhealthy, restart policy is `no`")
     settled = illness.well_for >= policy.settled_after
+    if not settled and policy.heal_limit is not None and replica.attempts >= policy.heal_limit:
+        reason = f"is unhealthy, left as it is after {replica.attempts} restarts in a row"
+        return StayDown(reason, given_up=True)
     return _next_attempt(
         policy, replica, "is unhealthy", settled=settled, since=illness.since, now=now
     )
@@ -113,6 +126,15 @@ def _next_attempt(
     return RestartNow(attempt, f"{why}, restart {attempt}", moments)
 
 
+def proven_at(replica: ObservedReplica, running: Running) -> float:
+    """Return from when on a run counts as one that does well, as far as anybody can tell.
+
+    Where nobody asks how a replica is, one in a crash loop looks well in every run.
+    """
+    unproven = replica.attempts > 0 and running.health is Health.NONE
+    return running.since + (PROVEN if unproven else 0.0)
+
+
 def ask_for_ended(
     observed: ObservedStack, services: Container[ServiceName] | None = None
 ) -> ObservedStack:
@@ -122,7 +144,7 @@ def ask_for_ended(
     """
 
     def asked(one: ObservedReplica) -> bool:
-        ended = isinstance(one.phase, Exited) and (one.phase.stopped or one.phase.code != 0)
+        ended = isinstance(one.phase, Exited) and (one.phase.stopped or not one.phase.succeeded)
         return one.asked or (ended and (services is None or one.id.service in services))
 
     replicas = tuple(replace(one, asked=asked(one)) for one in observed.replicas)

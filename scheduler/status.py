@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.observed import Exited, Health, ObservedStack, Running
 from scheduler.plan import Plan
+from scheduler.restart import proven_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,13 @@ class Failed:
 
 
 def settled(
-    desired: DesiredStack, observed: ObservedStack, plan: Plan
+    desired: DesiredStack, observed: ObservedStack, plan: Plan, *, now: float
 ) -> Settled | Waiting | Failed:
     """Judge an observation and the plan made from it.
 
     A replica that exited with 0 and is not to be restarted has done its job: it counts as
-    ready. Any other that stays down, and one that is unhealthy, fails the stack.
+    ready. Any other that stays down, and one that is unhealthy, fails the stack. One that was
+    restarted is waited for until its run has lasted a moment.
     """
     for held in plan.held:
         if held.stuck:
@@ -56,7 +58,9 @@ def settled(
                 down = down or f"{replica.id} is unhealthy"
             case Running(health=Health.STARTING | Health.UNREADY):
                 waiting = True
-            case Exited(code=code, stopped=False) as exited if code != 0:
+            case Running() as running if now < proven_at(replica, running):
+                waiting = True
+            case Exited(succeeded=False, stopped=False) as exited:
                 if replica.id not in planned and str(replica.id) not in held_now:
                     down = down or f"{replica.id} {exited}"
             case _:

@@ -114,6 +114,8 @@ class StackActions:
                 self.store.replicas.record_healing(
                     self.stack, replica, attempt=action.attempt, counted=action.counted
                 )
+            case actions.FailReplica(replica):
+                self.store.replicas.record_overdue(self.stack, replica)
             case actions.StopReplica(replica=replica, grace=grace):
                 await drivers.containers.stop(self._container(replica), grace=grace)
             case actions.KillReplica(replica):
@@ -239,6 +241,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
     actions.HealReplica: "replica.healing",
+    actions.FailReplica: "replica.overdue",
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
     actions.RemoveReplica: "replica.removed",

@@ -15,6 +15,7 @@ from orchestrator import __version__
 from orchestrator.api import builds, chronicle, containers, generations, images, resources, services
 from orchestrator.api.logs import send_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream, settled
+from orchestrator.dialect import API, models_mark
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
 from runtime.errors import DriverError
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 MAX_BODY = 16 * 1024 * 1024
 STOPPING = web.AppKey("stopping", asyncio.Event)
+MARK = web.AppKey("models_mark", str)
 STATUS = {
     "not_found": 404,
     "no_service": 404,
@@ -65,6 +67,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
     app = web.Application(middlewares=[_refusals, _origin], client_max_size=MAX_BODY)
     app[KEY] = orchestrator
     app[STOPPING] = stopping
+    app[MARK] = models_mark()
     app.add_routes(
         [
             web.get("/v1/healthz", _health),
@@ -138,6 +141,8 @@ async def _version(request: web.Request) -> web.StreamResponse:
     return web.json_response(
         {
             "version": __version__,
+            "api": API,
+            "models": request.app[MARK],
             "pid": os.getpid(),
             "instance": name,
             "platform": str(this_platform()),

@@ -51,7 +51,7 @@ COMMANDS = {
     "login": "log in to a registry",
     "logout": "forget the login of a registry",
     "doctor": "say what this machine can and cannot do",
-    "daemon": "install, uninstall, run, stop the daemon, or tell its state",
+    "daemon": "install, uninstall, run, stop, restart the daemon, or tell its state",
     "completion": "print a script that completes pyorch's command lines in a shell",
     "version": "print the version",
 }

@@ -1,4 +1,4 @@
-"""``pyorch daemon install|uninstall|run|status|stop``."""
+"""``pyorch daemon install|uninstall|run|status|stop|restart``."""
 
 import argparse
 import os
@@ -8,21 +8,22 @@ import sys
 from orchestrator import systemd
 from orchestrator.cli.render import say
 from orchestrator.client import Client, DaemonUnreachableError, is_root
-from orchestrator.client.launch import wait_for_unit
+from orchestrator.client.launch import connect, wait_for_unit
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 
+VERBS = ("install", "uninstall", "run", "status", "stop", "restart")
 PATIENCE = 10.0
 """Seconds the daemon may take to end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
-    parser.add_argument("verb", choices=["install", "uninstall", "run", "status", "stop"])
+    parser.add_argument("verb", choices=VERBS)
     parser.add_argument(
         "--containers",
         action="store_true",
-        help="with `stop`: stop them first, in order; the next daemon starts them again",
+        help="with `stop` and `restart`: stop them, too, in order; the next daemon starts them",
     )
 
 
@@ -38,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
             _uninstall(settings)
         case "stop":
             _stop(settings, containers=args.containers)
+        case "restart":
+            _stop(settings, containers=args.containers)
+            connect(settings)
+            return _status(settings)
         case _:
             return _status(settings)
     return 0

@@ -40,8 +40,10 @@ def follow_until_settled(
     """Return once the stack runs as asked. Raises PyorchError with the reason when it will not.
 
     Without ``wait`` a stack counts as up as soon as nothing is left to start: health is not
-    waited for, except by services that depend on it.
+    waited for, except by services that depend on it. A crash loop that something waits for is the
+    end, too, once nobody else is left whom the one in it could be waiting for.
     """
+    alone: dict[str, int] = {}
     deadline = None if timeout is None else time.monotonic() + timeout
     last: dict[str, Any] = {}
     try:
@@ -52,6 +54,9 @@ def follow_until_settled(
                     raise _failure(client, stack, state)
                 if state["settled"] or (not wait and _started(state)):
                     return
+                if loop := _hopeless(state, alone):
+                    state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
+                    raise _failure(client, stack, state)
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError
     except TimeoutError:
@@ -218,6 +223,39 @@ def _started(state: dict[str, Any]) -> bool:
     )
 
 
+def _hopeless(state: dict[str, Any], alone: dict[str, int]) -> dict[str, Any] | None:
+    """Return a replica in a crash loop that has nobody left to wait for, if there is one.
+
+    Many a program ends again and again until what it needs is there. ``alone`` remembers how
+    often each was restarted when all the others had come to their end, well or not: who ends
+    once more after a start that came later, does so of itself.
+    """
+    loops: list[dict[str, Any]] = [one for one in state["replicas"] if one["crash_loop"]]
+    over = {one["service"] for one in loops}
+    left = _unstarted(state)
+    # What is held begins with whom it waits for.
+    while found := [one for one in left if one["reason"].split()[0] in over]:
+        over |= {one["subject"].rpartition(".")[0] for one in found}
+        left = [one for one in left if one not in found]
+    moves = any(not (one["service"] in over or _is_done(one)) for one in state["replicas"])
+    if left or moves or state["errors"] or not state.get("reported", False):
+        alone.clear()
+        return None
+    for one in loops:
+        before = alone.setdefault(one["id"], one["attempts"])
+        # The first restart after that may have been decided before it.
+        if one["attempts"] >= before + 2:
+            return one
+    return None
+
+
+def _is_done(replica: dict[str, Any]) -> bool:
+    """Whether nothing more is to be expected of a replica by itself."""
+    if replica["phase"] == "running":
+        return replica["health"] in ("none", "healthy", "unhealthy")
+    return bool(replica["phase"] == "exited" and not replica["restarting_wall"])
+
+
 def _loops(
     client: Client, stack: str, state: dict[str, Any], told_before: set[str]
 ) -> Iterator[str]:
@@ -251,7 +289,7 @@ def _failure(client: Client, stack: str, state: dict[str, Any]) -> PyorchError:
     for replica in state["replicas"]:
         failed = replica["phase"] == "exited" and replica["exit_code"]
         ended = ended or bool(failed)
-        if failed or replica["health"] == "unhealthy":
+        if failed or replica["health"] == "unhealthy" or replica["crash_loop"]:
             lines += last_words(client, stack, replica)
     hints = [one["hint"] for one in state["errors"] if one.get("hint")]
     if ended and not hints:

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
                     "OOMKilled": one["oom"],
                     "Restarts": one["restarts"],
                     "CrashLoop": one["crash_loop"],
+                    "GivenUp": one["given_up"],
                     "LastExitCodes": one["last_codes"],
                     "Ports": _ports(one),
                     "Addresses": one["addresses"],

@@ -25,7 +25,9 @@ def status(replica: dict[str, Any]) -> str:
         case "running":
             since = replica.get("started_wall") or time.time()
             health = "" if replica["health"] == "none" else f" ({replica['health']})"
-            if replica["crash_loop"]:
+            if replica["given_up"]:
+                health += f", given up: {replica['given_up']}"
+            elif replica["crash_loop"]:
                 health += f" (crash loop: {in_a_row(replica)})"
             return f"Up {ago(time.time() - since)}{health}"
         case "exited" if replica["restarting_wall"]:

@@ -11,9 +11,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from orchestrator.client.http import Answer, connect, request
+from orchestrator.dialect import differs, models_mark
 from orchestrator.errors import PyorchError
 from orchestrator.frames import ERROR, EXIT, HEAD, STDIN, frame
 
+NOT_VALID = 422
 END = {"end": True}
 """The last line of every stream: without it the daemon went away in the middle."""
 
@@ -31,11 +33,15 @@ class Client:
 
     def is_up(self) -> bool:
         """Whether the daemon answers."""
+        return self.daemon() is not None
+
+    def daemon(self) -> Mapping[str, Any] | None:
+        """Return what the daemon tells of itself; None where none answers."""
         try:
-            self.get("/v1/healthz")
+            found: Mapping[str, Any] = self.get("/v1/version")
         except DaemonUnreachableError:
-            return False
-        return True
+            return None
+        return found
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """Return what is at ``path``. Raises PyorchError with the daemon's own words."""
@@ -160,10 +166,18 @@ class Client:
             raise DaemonUnreachableError(f"the daemon went away: {error}") from None
         if answer.status >= 400:
             try:
-                raise _refusal(answer.read())
+                refusal = _refusal(answer.read())
             finally:
                 answer.close()
+            raise self._explained(refusal) if answer.status == NOT_VALID else refusal
         return answer
+
+    def _explained(self, refusal: PyorchError) -> PyorchError:
+        """Return why what this pyorch has checked is not valid for the daemon, if that is known."""
+        daemon = self.daemon()
+        if daemon is None or daemon.get("models") == models_mark():
+            return refusal
+        return differs(daemon, str(refusal))
 
     def _connect(self) -> socket.socket:
         try:

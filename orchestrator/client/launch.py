@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator import systemd
 from orchestrator.client import Client, is_root
+from orchestrator.dialect import need_same_api
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 
@@ -28,9 +29,14 @@ ALREADY_RUNS = 100
 
 
 def connect(settings: Settings) -> Client:
-    """Return a client of a daemon that answers, starting one where none does."""
+    """Return a client of a daemon that answers, starting one where none does.
+
+    Raises PyorchError for one that speaks another API than this client.
+    """
     client = Client(settings.socket)
-    if client.is_up():
+    daemon = client.daemon()
+    if daemon is not None:
+        need_same_api(daemon)
         return client
     if not is_root():
         raise PyorchError("pyorch needs root to run containers", hint="try again with sudo")

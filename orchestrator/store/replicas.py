@@ -21,7 +21,8 @@ class Replicas:
     def histories(self, stack: str) -> dict[ReplicaId, ReplicaHistory]:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.read(
-            "SELECT service, slot, attempts, restarts, counted, asked, healing, follows"
+            "SELECT service, slot, attempts, restarts, counted, asked, healing, overdue,"
+            " follows"
             " FROM replicas WHERE stack = ?",
             (stack,),
         )
@@ -32,9 +33,20 @@ class Replicas:
                 counted=tuple(json.loads(counted)),
                 asked=bool(asked),
                 healing=bool(healing),
+                overdue=bool(overdue),
                 follows=follows,
             )
-            for service, slot, attempts, restarts, counted, asked, healing, follows in rows
+            for (
+                service,
+                slot,
+                attempts,
+                restarts,
+                counted,
+                asked,
+                healing,
+                overdue,
+                follows,
+            ) in rows
         }
 
     def record_start(
@@ -55,7 +67,8 @@ class Replicas:
                 "INSERT INTO replicas (stack, service, slot, attempts, restarts, counted, follows)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stack, service, slot) DO UPDATE SET"
                 " attempts = excluded.attempts, restarts = restarts + excluded.restarts,"
-                " counted = excluded.counted, follows = excluded.follows, asked = 0, healing = 0",
+                " counted = excluded.counted, follows = excluded.follows, asked = 0, healing = 0,"
+                " overdue = 0",
                 (
                     stack,
                     replica.service,
@@ -77,6 +90,15 @@ class Replicas:
                 " VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (stack, service, slot) DO UPDATE SET"
                 " attempts = excluded.attempts, counted = excluded.counted, healing = 1",
                 (stack, replica.service, replica.slot, attempt, json.dumps(counted)),
+            )
+
+    def record_overdue(self, stack: str, replica: ReplicaId) -> None:
+        """Remember that a run is ended because it has taken too long."""
+        with self._db.brief_transaction() as db:
+            db.execute(
+                "INSERT INTO replicas (stack, service, slot, overdue) VALUES (?, ?, ?, 1)"
+                " ON CONFLICT (stack, service, slot) DO UPDATE SET overdue = 1",
+                (stack, replica.service, replica.slot),
             )
 
     def request(self, stack: str, services: Iterable[str]) -> None:

@@ -125,6 +125,7 @@ SCHEMA: tuple[str, ...] = (
     """,
     "ALTER TABLE replicas ADD COLUMN healing INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE replicas ADD COLUMN follows TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE replicas ADD COLUMN overdue INTEGER NOT NULL DEFAULT 0",
     """
     CREATE TABLE one_offs (
         stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,

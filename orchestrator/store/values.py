@@ -52,7 +52,8 @@ class ReplicaHistory:
 
     ``counted`` are the moments of those that a restart policy allows so many of. ``asked`` says
     that somebody has asked for it since it has ended, ``healing`` that it was stopped for being
-    unhealthy. ``follows`` is what its run was started after.
+    unhealthy, ``overdue`` that its run was ended for taking too long. ``follows`` is what its run
+    was started after.
     """
 
     attempts: int = 0
@@ -60,6 +61,7 @@ class ReplicaHistory:
     counted: tuple[float, ...] = ()
     asked: bool = False
     healing: bool = False
+    overdue: bool = False
     follows: str = ""
 
 

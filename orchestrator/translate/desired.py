@@ -8,7 +8,6 @@ from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Service, StackFile
-from orchestrator.spec.models.deploy import JOBS
 from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import OneOff, StoredStack, Wish
 from orchestrator.translate.health import checks_of
@@ -288,6 +287,8 @@ def _service(
         memory_reservation=(reserved.memory or 0) if reserved else 0,
         units=units_of(service),
         priority=service.x_pyorch.priority,
+        timeout=service.x_pyorch.job.timeout,
+        most_at_once=service.x_pyorch.job.max_concurrent,
         constraints=_constraints(service),
         most_here=deploy.placement.max_replicas_per_node if deploy else 0,
         cpus=limits.cpus or 0.0,
@@ -332,7 +333,7 @@ def _container_name(service: Service) -> tuple[str, ...]:
 
 def _restart(service: Service) -> RestartPolicy:
     policy = service.deploy.restart_policy if service.deploy else None
-    job = service.deploy is not None and service.deploy.mode in JOBS
+    job = service.deploy is not None and service.deploy.is_job
     if policy is not None:
         modes = {"none": RestartMode.NO, "on-failure": RestartMode.ON_FAILURE}
         found = RestartPolicy(
@@ -352,4 +353,5 @@ def _restart(service: Service) -> RestartPolicy:
         longest_delay=own.backoff.max_delay,
         settled_after=own.backoff.reset_after,
         quarantine=own.quarantine,
+        heal_limit=own.heal_limit or None,
     )

@@ -117,7 +117,10 @@ def build_observed(
                 if runs
                 else HookProgress(),
                 phase=phase_of(
-                    facts, health.get(facts.id, unknown), illness=illnesses.get(facts.id)
+                    facts,
+                    health.get(facts.id, unknown),
+                    illness=illnesses.get(facts.id),
+                    overdue=history.overdue,
                 ),
                 attempts=history.attempts,
                 counted=history.counted,
@@ -263,9 +266,16 @@ def _reservation(facts: host.ContainerFacts) -> Reservation:
 
 
 def phase_of(
-    facts: host.ContainerFacts, health: Health, *, illness: Illness | None = None
+    facts: host.ContainerFacts,
+    health: Health,
+    *,
+    illness: Illness | None = None,
+    overdue: bool = False,
 ) -> Phase:
-    """Return a container's phase in the planner's words."""
+    """Return a container's phase in the planner's words.
+
+    ``overdue``: its last run was ended for taking too long, which is nobody's wish to stop it.
+    """
     match facts.phase:
         case host.Created():
             return Created()
@@ -283,7 +293,8 @@ def phase_of(
                 code=exited.code,
                 at=exited.at,
                 lived=exited.lived,
-                stopped=exited.stopped,
+                stopped=exited.stopped and not overdue,
+                overdue=overdue,
                 before_boot=exited.before_boot,
                 why=exited.why,
                 lost=exited.why == host.MONITOR_DIED,

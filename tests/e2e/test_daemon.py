@@ -1,11 +1,14 @@
 """The daemon dies, comes back, meets itself; two people ask at once."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+import orchestrator
+from orchestrator.dialect import models_mark
 from tests.patience import patient
 
 pytestmark = pytest.mark.root
@@ -158,3 +161,66 @@ def test_a_daemon_killed_under_a_waiting_up_is_started_again_and_goes_on(pyorch)
     _, err = waiting.communicate(timeout=patient(60))
 
     assert waiting.returncode == 0, err
+
+
+NEWER = """
+name: newer
+services:
+  a:
+    image: busybox
+    command: sleep 1000
+    stop_grace_period: 0s
+    x-pyorch: {heal_limit: 3}
+"""
+
+
+def older_pyorch(tmp_path, path, line, instead):
+    """Return where a copy of pyorch's code is in which one line of a file is another one."""
+    root = Path(orchestrator.__file__).parent.parent
+    for package in ("orchestrator", "scheduler", "runtime"):
+        shutil.copytree(root / package, tmp_path / package)
+    text = (tmp_path / path).read_text()
+    assert text.count(line) == 1
+    (tmp_path / path).write_text(text.replace(line, instead))
+    return tmp_path
+
+
+def serve_older(pyorch, folder):
+    """Have the daemon of a copy of the code answer from now on."""
+    pyorch.run("daemon", "stop")
+    pyorch.environment["PYTHONPATH"] = str(folder)
+    pyorch.serve()
+    del pyorch.environment["PYTHONPATH"]
+
+
+def test_an_older_daemon_that_does_not_know_a_key_is_named_with_its_version(pyorch, tmp_path):
+    models = "orchestrator/spec/models/extensions.py"
+    serve_older(pyorch, older_pyorch(tmp_path / "old", models, "    heal_limit: ", "    other: "))
+    pyorch.write(NEWER)
+
+    done = pyorch.try_("up", "-d", "--wait")
+
+    assert done.code == 1
+    assert "error: the daemon is another version than this pyorch: services.a.x_pyorch" in done.err
+    assert f"  daemon: version {orchestrator.__version__}, models " in done.err
+    assert f"  this pyorch: version {orchestrator.__version__}, models {models_mark()}" in done.err
+    assert "hint: `pyorch daemon restart`" in done.err
+    assert f"models {models_mark()} (pid" not in done.err
+    assert "running: pid" in pyorch.run("daemon", "restart")
+    pyorch.run("up", "-d", "--wait")
+    before = pyorch.processes("newer/a.1")
+    pyorch.run("daemon", "restart")
+    assert pyorch.processes("newer/a.1") == before
+
+
+def test_a_daemon_that_speaks_another_api_is_asked_for_nothing(bare, tmp_path):
+    bare.run("ls")
+    other = older_pyorch(tmp_path / "old", "orchestrator/dialect.py", "API = 1\n", "API = 7\n")
+    serve_older(bare, other)
+
+    done = bare.try_("ls")
+
+    assert done.code == 1
+    assert "it speaks API 7, and this pyorch API 1" in done.err
+    bare.run("daemon", "restart")
+    bare.run("ls")

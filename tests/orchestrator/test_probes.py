@@ -360,6 +360,32 @@ async def test_who_stays_ill_is_left_alone_in_the_end_and_goes_on(world):
     assert world.phases()[DB] == "running"
 
 
+async def test_where_the_file_says_nothing_healing_has_an_end_that_is_seen_and_told_once(world):
+    answer(world, code=1)
+    async with world.daemon() as daemon:
+        await world.apply(HEALED)
+        state = await world.until(lambda state: "left as it is" in state["failure"])
+        await asyncio.sleep(600)
+        told = [one for one in daemon.store.events.last("shop", most=999) if "given_up" in one[0]]
+        shown = (await daemon.view("shop")).replicas[0]
+
+        why = "is unhealthy, left as it is after 20 restarts in a row"
+        assert state["failure"] == f"db.1: {why}"
+        assert world.runs() == {DB: 21}
+        assert world.phases()[DB] == "running"
+        assert [(name, reason) for name, _, reason, _ in told] == [("replica.given_up", why)]
+        assert shown.given_up == why
+
+        answer(world, code=0)
+        state = await world.settled()
+        assert not state["replicas"][0]["given_up"]
+        await asyncio.sleep(60)
+        answer(world, code=1)
+        await unhealthy(world)
+        answer(world, code=0)
+        assert (await world.settled())["replicas"][0]["attempts"] == 1
+
+
 async def test_who_is_not_to_be_restarted_is_not_healed(world):
     answer(world, code=1)
     async with world.daemon():

@@ -158,7 +158,7 @@ def test_a_stack_without_room_has_failed_and_says_why():
     wanted = stack(service(cpu_reservation=3.0))
     observed = host()
 
-    verdict = settled(wanted, observed, plan_stack(wanted, observed, now=NOW))
+    verdict = settled(wanted, observed, plan_stack(wanted, observed, now=NOW), now=NOW)
 
     assert isinstance(verdict, Failed)
     assert "web.1: needs 3 cpus" in verdict.reason

@@ -48,7 +48,7 @@ def test_hooks_of_a_replica_that_runs(progress, expected):
 def test_a_hook_that_failed_fails_the_stack():
     desired, observed = stack(service(post_start=True)), host(replica(1, post_start=FAILED))
 
-    verdict = settled(desired, observed, plan_stack(desired, observed, now=NOW))
+    verdict = settled(desired, observed, plan_stack(desired, observed, now=NOW), now=NOW)
 
     assert isinstance(verdict, Failed)
     assert "exited with 3: no" in verdict.reason

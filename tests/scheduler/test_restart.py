@@ -108,6 +108,22 @@ def test_a_crash_loop_is_put_into_quarantine_and_a_run_that_lasts_is_not():
     assert len(lives(policy, lived=10.0, runs=9)) == 9
 
 
+def test_what_is_never_well_for_long_is_healed_so_often_and_then_left_as_it_is():
+    policy = RestartPolicy(mode=RestartMode.ALWAYS, heal_limit=2, longest_delay=1.0)
+    ill, well = Illness(since=NOW - 60, well_for=1.0), Illness(since=NOW - 60, well_for=60.0)
+
+    def heal(attempts, illness):
+        found = replica(1, Running(since=NOW - 99, illness=illness), attempts=attempts)
+        return decide_healing(policy, found, illness, now=NOW)
+
+    assert isinstance(heal(1, ill), RestartNow)
+    assert heal(2, ill) == StayDown(
+        "is unhealthy, left as it is after 2 restarts in a row", given_up=True
+    )
+    assert heal(2, well) == RestartNow(1, "is unhealthy, restart 1")
+    assert isinstance(decide(policy, attempts=9, lived=0.0, ago=60.0), RestartNow)
+
+
 @given(policy=policies, code=st.integers(0, 255), lived=moments, attempts=st.integers(0, 99))
 def test_a_decision_only_ever_moves_on_with_time(policy, code, lived, attempts):
     exited = Exited(code=code, at=NOW, lived=lived)

@@ -11,6 +11,7 @@ from scheduler.actions import (
     CreateNetwork,
     CreateReplica,
     CreateVolume,
+    FailReplica,
     HealReplica,
     KillReplica,
     LeasePort,
@@ -336,6 +337,8 @@ class World:
             case HealReplica(replica=key, attempt=attempt):
                 assert self.replicas[key].phase.health is Health.UNHEALTHY
                 self.replicas[key] = replace(self.replicas[key], healing=True, attempts=attempt)
+            case FailReplica(key):
+                raise AssertionError(f"{key} may run as long as it likes")
             case StopReplica(replica=key, grace=grace):
                 assert isinstance(self.replicas[key].phase, Running)
                 assert self.replicas[key].pre_stop != WAITING

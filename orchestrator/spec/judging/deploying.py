@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from orchestrator.spec.models import Deploy, Service, StackFile
-from orchestrator.spec.models.deploy import JOBS, MODES
+from orchestrator.spec.models.deploy import MODES
+from orchestrator.spec.models.extensions import JobExtension
 from orchestrator.spec.problems import suggest
 from orchestrator.spec.tree import Path, Refusal
 from orchestrator.spec.values.placement import KEYS, LABELS, parse_constraint
@@ -26,7 +27,7 @@ def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
     if condition not in CONDITIONS:
         where = (*place, "restart_policy", "condition")
         yield where, f"`{condition}` is no condition", "one of none, on-failure, any"
-    if deploy.mode in JOBS:
+    if deploy.is_job:
         hint = "a job ends: write `on-failure`, or leave it out"
         if condition == "any":
             where = (*place, "restart_policy", "condition")
@@ -34,6 +35,9 @@ def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
         elif policy is None and service.restart in ("always", "unless-stopped"):
             cause = f"`mode: {deploy.mode}` is not started again once it has succeeded"
             yield (*path, "restart"), cause, hint
+    elif service.x_pyorch.job != JobExtension() and not _ends(service):
+        cause = "a service that is started again whenever it ends is no job"
+        yield (*path, "x-pyorch", "job"), cause, "write `restart: on-failure`, or a job's mode"
     if deploy.endpoint_mode not in ("", "vip", "dnsrr"):
         cause = f"`{deploy.endpoint_mode[:40]}` is no way to reach a service"
         yield (*place, "endpoint_mode"), cause, "one of dnsrr, vip"
@@ -53,6 +57,14 @@ def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
     if deploy.placement.max_replicas_per_node < 0:
         where = (*place, "placement", "max_replicas_per_node")
         yield where, "must not be negative", "leave it out for no limit"
+
+
+def _ends(service: Service) -> bool:
+    """Whether a replica that succeeds stays down."""
+    policy = service.deploy.restart_policy if service.deploy else None
+    if policy is not None:
+        return policy.condition in ("none", "on-failure")
+    return (service.restart or "no").partition(":")[0] in ("no", "on-failure")
 
 
 def deploy_warnings(stack: StackFile) -> Iterator[str]:

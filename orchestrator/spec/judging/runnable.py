@@ -55,6 +55,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from process_refusals(stack, service, path)
         for option, cause, hint in mistakes(service.logging) if service.logging else ():
             yield (*path, "logging", "options", option), cause, hint
+        yield from _probes(service, path)
         yield from _amounts(service, path)
         yield from deploy_refusals(service, path)
         yield from limit_refusals(service, path)
@@ -76,6 +77,16 @@ def _hooks(service: Service, path: Path) -> Iterator[Refusal]:
         if first.per_replica:
             where = (*path, "pre_start", str(number), "per_replica")
             yield where, REFUSED["services.*.pre_start.*.per_replica"], "leave it out"
+
+
+def _probes(service: Service, path: Path) -> Iterator[Refusal]:
+    if service.logging is None or service.logging.driver != "none":
+        return
+    for kind, probe in service.x_pyorch.probes.items():
+        if probe.log:
+            cause = "there is no log to look in: `logging.driver` is `none`"
+            hint = "take another driver, or ask another way: tcp, http, grpc, exec"
+            yield (*path, "x-pyorch", "probes", kind, "log"), cause, hint
 
 
 def _names(stack: StackFile) -> Iterator[Refusal]:

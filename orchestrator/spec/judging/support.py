@@ -122,8 +122,11 @@ CARRIED_OUT = {
     "services.*.volumes.*.image": "subpath",
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
-    "services.*.x-pyorch": "backoff dns on_unhealthy priority probes quarantine rates",
+    "services.*.x-pyorch": """
+        backoff dns heal_limit job on_unhealthy priority probes quarantine rates
+    """,
     "services.*.x-pyorch.rates": "receive send",
+    "services.*.x-pyorch.job": "max_concurrent timeout",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "services.*.x-pyorch.probes.*": """
         exec grpc http interval log retries start_interval start_period tcp timeout

@@ -108,6 +108,11 @@ class Deploy(SpecModel):
     endpoint_mode: str = Field(default="", description="`vip` or `dnsrr`.")
 
     @property
+    def is_job(self) -> bool:
+        """Whether its replicas run to their end, and are not started again when they succeed."""
+        return self.mode in JOBS
+
+    @property
     def everywhere(self) -> bool:
         """Whether there is one replica on every machine: one, here."""
         return self.mode in EVERYWHERE

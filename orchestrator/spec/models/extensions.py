@@ -98,6 +98,19 @@ class RatesExtension(Extension):
     send: Size = Field(default=0, ge=0, description="What a replica may send in a second.")
 
 
+class JobExtension(Extension):
+    """``services.*.x-pyorch.job``: how the runs of a service that ends go."""
+
+    timeout: Duration = Field(
+        default=0.0,
+        ge=0,
+        description="How long a run may take before it is ended as a failure; 0: any time.",
+    )
+    max_concurrent: Whole = Field(
+        default=0, ge=0, description="How many of its replicas run at one time; 0: all of them."
+    )
+
+
 class ServiceExtension(Extension):
     """``services.*.x-pyorch``."""
 
@@ -117,8 +130,15 @@ class ServiceExtension(Extension):
         default="restart",
         description="What becomes of an unhealthy replica, if its restart policy is not `no`.",
     )
+    job: JobExtension = Field(
+        default=JobExtension(), description="How the runs of a service that ends go."
+    )
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."
+    )
+    heal_limit: Whole = Field(
+        default=20,
+        description="Restarts in a row after which who is unhealthy is left alone; 0: no limit.",
     )
     rates: RatesExtension = Field(
         default=RatesExtension(), description="What goes over the network, at most."

@@ -105,6 +105,71 @@ def test_a_job_that_fails_is_tried_again_unless_its_policy_says_otherwise(pyorch
     assert runs(pyorch) == 1
 
 
+LONG = """
+name: job
+services:
+  once:
+    image: busybox
+    command: [sh, -c, "echo x >>/seen/runs; test $(wc -l </seen/runs) -gt 1 || sleep 1000"]
+    volumes: ['seen:/seen']
+    stop_grace_period: 0s
+    restart: on-failure
+    x-pyorch: {job: {timeout: 300ms}}
+  look: {image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes: ['seen:/seen']}
+volumes: {seen: {}}
+"""
+
+
+@pytest.mark.attribute("services.*.x-pyorch.job.timeout")
+def test_a_run_that_takes_too_long_is_ended_as_a_failure_and_tried_again_as_one(pyorch):
+    pyorch.write(LONG)
+    pyorch.run("up", "-d", "--wait")
+
+    assert runs(pyorch) == 2
+    assert pyorch.ps("job")["job-once-1"]["ExitCode"] == 0
+    told = pyorch.run("-p", "job", "events", "--since", "1h", "--until", "0s")
+    assert "ran for more than 0.3 s" in told
+    pyorch.run("down", "-v", "-t", "0")
+
+    pyorch.write(LONG.replace("on-failure", "'no'"))
+    done = pyorch.try_("up", "-d", "--wait")
+
+    assert done.code == 1
+    assert "once.1 ran too long and exited with 137" in done.err
+    assert runs(pyorch) == 1
+
+
+CROWD = """
+name: job
+services:
+  once:
+    image: busybox
+    command:
+      - sh
+      - -c
+      - |
+        mkdir /seen/$$HOSTNAME
+        ls -d /seen/*/ | wc -l >>/seen/most
+        sleep 0.2
+        rmdir /seen/$$HOSTNAME
+    volumes: ['seen:/seen']
+    deploy: {mode: replicated-job, replicas: 5}
+    x-pyorch: {job: {max_concurrent: 2}}
+  look: {image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes: ['seen:/seen']}
+volumes: {seen: {}}
+"""
+
+
+@pytest.mark.attribute("services.*.x-pyorch.job.max_concurrent")
+def test_no_more_replicas_of_a_job_run_at_one_time_than_may_and_all_come_to_it(pyorch):
+    pyorch.write(CROWD)
+    pyorch.run("up", "-d", "--wait")
+
+    most = pyorch.run("-p", "job", "exec", "-T", "look", "cat", "/seen/most").split()
+    assert len(most) == 5
+    assert set(most) <= {"1", "2"}
+
+
 PLACED = """
 name: pla
 x-web: &web {{image: busybox, command: sleep 1000, stop_grace_period: 0s}}

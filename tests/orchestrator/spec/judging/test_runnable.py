@@ -14,6 +14,11 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
     [
         ("restart: maybe", "`maybe` is no restart policy"),
         ("restart: on-failure:3", None),
+        (
+            "logging: {driver: none}\n    x-pyorch: {probes: {startup: {log: up}}}",
+            "x-pyorch.probes.startup.log: there is no log to look in: `logging.driver` is `none`",
+        ),
+        ("logging: {driver: none}\n    x-pyorch: {probes: {startup: {tcp: 80}}}", None),
         ("pull_policy: always-ish", "is no pull policy"),
         ("hostname: a_b", "is no host name"),
         ("container_name: 'ab c'", "is no name of a container"),
@@ -47,6 +52,12 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ),
         ("deploy: {mode: global-job}\n    restart: always", "restart: `mode: global-job` is not"),
         ("deploy: {mode: global-job}\n    restart: on-failure:3", None),
+        ("restart: on-failure\n    x-pyorch: {job: {timeout: 1m}}", None),
+        ("x-pyorch: {job: {max_concurrent: 2}}", None),
+        (
+            "restart: always\n    x-pyorch: {job: {timeout: 1m}}",
+            "x-pyorch.job: a service that is started again whenever it ends is no job",
+        ),
         ("deploy: {placement: {constraints: ['node.labels.a==b', 'node.role != x']}}", None),
         ("deploy: {endpoint_mode: dnsrr}", None),
         ("deploy: {endpoint_mode: dns}", "`dns` is no way to reach a service"),
