@@ -1,4 +1,4 @@
-"""Services that are run once: begun here, looked after by the loop, and let go once they have ended."""
+"""Services that are run once: begun here, looked after by the loop, let go once they have ended."""
 
 import json
 import secrets

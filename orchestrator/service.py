@@ -58,6 +58,8 @@ class ApplyOptions:
     """Leave alone what these depend on, and do not wait for it."""
     no_start: bool = False
     """Make containers and start none."""
+    remove_orphans: bool = False
+    """Remove what somebody ran once and has ended; what the file names no more goes anyway."""
     beside: bool = False
     """It is about what somebody is to run beside the services: where none is named, none is."""
 
@@ -103,10 +105,9 @@ class Orchestrator:
         options = ApplyOptions(
             owner_uid=owner_uid,
             services=tuple(name for name in needs if name in model.services),
+            remove_orphans=wanted.remove_orphans,
             beside=True,
         )
-        if wanted.remove_orphans:
-            await self.remove_ended(model.name)
         applied = await self._apply(lambda: model, options)
         # Whoever listens does so before anything can be said.
         session = await self.drivers.containers.attach(begun.container)
@@ -123,8 +124,7 @@ class Orchestrator:
 
     async def remove_ended(self, name: str) -> None:
         """Let every one-off of a stack go that has ended."""
-        view = await self.view(name) if self.store.stacks.find(name) else None
-        for one in view.replicas if view else ():
+        for one in (await self.view(name)).replicas:
             if one.one_off and one.phase == "exited":
                 self.store.one_offs.let_go(name, one.service)
 
@@ -161,6 +161,8 @@ class Orchestrator:
             number = self.store.stacks.save_generation(
                 model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
             )
+        if options.remove_orphans:
+            await self.remove_ended(model.name)
         self._run_again(model, options)
         return Applied(generation=number, changed=not stands)
 
@@ -414,7 +416,9 @@ class Orchestrator:
     def _called(self, stack: str, subject: str) -> str:
         """Return what people call the container an event is about."""
         stored = self.store.stacks.find(stack)
-        services = self.reconciler.model(stored).services if stored else {}
+        services = (
+            self.reconciler.whole(stack, self.reconciler.model(stored)).services if stored else {}
+        )
         service = services.get(subject.rpartition(".")[0])
         own = service.container_name if service else ""
         return own or f"{stack}-{subject.replace('.', '-')}"

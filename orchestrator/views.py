@@ -47,6 +47,7 @@ class ReplicaView:
     slot: int
     one_off: str
     """Which service it is a single run of; empty for a replica like others."""
+    tty: bool
     phase: str
     health: str
     exit_code: int | None
@@ -238,6 +239,7 @@ class Views:
             container=name_of(facts),
             service=replica.service,
             slot=replica.slot,
+            tty=facts.tty,
             one_off=facts.labels.get(labelling.ONE_OFF, ""),
             phase=_phase_word(phase),
             health=health.value if running else Health.NONE.value,

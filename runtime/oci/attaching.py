@@ -42,6 +42,7 @@ class Attached(ExecSession):
         self._tty = False
         self._size: tuple[int, int] | None = None
         self._begun = asyncio.Event()
+        self._known = asyncio.Event()
         self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pump: asyncio.Task[None] | None = None
 
@@ -66,12 +67,17 @@ class Attached(ExecSession):
         if self._size is not None:
             self._tell_size(*self._size)
 
+    def know(self) -> None:
+        """Learn that the run is on record, so that its process can be sent something."""
+        self._known.set()
+
     def end(self, code: int) -> None:
         """Learn how the run ended; what it said last is still to be read."""
         if self._code.done():
             return
         self._code.set_result(code)
         self._begun.set()
+        self._known.set()
         if self._pump is None:
             self._pump = asyncio.ensure_future(self._chunks.put((0, b"")))
 
@@ -105,7 +111,7 @@ class Attached(ExecSession):
 
     @override
     async def signal(self, number: int) -> None:
-        await self._begun.wait()
+        await self._known.wait()
         with contextlib.suppress(NotFoundError):
             await self._send(number)
 
@@ -163,6 +169,11 @@ class Attachments:
         """Have all who wait take part in a run that is there. Raises OSError."""
         for session in self._sessions.get(container, ()):
             session.connect(bundle, tty=tty)
+
+    def know(self, container: ContainerId) -> None:
+        """Tell all who take part that the run is on record."""
+        for session in self._sessions.get(container, ()):
+            session.know()
 
     def end(self, container: ContainerId, code: int) -> None:
         """Tell all who take part how the run ended."""

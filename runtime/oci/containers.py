@@ -126,6 +126,7 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                tty=record.config.tty,
                 logged=record.config.logging.driver is not LogDriver.NONE,
                 mounts=record.config.mounts,
                 limits=record.config.limits,
@@ -231,6 +232,7 @@ class Containers(ContainerDriver):
                     patience=self._layout.instance.patience,
                 )
                 self._runs.begin(container, number, pid)
+                self._attachments.know(container)
             except BaseException as error:
                 monitor.abandon()
                 await self._clear(container)
@@ -318,6 +320,7 @@ class Containers(ContainerDriver):
         if self._runs.is_running(container):
             try:
                 self._attach(self._known(container, "attach to container"))
+                session.know()
             except OSError as error:
                 await session.close()
                 verb, cause = "attach to container", f"its monitor does not answer: {error}"

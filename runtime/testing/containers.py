@@ -117,6 +117,7 @@ class FakeContainers(Faults, ContainerDriver):
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                tty=box.config.tty,
                 logged=box.config.logging.driver is not LogDriver.NONE,
                 mounts=box.config.mounts,
                 limits=box.config.limits,

@@ -313,6 +313,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    tty: bool = False
+    """Its streams are one, a terminal."""
     logged: bool = True
     """Its output is kept, so that it can be read again."""
     limits: Limits = field(default_factory=Limits)
