@@ -8,7 +8,7 @@ costs nothing but detail.
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -34,13 +34,20 @@ class Event:
 class EventBus:
     """Hands events to subscribers of a stack; ``None`` in a queue says only: look again."""
 
+    _listeners: list[Callable[[Event], None]] = field(default_factory=list)
     _subscribers: dict[str, set[asyncio.Queue[Event | None]]] = field(
         default_factory=lambda: defaultdict(set)
     )
 
     def publish(self, event: Event) -> None:
-        """Tell every subscriber of the event's stack."""
+        """Tell every listener, and every subscriber of the event's stack."""
+        for listener in self._listeners:
+            listener(event)
         self._put(event.stack, event)
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Have ``listener`` called with every event of every stack; it must not wait."""
+        self._listeners.append(listener)
 
     def changed(self, stack: str) -> None:
         """Tell every subscriber that a pass over ``stack`` has ended."""

@@ -16,11 +16,12 @@ import structlog
 
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
 from orchestrator.oneoffs import with_one_offs
+from orchestrator.progress import Progress
 from orchestrator.publisher import Publisher
 from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
 from orchestrator.runs import let_go_of_ended
@@ -30,7 +31,9 @@ from orchestrator.shares import Shares
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
+from orchestrator.spec.models.extensions import NotifyExtension
 from orchestrator.store import Store, StoredStack
+from orchestrator.tally import Tally
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.desired import build_desired
 from orchestrator.translate.differences import with_words
@@ -44,11 +47,11 @@ from orchestrator.translate.sandbox import build_sandbox
 from runtime.errors import DriverError
 from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import PlanError, claims, plan_stack, reserve
-from scheduler.actions import Addresses, PullImage, StartReplica
+from scheduler.actions import Addresses, PullImage, StartReplica, describe
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
 from scheduler.observed import Exited, Illness, ObservedStack, Phase, Running
-from scheduler.plan import Plan
+from scheduler.plan import Plan, Step
 from scheduler.restart import (
     LOOPING,
     RestartDecision,
@@ -92,6 +95,8 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    progress: Progress
+    tally: Tally
     halting: bool = False
     """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
     publisher: Publisher = field(init=False)
@@ -120,7 +125,8 @@ class Reconciler:
         """Bring a stack one pass closer to its file; return the pause before the next one."""
         with structlog.contextvars.bound_contextvars(stack=name, pass_id=next(self._passes)):
             try:
-                pause = await self._pass(name)
+                with self.progress.passing(name):
+                    pause = await self._pass(name)
             except (PyorchError, PlanError, DriverError) as error:
                 return self._refused(name, error)
             except Exception:
@@ -169,6 +175,13 @@ class Reconciler:
             return StackFile.model_validate(self.store.stacks.generation(name, number)[0])
 
         return with_one_offs(model, one_offs, of) if one_offs else model
+
+    def wishes_of(self, stack: str) -> tuple[int, tuple[NotifyExtension, ...]]:
+        """Return whose a stack is, and whom it wants told of what happens to it."""
+        stored = self.store.stacks.find(stack)
+        if stored is None:
+            return 0, ()
+        return stored.owner_uid, self.model(stored).x_pyorch.notify
 
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
@@ -239,10 +252,20 @@ class Reconciler:
         started = self.now()
         found = await self._look(stored)
         plan = self._plan(found)
-        outcomes = await execute(plan, self._actions(found).perform)
+        actions = self._actions(found)
+
+        async def perform(step: Step) -> None:
+            patient = isinstance(step.action, PullImage)
+            words = describe(step.action)
+            with self.progress.working(name, step.number, words, patient=patient):
+                await actions.perform(step)
+
+        outcomes = await execute(plan, perform)
         problems = find_problems(plan, outcomes)
         await self._record(found, plan, outcomes, problems)
         done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
+        took = self.now() - started
+        self.tally.note_pass(took)
         # A pass that found nothing to do is not news: the sweep makes one every few seconds.
         note = log.info if plan.steps or problems else log.debug
         note(
@@ -251,7 +274,7 @@ class Reconciler:
             done=done,
             held=len(plan.held),
             errors=len(problems),
-            took=round(self.now() - started, 4),
+            took=round(took, 4),
         )
         if _gone(found, plan):
             self._tell_kept(found.desired, found.observed)
@@ -281,6 +304,7 @@ class Reconciler:
             )
             desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[stored.name] = desired
+        self._lease_again(stored.name, observed)
         return _Situation(
             stored=stored,
             model=model,
@@ -350,6 +374,20 @@ class Reconciler:
         self.reports[stored.name] = report_pass(
             stored, desired, observed, plan, problems, now=self.now()
         )
+
+    def _lease_again(self, name: str, observed: ObservedStack) -> None:
+        """Write down what replicas hold: a database that was lost knows nothing of it."""
+        known = set(self.store.leases.addresses())
+        lost = [one for one in observed.addresses if one.stack == name and one not in known]
+        for replica in {one.replica for one in lost}:
+            held = [
+                one for one in observed.addresses if (one.stack, one.replica) == (name, replica)
+            ]
+            addresses = tuple((one.network, one.address) for one in held)
+            try:
+                self.store.leases.lease_addresses(name, replica, addresses)
+            except UnwritableError as error:
+                log.warning("lease.lost", stack=name, replica=str(replica), error=str(error))
 
     def _tell_loops(
         self,

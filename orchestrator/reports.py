@@ -9,6 +9,7 @@ from orchestrator.executor import Failed, Outcome
 from orchestrator.store import StoredStack
 from scheduler import Failed as StackFailed
 from scheduler import Settled, settled
+from scheduler.actions import LeasePort
 from scheduler.desired import DesiredStack, Intent
 from scheduler.ids import ReplicaId
 from scheduler.observed import ObservedStack, Running
@@ -25,6 +26,8 @@ class Problem:
     hint: str | None = None
     stuck: bool = True
     """Waiting alone will not end it."""
+    services: tuple[str, ...] = ()
+    """Whose containers are held up by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,29 @@ def find_problems(plan: Plan, outcomes: Mapping[int, Outcome]) -> tuple[Problem,
         if isinstance(outcome, Failed):
             error = outcome.error
             log.warning("step.failed", step=str(step), error=str(error), hint=error.hint)
-            found.append(Problem(message=str(error), hint=error.hint, stuck=not error.retryable))
+            found.append(
+                Problem(
+                    message=str(error),
+                    hint=error.hint,
+                    stuck=not error.retryable,
+                    services=tuple(sorted(_held_up(plan, step.number))),
+                )
+            )
     return tuple(found)
+
+
+def _held_up(plan: Plan, failed: int) -> set[str]:
+    """Return the services of a step and of all that wait for it."""
+    waiting = {failed}
+    services = set()
+    for step in plan.steps:
+        if step.number in waiting or waiting.intersection(step.after):
+            waiting.add(step.number)
+            if isinstance(step.action, LeasePort):
+                services.add(str(step.action.service))
+            elif replica := getattr(step.action, "replica", None):
+                services.add(str(replica.service))
+    return services
 
 
 def report_pass(

@@ -22,14 +22,17 @@ from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
 from orchestrator.intents import Intents
+from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers, find_images
 from orchestrator.oneoffs import RunRequest
+from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
 from orchestrator.runs import Begun, prepare_run, refuse_taken_name
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
+from orchestrator.tally import Tally
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.observed import name_of
@@ -82,6 +85,9 @@ class Orchestrator:
     events: EventBus
     queue: WorkQueue
     reconciler: Reconciler
+    progress: Progress
+    tally: Tally
+    notifier: Notifier
     builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
@@ -218,6 +224,8 @@ class Orchestrator:
             present = self.store.stacks.save_generation(
                 name, document, here, owner_uid=owner_uid, origin=f"rollback to {chosen}"
             )
+            reason = f"to generation {chosen}, which is generation {present} now"
+            self.reconciler.chronicle.tell(name, "stack.rolled_back", "", reason)
         else:
             present = stored.generation
             self.store.stacks.set_intent(name, Intent.RUN, wishes={})

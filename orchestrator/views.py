@@ -171,7 +171,11 @@ class Views:
                 for h in (report.plan.held if report else ())
             ),
             errors=tuple(
-                {"message": problem.message, "hint": problem.hint}
+                {
+                    "message": problem.message,
+                    "hint": problem.hint,
+                    "services": problem.services,
+                }
                 for problem in (report.problems if report else ())
             ),
             replicas=tuple(

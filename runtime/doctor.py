@@ -25,6 +25,11 @@ def examine(instance: Instance) -> tuple[Finding, ...]:
     return (*_findings(), *_network(instance))
 
 
+def examine_programs() -> tuple[Finding, ...]:
+    """Return what is missing without which containers do not run, or are not reached."""
+    return tuple(one for one in _findings() if one.verdict is Verdict.MISSING)
+
+
 def _network(instance: Instance) -> Iterator[Finding]:
     firewall = Firewall(instance)
     detail = "on" if firewall.forwards() else "off; turned on while a network needs it"

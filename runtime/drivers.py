@@ -33,6 +33,7 @@ from runtime.types import (
     Rates,
     SandboxConfig,
     SandboxFacts,
+    Usage,
     VolumeConfig,
     VolumeFacts,
     VolumeId,
@@ -122,6 +123,9 @@ class ContainerDriver(Protocol):
 
     async def ceiling(self, group: str) -> Limits:
         """Report what the containers below ``group`` keep to together, as the host shows it."""
+
+    async def usage(self) -> Mapping[ContainerId, Usage]:
+        """Report what every container that runs uses, as the host counts it."""
 
     async def start(self, container: ContainerId) -> None:
         """Begin a new run of a container that does not run; one that runs is left alone.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -236,6 +237,11 @@ def forget_what_is_over() -> None:
 
 def _give_up(*_: object) -> None:
     raise AssertionError(f"not so within {PATIENCE:g} s")
+
+
+def new_name() -> str:
+    """Return a name no other instance on this machine has."""
+    return f"t{secrets.token_hex(3)}"
 
 
 def make_busybox(folder: Path) -> Path:

@@ -5,19 +5,21 @@ import grp
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from http import HTTPStatus
 
 import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
-from orchestrator import __version__
+from orchestrator import __version__, metrics
 from orchestrator.api import builds, chronicle, containers, generations, images, resources, services
 from orchestrator.api.logs import send_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream, settled
 from orchestrator.dialect import API, models_mark
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
+from orchestrator.vitals import examine
 from runtime.errors import DriverError
 from runtime.platforms import this_platform
 from scheduler import PlanError
@@ -71,6 +73,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
     app.add_routes(
         [
             web.get("/v1/healthz", _health),
+            web.get("/v1/metrics", _metrics),
             web.get("/v1/version", _version),
             web.post("/v1/shutdown", _shutdown),
             web.get("/v1/stacks", _stacks),
@@ -95,11 +98,13 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def problem(status: int, code: str, detail: str, hint: str | None = None) -> web.Response:
+def problem(
+    status: int, code: str, detail: str, hint: str | None = None, **more: object
+) -> web.Response:
     """Return a refusal (RFC 9457) with a stable code and the next thing to try."""
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "code": code}
-    document |= {"detail": detail, "hint": hint}
+    document |= {"detail": detail, "hint": hint, **more}
     return web.json_response(document, status=status, content_type="application/problem+json")
 
 
@@ -132,8 +137,19 @@ async def _origin(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _health(request: web.Request) -> web.StreamResponse:
-    del request
-    return web.json_response({"status": "ok"})
+    complaints = await examine(request.app[KEY])
+    if not complaints:
+        return web.json_response({"status": "ok"})
+    detail = "; ".join(f"{one.subject}: {one.detail}" for one in complaints)
+    hint = next((one.hint for one in complaints if one.hint), None)
+    reasons = [asdict(one) for one in complaints]
+    return problem(503, "ill", detail, hint, reasons=reasons)
+
+
+async def _metrics(request: web.Request) -> web.StreamResponse:
+    found = await metrics.look(request.app[KEY])
+    text = await asyncio.to_thread(metrics.write, found)
+    return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
 async def _version(request: web.Request) -> web.StreamResponse:

@@ -102,4 +102,9 @@ def _status(settings: Settings) -> int:
         sys.stdout.write("not running\n")
         return 1
     sys.stdout.write(f"running: pid {found['pid']}, version {found['version']}\n")
+    try:
+        client.get("/v1/healthz")
+    except PyorchError as error:
+        sys.stdout.write(f"not well: {error}\n" + (f"  {error.hint}\n" if error.hint else ""))
+        return 1
     return 0

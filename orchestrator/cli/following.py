@@ -49,14 +49,17 @@ def follow_until_settled(
     try:
         for state in _states(client, stack, deadline):
             last = state
-            if state["generation"] == generation:
-                if state["failure"]:
-                    raise _failure(client, stack, state)
-                if state["settled"] or (not wait and _started(state)):
-                    return
-                if loop := _hopeless(state, alone):
-                    state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
-                    raise _failure(client, stack, state)
+            if state["generation"] != generation:
+                raise _overtaken(stack, state)
+            if state["failure"]:
+                raise _failure(client, stack, state)
+            if state["settled"] or (not wait and _started(state)):
+                return
+            if timeout is None:
+                _check_progress(stack, state)
+            if loop := _hopeless(state, alone):
+                state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
+                raise _failure(client, stack, state)
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError
     except TimeoutError:
@@ -67,11 +70,9 @@ def follow_until_settled(
     raise PyorchError(f"stack `{stack}` was removed meanwhile")
 
 
-def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
+def follow_until_stopped(client: Client, stack: str) -> None:
     """Return once nothing of the stack runs any more. Raises PyorchError when it cannot start."""
     for state in _states(client, stack):
-        if state["generation"] != generation:
-            continue
         if state["failure"] and state["intent"] == "run":
             raise _failure(client, stack, state)
         running = [
@@ -79,6 +80,8 @@ def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
         ]
         if state.get("reported", False) and state["settled"] and not running:
             return
+        if not running:
+            _check_progress(stack, state)
 
 
 def follow_until(
@@ -95,6 +98,7 @@ def follow_until(
         if state.get("reported", False) and so(state):
             return
         refuse_failed(client, stack, state, services)
+        _check_progress(stack, state)
 
 
 def refuse_failed(
@@ -120,6 +124,27 @@ def follow_until_gone(client: Client, stack: str) -> None:
     for state in _states(client, stack):
         if state["failure"] and state["intent"] == "remove":
             raise _failure(client, stack, state)
+        _check_progress(stack, state)
+
+
+def _check_progress(stack: str, state: dict[str, Any]) -> None:
+    """Raise PyorchError where a stack has stood still with the same errors for too long."""
+    if state["stood_still"] < Settings.from_environ().give_up:
+        return
+    messages = [one["message"] for one in state["errors"]]
+    raise PyorchError(
+        f"stack `{stack}`: {'; '.join(dict.fromkeys(messages))}",
+        hint="the daemon goes on trying, and `--wait --wait-timeout` waits for it;"
+        f" `pyorch -p {stack} down` ends that",
+    )
+
+
+def _overtaken(stack: str, state: dict[str, Any]) -> PyorchError:
+    return PyorchError(
+        f"stack `{stack}` was asked for differently meanwhile (generation {state['generation']})",
+        hint=f"`pyorch -p {stack} history` says by whom; `up` again to have it as your file says",
+        code="conflict",
+    )
 
 
 def _missing(state: dict[str, Any]) -> list[str]:
@@ -162,13 +187,25 @@ def _entries(client: Client, stack: str, deadline: float | None) -> Iterator[dic
 
 
 def _states(client: Client, stack: str, deadline: float | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the states of a stack, and tell on the way what is new.
+
+    Besides what the daemon says, each has for how many seconds there were errors and no progress.
+    """
     told_before: set[str] = set()
+    erring: float | None = None
     for entry in _entries(client, stack, deadline):
         match entry["type"]:
             case "state":
+                if not entry["errors"]:
+                    erring = None
+                elif erring is None:
+                    erring = time.monotonic()
+                entry["stood_still"] = 0.0 if erring is None else time.monotonic() - erring
                 tell(client, stack, entry, told_before)
                 yield entry
             case "event":
+                if entry["name"] in TOLD:
+                    erring = None
                 tell(client, stack, entry, told_before)
             case _:
                 return

@@ -81,10 +81,10 @@ def run(args: argparse.Namespace) -> int:
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout
         )
         return 0
-    return _attached(args, client, name, applied["generation"])
+    return _attached(args, client, name)
 
 
-def _attached(args: argparse.Namespace, client: Client, name: str, generation: int) -> int:
+def _attached(args: argparse.Namespace, client: Client, name: str) -> int:
     asked = 0
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -102,7 +102,7 @@ def _attached(args: argparse.Namespace, client: Client, name: str, generation: i
     signal.signal(signal.SIGTERM, interrupted)
     printer = threading.Thread(target=_print_attached, args=(args, client, name), daemon=True)
     printer.start()
-    follow_until_stopped(client, name, generation)
+    follow_until_stopped(client, name)
     # The stream ends by itself once nothing runs and the last line was sent.
     printer.join(LAST_LINES)
     return 0

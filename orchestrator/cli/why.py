@@ -71,6 +71,10 @@ class _Asked:
             yield f"{indent}{replica['id']}: {status(replica)}"
             for line in self._replica(replica):
                 yield f"{indent}  {line}"
+        for one in self.state["errors"]:
+            if service in one.get("services", ()):
+                hint = f" ({one['hint']})" if one["hint"] else ""
+                yield f"{indent}  cannot go on: {one['message']}{hint}"
         subjects = {service, *(one["id"] for one in mine)}
         held = [
             one

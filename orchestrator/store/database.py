@@ -50,6 +50,12 @@ class Database:
         """Return what a query finds."""
         return self._db.execute(statement, values)
 
+    def try_to_write(self) -> None:
+        """Write what is there already. Raises UnwritableError where nothing can be written."""
+        with self.brief_transaction() as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            db.execute(f"PRAGMA user_version = {version:d}")
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Change everything or nothing, on disk before it returns."""

@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -68,7 +68,9 @@ from runtime.types import (
     Probe,
     ProbeOutput,
     TcpProbe,
+    Usage,
 )
+from runtime.usage import read_usage
 from runtime.volumes import Volumes
 
 PROBE_OUTPUT = 4096
@@ -197,6 +199,15 @@ class Containers(ContainerDriver):
     @override
     async def ceiling(self, group: str) -> Limits:
         return await in_thread(limiting.read_ceiling, self._layout.group(group))
+
+    @override
+    async def usage(self) -> Mapping[ContainerId, Usage]:
+        groups = {
+            name: self._layout.cgroup(record.config)
+            for name, record in self._records.items()
+            if self._runs.is_running(name)
+        }
+        return await in_thread(lambda: {name: read_usage(group) for name, group in groups.items()})
 
     @override
     async def start(self, container: ContainerId) -> None:

@@ -31,6 +31,7 @@ from runtime.types import (
     Probe,
     ProbeOutput,
     Running,
+    Usage,
     VolumeId,
 )
 
@@ -89,6 +90,8 @@ class FakeContainers(Faults, ContainerDriver):
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
     ceilings: dict[str, Limits] = field(default_factory=dict)
+    usages: dict[ContainerId, Usage] = field(default_factory=dict)
+    """What containers use, where it is said."""
     memory: dict[ContainerId, int] = field(default_factory=dict)
     """How much of it a container uses."""
     runtimes: tuple[str, ...] = ("crun", "runc")
@@ -185,6 +188,15 @@ class FakeContainers(Faults, ContainerDriver):
     async def ceiling(self, group: str) -> Limits:
         await self.look("ceiling", group)
         return self.ceilings.get(group, NO_CEILING)
+
+    @override
+    async def usage(self) -> Mapping[ContainerId, Usage]:
+        await self.look("usage")
+        return {
+            name: self.usages.get(name, Usage(cpu=0.0, memory=self.memory.get(name, 0), pids=1))
+            for name, box in self._boxes.items()
+            if isinstance(box.phase, Running)
+        }
 
     @override
     async def start(self, container: ContainerId) -> None:

@@ -24,6 +24,7 @@ from runtime.types.containers import (
     MountKind,
     Running,
     SyslogConfig,
+    Usage,
 )
 from runtime.types.images import (
     Freed,
@@ -118,6 +119,7 @@ __all__ = [
     "Subnet",
     "SyslogConfig",
     "TcpProbe",
+    "Usage",
     "Verdict",
     "VolumeConfig",
     "VolumeFacts",

@@ -328,6 +328,22 @@ class ContainerFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a container uses now, and has used in this run; None for what nobody counts here."""
+
+    cpu: float | None = None
+    """In seconds of a processor."""
+    memory: int | None = None
+    cache: int | None = None
+    """The part of ``memory`` that is given back before anything runs out."""
+    pids: int | None = None
+    read: int | None = None
+    """Bytes from block devices."""
+    written: int | None = None
+    oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecConfig:
     """A process to run beside the main one, inside the container."""
 

@@ -161,6 +161,24 @@ def test_waiting_ends_in_time_and_tells_what_is_missing(pyorch):
     assert "sick.1: starting" in told
 
 
+def test_a_command_gives_up_where_only_errors_come_and_the_daemon_goes_on(pyorch):
+    pyorch.environment["PYORCH_GIVE_UP"] = "2"
+    pyorch.write(
+        'name: x\nservices: {a: {image: "localhost:1/nothing"},'
+        " b: {image: busybox, command: sleep 9}}\n"
+    )
+    done = pyorch.try_("up", "-d")
+
+    assert done.code == 1
+    *_, told, hint = done.err.splitlines()
+    assert told.startswith("error: stack `x`: cannot pull image `localhost:1/nothing:latest`: ")
+    assert hint.startswith("hint: the daemon goes on trying")
+    why = pyorch.run("why", "a").splitlines()
+    assert why[0] == "a has no container"
+    assert why[1].startswith("  cannot go on: cannot pull image `localhost:1/nothing:latest`: ")
+    pyorch.run("-p", "x", "down")
+
+
 def test_a_job_that_failed_comes_with_the_way_to_run_it_again(pyorch):
     pyorch.write("name: x\nservices: {a: {image: busybox, command: sh -c 'exit 3'}}\n")
     done = pyorch.try_("up")

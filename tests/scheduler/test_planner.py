@@ -220,7 +220,7 @@ def test_a_port_somebody_else_has_is_named_with_its_holder():
     assert any(held.stuck for held in found.held)
 
 
-def test_a_cycle_is_named():
+def test_f39_a_cycle_is_named():
     one = service("a", dependencies=(Dependency(service=ServiceName("b")),))
     other = service("b", dependencies=(Dependency(service=ServiceName("a")),))
 

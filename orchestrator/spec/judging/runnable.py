@@ -61,6 +61,10 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from limit_refusals(service, path)
         yield from mount_refusals(service, path)
         yield from _hooks(service, path)
+    for number, one in enumerate(stack.x_pyorch.notify):
+        if bool(one.webhook) == bool(one.command):
+            where = ("x-pyorch", "notify", str(number))
+            yield where, "it is either a `webhook` or a `command`", "write one entry for each"
     yield from networking_refusals(stack)
     yield from ceiling_refusals(stack)
     yield from volume_refusals(stack)

@@ -133,7 +133,8 @@ CARRIED_OUT = {
     """,
     "services.*.x-pyorch.probes.*.grpc": "port service",
     "services.*.x-pyorch.probes.*.http": "path port tls",
-    "x-pyorch": "logs resources",
+    "x-pyorch": "logs notify resources",
+    "x-pyorch.notify.*": "command on timeout webhook",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """
         attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name

@@ -98,8 +98,8 @@ def _fields(path: Path, model: type[BaseModel]) -> Iterator[Key]:
 
 
 def place_in(path: Path, annotation: Any) -> Path:
-    """Return where the models are that a type is about: it, or each of what it maps to."""
-    return (*path, "*") if get_origin(annotation) is Mapping else path
+    """Return where the models are that a type is about: it, or each of what it maps to or lists."""
+    return (*path, "*") if get_origin(annotation) in (Mapping, tuple) else path
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

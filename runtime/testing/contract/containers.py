@@ -48,6 +48,27 @@ class ContainerContract(SessionContract, LimitContract):
     another one of the same host.
     """
 
+    # ── what is used ─────────────────────────────────────────────────────────────────────
+
+    async def test_what_a_container_uses_is_told_while_it_runs(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await driver.create(container(WEB, image, tmp_path, *STUBBORN))
+        before = await driver.usage()
+        await driver.start(WEB)
+
+        while_running = await driver.usage()
+        await driver.kill(WEB)
+        after = await driver.usage()
+
+        assert before == after == {}
+        (found,) = while_running.values()
+        assert found.pids is not None
+        assert found.pids >= 1
+        assert found.cpu is not None
+        assert found.memory is not None
+        assert found.oom_kills == 0
+
     # ── made and removed ─────────────────────────────────────────────────────────────────
 
     async def test_a_created_container_does_not_run_yet(

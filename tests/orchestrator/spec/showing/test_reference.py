@@ -288,6 +288,8 @@ NEEDED = {
     "services.*.build.secrets.*.source",
     "services.*.build.ulimits.*.hard",
     "services.*.build.ulimits.*.soft",
+    "x-pyorch.notify.*.command",
+    "x-pyorch.notify.*.webhook",
     "services.*.x-pyorch.probes.*.exec",
     "services.*.x-pyorch.probes.*.grpc",
     "services.*.x-pyorch.probes.*.grpc.port",
@@ -382,7 +384,7 @@ def meaning(stack):
     volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
     hooks = hooks_of(stack, containers)
     hooks += [checks_of(service, None) for _, service in sorted(stack.services.items())]
-    logs = factory.log_cap, unattached(stack)
+    logs = factory.log_cap, unattached(stack), stack.x_pyorch.notify
     return desired, containers, (volumes, hooks), networks, sandboxes, logs
 
 
