@@ -40,7 +40,7 @@ async def exec_in(request: web.Request) -> web.StreamResponse:
     session = await orchestrator.drivers.containers.exec(container, config)
     if body.get("tty"):
         await session.resize(int(body.get("columns", 80)), int(body.get("rows", 24)))
-    return await speak(request, session, "pyorch-exec")
+    return await speak(request, session, "pyorch-exec", outlasts=False)
 
 
 async def attach_to(request: web.Request) -> web.StreamResponse:
@@ -113,10 +113,13 @@ async def speak(
     session: ExecSession,
     protocol: str,
     told: AsyncIterator[Mapping[str, object]] | None = None,
+    *,
+    outlasts: bool = True,
 ) -> web.StreamResponse:
     """Carry a session's streams over the upgraded connection until it ends, or its client leaves.
 
-    What is ``told`` meanwhile goes beside them.
+    What is ``told`` meanwhile goes beside them. ``outlasts`` says that the process goes on when
+    its session is closed.
     """
     response = web.StreamResponse(
         status=101, headers={"Upgrade": protocol, "Connection": "Upgrade"}
@@ -139,12 +142,13 @@ async def speak(
                     break
                 transport.write(frame(STDOUT if stream == 1 else STDERR, data))
                 await request.writer.drain()
+            ended = asyncio.create_task(session.wait(), name="session end")
+            tasks.append(ended)
             # Who leaves what goes on without them is told no code.
-            tasks.append(asyncio.create_task(session.wait(), name="session end"))
-            await asyncio.wait((tasks[0], tasks[-1]), return_when=asyncio.FIRST_COMPLETED)
-            if tasks[-1].done():
-                code = tasks[-1].result()
-                transport.write(frame(EXIT, json.dumps({"code": code}).encode()))
+            until = (tasks[0], ended) if outlasts else (ended,)
+            await asyncio.wait(until, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                transport.write(frame(EXIT, json.dumps({"code": ended.result()}).encode()))
         except DriverError as error:
             detail = {"detail": str(error), "hint": error.hint}
             transport.write(frame(ERROR, json.dumps(detail).encode()))
