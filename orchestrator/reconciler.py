@@ -181,7 +181,12 @@ class Reconciler:
         stored = self.store.stacks.find(stack)
         if stored is None:
             return 0, ()
-        return stored.owner_uid, self.model(stored).x_pyorch.notify
+        try:
+            return stored.owner_uid, self.model(stored).x_pyorch.notify
+        except (KeyError, ValueError) as error:
+            # Whatever is told of a stack must not fail of what nobody can read.
+            log.warning("stack.unreadable", stack=stack, error=str(error))
+            return stored.owner_uid, ()
 
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
@@ -349,6 +354,7 @@ class Reconciler:
             begin_hooks=self.hooks.begin,
             sandbox=partial(_sandbox, model, desired),
             network=lambda action: build_network(model, action, stored.name),
+            secrets=secrets_of(model),
         )
 
     async def _record(
@@ -369,8 +375,7 @@ class Reconciler:
             ServiceName(one): checks_of(service, found.images.get(model.image_of(one)))
             for one, service in model.services.items()
         }
-        secrets = [one.payload for one in model.secrets.values() if one.payload]
-        self.prober.adjust(desired, observed, checks, secrets=secrets)
+        self.prober.adjust(desired, observed, checks, secrets=secrets_of(model))
         self.reports[stored.name] = report_pass(
             stored, desired, observed, plan, problems, now=self.now()
         )
@@ -593,3 +598,8 @@ def _begun(phase: Phase) -> float:
             return at
         case _:
             return -math.inf
+
+
+def secrets_of(model: StackFile) -> tuple[bytes, ...]:
+    """Return the contents of a stack's secrets: what must not be told."""
+    return tuple(one.payload for one in model.secrets.values() if one.payload)

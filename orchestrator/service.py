@@ -26,7 +26,7 @@ from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers, find_images
 from orchestrator.oneoffs import RunRequest
 from orchestrator.progress import Progress
-from orchestrator.reconciler import Reconciler
+from orchestrator.reconciler import Reconciler, secrets_of
 from orchestrator.runs import Begun, prepare_run, refuse_taken_name
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
@@ -320,7 +320,7 @@ class Orchestrator:
     def secrets_of(self, name: str) -> tuple[bytes, ...]:
         """Return the contents of a stack's secrets: what must not be told."""
         model = self.reconciler.model(self._known(name))
-        return tuple(one.payload for one in model.secrets.values() if one.payload)
+        return secrets_of(model)
 
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""

@@ -24,6 +24,7 @@ from runtime.types import (
     ImageDamage,
     ImageFacts,
     Limits,
+    Mount,
     NetworkConfig,
     NetworkFacts,
     NetworkId,
@@ -102,6 +103,17 @@ class ContainerDriver(Protocol):
         All of them or none: where the host refuses one, the former ones hold. Raises
         NotFoundError for one that does not exist, ConflictError where it uses more memory
         than it may have.
+        """
+
+    async def refresh(
+        self, container: ContainerId, files: Sequence[Mount], then: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Have files it carries hold what ``files`` say, each by its target, in every run to come.
+
+        One that runs has the one content or the other at any moment, never a part of one. Once
+        it is there ``then`` is awaited, and only then it counts: what is interrupted is done
+        again. Files that have no digest are left alone. Raises NotFoundError for a container
+        that does not exist.
         """
 
     async def check(

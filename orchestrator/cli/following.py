@@ -22,6 +22,8 @@ TOLD = {
     "volume.created": "Volume {subject} Created",
     "replica.created": "Container {subject} Created",
     "replica.started": "Container {subject} Started",
+    "replica.refreshed": "Container {subject} Refreshed: {reason}",
+    "replica.refresh_failed": "Container {subject} Refreshed, but {reason}",
     "hook.done": "Container {subject} {reason}",
     "replica.stopping": "Container {subject} Stopping",
     "replica.killed": "Container {subject} Killed",

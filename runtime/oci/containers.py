@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -64,6 +64,7 @@ from runtime.types import (
     Limits,
     LogDriver,
     LogProbe,
+    Mount,
     MountKind,
     Probe,
     ProbeOutput,
@@ -178,6 +179,21 @@ class Containers(ContainerDriver):
             self._records[container] = await in_thread(
                 self._folders.limit, record, limits, running=running
             )
+
+    @override
+    async def refresh(
+        self, container: ContainerId, files: Sequence[Mount], then: Callable[[], Awaitable[None]]
+    ) -> None:
+        async with self._holding(container, "refresh"):
+            record = self._known(container, "refresh")
+            namespace = self._runs.open_namespace(container, "mnt")
+            try:
+                renewed = await in_thread(self._folders.refresh, record, files, namespace)
+            finally:
+                if namespace is not None:
+                    os.close(namespace)
+            await then()
+            self._records[container] = await in_thread(self._folders.note, renewed)
 
     @override
     async def check(
@@ -375,7 +391,7 @@ class Containers(ContainerDriver):
         # Imported when it is first needed: most stacks have no such probe.
         from runtime.asking import ask
 
-        namespace = self._runs.open_network(container)
+        namespace = self._runs.open_namespace(container, "net")
         if namespace is None:
             raise NotFoundError("probe container", container, "it does not run")
         try:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import signal
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from runtime.types import (
     Exited,
     Limits,
     LogDriver,
+    Mount,
     MountKind,
     Probe,
     ProbeOutput,
@@ -133,7 +134,8 @@ class FakeContainers(Faults, ContainerDriver):
         await self.change("create", config.id)
         found = self._boxes.get(config.id)
         if found is not None:
-            if replace(found.config, limits=config.limits, remarks=config.remarks) == config:
+            if _settled(found.config) == _settled(config):
+                found.config = replace(found.config, mounts=config.mounts)
                 raise AlreadyExistsError("create container", config.id, "it exists")
             raise ConflictError("create container", config.id, "it exists with other settings")
         if self.images.find_now(config.image) is None:
@@ -165,6 +167,17 @@ class FakeContainers(Faults, ContainerDriver):
         if limits.memory is not None and isinstance(box.phase, Running) and uses > limits.memory:
             raise ConflictError("limit", container, f"it uses {uses} bytes of memory now")
         box.config = replace(box.config, limits=limits)
+
+    @override
+    async def refresh(
+        self, container: ContainerId, files: Sequence[Mount], then: Callable[[], Awaitable[None]]
+    ) -> None:
+        await self.change("refresh", container)
+        box = self._known(container, "refresh")
+        wanted = {given.target: given for given in files if given.digest}
+        mounts = tuple(wanted.get(given.target, given) for given in box.config.mounts)
+        await then()
+        box.config = replace(box.config, mounts=mounts)
 
     @override
     async def check(
@@ -551,6 +564,14 @@ class FakeAttached(FakeSession):
     def end(self, code: int) -> None:
         """Learn how the run ended."""
         self._end(code)
+
+
+def _settled(config: ContainerConfig) -> ContainerConfig:
+    """Return what of a configuration makes another container where it is another one."""
+    mounts = tuple(
+        replace(given, content=b"", digest="") if given.digest else given for given in config.mounts
+    )
+    return replace(config, mounts=mounts, limits=Limits(), remarks={})
 
 
 def _begin(program: Program, files: set[str]) -> int | None:

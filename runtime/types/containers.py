@@ -46,6 +46,9 @@ class Mount:
     gid: int | None = None
     options: tuple[str, ...] = ()
     content: bytes = field(default=b"", repr=False)
+    digest: str = ""
+    """What tells the content of a file from others where it may be changed in the container that
+    is there; empty where another content makes another container."""
 
 
 class IoKind(StrEnum):

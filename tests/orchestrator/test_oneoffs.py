@@ -18,7 +18,6 @@ services:
     image: web
     command: serve
     restart: always
-    scale: 3
     ports: ["8080:80"]
     environment: {COLOUR: red}
     depends_on: {db: {condition: service_started, restart: true}}
