@@ -1,15 +1,12 @@
 """``pyorch attach``."""
 
 import argparse
-import json
-import shutil
 import sys
 
 from orchestrator.cli.loading import stack_name
 from orchestrator.cli.render import say
-from orchestrator.cli.talking import DETACH_KEYS, parse_keys, talk
+from orchestrator.cli.talking import DETACH_KEYS, parse_keys, resized, talk, terminal_size
 from orchestrator.client.launch import connect
-from orchestrator.frames import RESIZE, frame
 from orchestrator.settings import Settings
 
 
@@ -52,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
         query["index"] = str(args.index)
     channel = client.attach(name, query)
     if terminal:
-        columns, rows = shutil.get_terminal_size()
-        channel.sendall(frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode()))
+        channel.sendall(resized(*terminal_size()))
     code = talk(
         channel,
         terminal=terminal,

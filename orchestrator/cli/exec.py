@@ -1,11 +1,10 @@
 """``pyorch exec``."""
 
 import argparse
-import shutil
 import sys
 
 from orchestrator.cli.loading import stack_name
-from orchestrator.cli.talking import talk
+from orchestrator.cli.talking import talk, terminal_size
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and not args.no_tty
     name = stack_name(args)
     client = connect(Settings.from_environ())
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = terminal_size()
     body = {
         "argv": args.argv,
         "env": dict(entry.partition("=")[::2] for entry in args.env),

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shutil
 import socket
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from orchestrator.cli.following import follow_until, refuse_failed, tell
 from orchestrator.cli.loading import settle
 from orchestrator.cli.obtaining import obtain, with_pull_policy
 from orchestrator.cli.render import say
-from orchestrator.cli.talking import talk
+from orchestrator.cli.talking import talk, terminal_size
 from orchestrator.client import Client, read_frame
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
@@ -182,7 +181,7 @@ class _Run:
 
 
 def _wanted(args: argparse.Namespace, *, terminal: bool) -> dict[str, Any]:
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = terminal_size()
     words = [("publish", args.publish), ("volume", args.volume)]
     ports, volumes = (_each(option, given) for option, given in words)
     return {

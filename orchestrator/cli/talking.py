@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -109,7 +108,7 @@ def _talk(
         if told in ready:
             for number in os.read(told, 4096):
                 if number == signal.SIGWINCH:
-                    outgoing += _size()
+                    outgoing += resized(*terminal_size())
                     continue
                 insisted += number in (signal.SIGINT, signal.SIGTERM)
                 if insisted >= INSISTING:
@@ -172,8 +171,17 @@ def _signals(*, resizes: bool, all_: bool) -> Iterator[int]:
         os.close(tell)
 
 
-def _size() -> bytes:
-    columns, rows = shutil.get_terminal_size()
+def terminal_size() -> tuple[int, int]:
+    """Return the columns and rows of the terminal output goes to; the usual ones elsewhere."""
+    try:
+        # Never what variables say: those are of the time the shell was started.
+        return os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        return 80, 24
+
+
+def resized(columns: int, rows: int) -> bytes:
+    """Return the frame that tells of a terminal's size."""
     return frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode())
 
 
