@@ -380,4 +380,4 @@ def test_proxies_of_docker_reach_steps_and_containers_and_stay_in_no_image(pyorc
 
     own.write_text(json.dumps({"proxies": {"default": {"httpProxy": "http://another"}}}))
     assert "Using cache" in pyorch.try_("build").err
-    assert "web" in pyorch.run("plan")
+    assert "web" in pyorch.try_("plan").out
