@@ -12,7 +12,7 @@ SHELL := /bin/sh
 JOBS := 2
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv tini
 VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
-TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace libfaketime mmdebstrap openssl fish
+TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace libfaketime mmdebstrap openssl fish systemd
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 
