@@ -24,7 +24,10 @@ async def run_sweeps(
     """Wake every stack, clear away what nobody owns and put back what is gone, every 15 seconds."""
     while True:
         progress.note_sweep()
-        disk.look()
+        try:
+            disk.look()
+        except Exception:
+            log.exception("sweep.crashed")
         await asyncio.sleep(SWEEP)
         try:
             for subject in (*await drivers.containers.sweep(), *await drivers.networks.sweep()):

@@ -84,6 +84,20 @@ class ProbeExtension(Extension):
         return self
 
 
+class CarriedExtension(Extension):
+    """``configs.*.x-pyorch`` and ``secrets.*.x-pyorch``: what becomes of a change of content."""
+
+    on_change: Literal["recreate", "restart", "signal", "exec", "none"] = Field(
+        default="recreate",
+        description="What is done with containers that have it, once its content is another.",
+    )
+    signal: str = Field(default="SIGHUP", description="What is sent to the main process.")
+    exec: tuple[str, ...] = Field(default=(), description="The command that is run in them.")
+    timeout: Duration = Field(
+        default=10.0, ge=0.001, le=600, description="How long the command may take."
+    )
+
+
 class Ceiling(Extension):
     """``x-pyorch.resources``."""
 

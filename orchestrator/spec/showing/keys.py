@@ -9,7 +9,12 @@ from pydantic.fields import FieldInfo
 
 from orchestrator.spec.grammar import STACK
 from orchestrator.spec.grammar.shapes import Either, ListOf, MapOf, Record, Shape
-from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
+from orchestrator.spec.models import (
+    CarriedExtension,
+    ServiceExtension,
+    StackExtension,
+    StackFile,
+)
 from orchestrator.spec.tree import Path
 
 OWN = "x-pyorch"
@@ -19,6 +24,8 @@ INTERNAL = ("recreate", "origin", "payload", "seccomp")
 EXTENSIONS: dict[Path, type[BaseModel]] = {
     (): StackExtension,
     ("services", "*"): ServiceExtension,
+    ("configs", "*"): CarriedExtension,
+    ("secrets", "*"): CarriedExtension,
 }
 """Where `x-pyorch` may stand, and what it holds there."""
 
