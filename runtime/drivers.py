@@ -181,6 +181,13 @@ class ContainerDriver(Protocol):
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
         """Start a process in a running container. Raises NotFoundError when it does not run."""
 
+    async def attach(self, container: ContainerId) -> ExecSession:
+        """Take part in the streams of a container's main process: of the run that lasts.
+
+        Where none does, of the next one, from its first byte; the container may be made later.
+        To close the session ends nothing but itself, and ``wait`` returns the run's exit code.
+        """
+
     async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
         """Ask it how it is, for ``timeout`` seconds at most; a command's children end with it.
 

@@ -202,6 +202,8 @@ class _Slots:
 
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
+        if self.service.one_off:
+            return ""
         if found.revision != self.service.revision:
             if not found.revision:
                 return "nobody can tell any more what it was made from"

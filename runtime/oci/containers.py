@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -23,12 +24,14 @@ from runtime.errors import (
     ConflictError,
     DriverError,
     NotFoundError,
+    UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
 from runtime.logs.folder import newest_run
 from runtime.logs.keeping import LogKeeper
 from runtime.logs.lookout import Lookout
 from runtime.oci import records
+from runtime.oci.attaching import Attachments
 from runtime.oci.bundle import build_process
 from runtime.oci.carried import with_digests
 from runtime.oci.cdi import resolve
@@ -98,6 +101,8 @@ class Containers(ContainerDriver):
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, logs, clock)
         self._lines = Lookout()
+        self._attachments = Attachments()
+        self._runs.on_exit(lambda container, ended: self._attachments.end(container, ended.code))
         self.orphans = Orphans(self._runs.main_processes)
         """To be told whenever a child of this process has ended."""
 
@@ -125,6 +130,7 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                tty=record.config.tty,
                 logged=record.config.logging.driver is not LogDriver.NONE,
                 mounts=record.config.mounts,
                 limits=record.config.limits,
@@ -252,6 +258,7 @@ class Containers(ContainerDriver):
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)
+                self._attach(record)
                 await start_process(
                     container,
                     pid,
@@ -259,6 +266,7 @@ class Containers(ContainerDriver):
                     patience=self._layout.instance.patience,
                 )
                 self._runs.begin(container, number, pid)
+                self._attachments.know(container)
             except BaseException as error:
                 monitor.abandon()
                 await self._clear(container)
@@ -339,6 +347,19 @@ class Containers(ContainerDriver):
         return await RuntimeExec.begin(
             [*line, container], pid_file=pid_file, scratch=scratch, tty=config.tty
         )
+
+    @override
+    async def attach(self, container: ContainerId) -> ExecSession:
+        session = self._attachments.begin(container, partial(self.signal, container))
+        if self._runs.is_running(container):
+            try:
+                self._attach(self._known(container, "attach to container"))
+                session.know()
+            except OSError as error:
+                await session.close()
+                verb, cause = "attach to container", f"its monitor does not answer: {error}"
+                raise UnavailableError(verb, container, cause) from error
+        return session
 
     @override
     async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
@@ -474,6 +495,10 @@ class Containers(ContainerDriver):
                 f"`{shared.config.id}` does not share its memory",
                 hint="write `ipc: shareable` there",
             )
+
+    def _attach(self, record: Record) -> None:
+        bundle = self._layout.data / record.config.id
+        self._attachments.connect(record.config.id, bundle, tty=record.config.tty)
 
     def _joined(self, config: ContainerConfig) -> int | None:
         """Return the first process of the container whose processes are shared, if any."""

@@ -199,6 +199,8 @@ class ContainerConfig:
     stop_signal: str | None = None
     tty: bool = False
     stdin_open: bool = False
+    stdin_once: bool = False
+    """An open standard input ends when the first who is attached has no more for it, or leaves."""
     init: bool = False
     read_only: bool = False
     privileged: bool = False
@@ -314,6 +316,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    tty: bool = False
+    """Its streams are one, a terminal."""
     logged: bool = True
     """Its output is kept, so that it can be read again."""
     limits: Limits = field(default_factory=Limits)
