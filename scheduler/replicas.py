@@ -314,6 +314,9 @@ class _Slots:
         changed = self.changed_files(found)
         if not changed or isinstance(found.phase, Stopping):
             return ()
+        if found.refreshing and isinstance(found.phase, Running):
+            self.plan.hold(str(found.id), "it is being told of its files")
+            return ()
         reason = _other_content(changed.values())
         react: tuple[str, ...] = ()
         if isinstance(found.phase, Running):

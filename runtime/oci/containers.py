@@ -33,6 +33,7 @@ from runtime.logs.lookout import Lookout
 from runtime.oci import records
 from runtime.oci.attaching import Attachments
 from runtime.oci.bundle import build_process
+from runtime.oci.carried import with_digests
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
 from runtime.oci.emulation import check_platform
@@ -189,12 +190,18 @@ class Containers(ContainerDriver):
             record = self._known(container, "refresh")
             namespace = self._runs.open_namespace(container, "mnt")
             try:
-                renewed = await in_thread(self._folders.refresh, record, files, namespace)
+                await in_thread(self._folders.refresh, record.config, files, namespace)
             finally:
                 if namespace is not None:
                     os.close(namespace)
-            await then()
-            self._records[container] = await in_thread(self._folders.note, renewed)
+        # Whoever is told may take a while, and can be stopped meanwhile.
+        await then()
+        async with self._holding(container, "refresh"):
+            record = self._known(container, "refresh")
+            config = replace(record.config, mounts=with_digests(record.config.mounts, files))
+            self._records[container] = await in_thread(
+                self._folders.note, replace(record, config=config)
+            )
 
     @override
     async def check(
