@@ -317,6 +317,9 @@ class DesiredService:
     """Who is asked for what nobody here is called; the host's own where there are none."""
     links: tuple[Link, ...] = ()
     """Names it alone knows."""
+    one_off: bool = False
+    """It was asked for once, by somebody who looks after it: it is never replaced, and however it
+    is, the stack is as it was asked for."""
     intent: ServiceIntent = ServiceIntent.RUN
     alone: bool = False
     """It starts whatever its dependencies do."""

@@ -46,7 +46,9 @@ def settled(
     planned = {getattr(step.action, "replica", None) for step in plan.steps}
     held_now = {held.subject for held in plan.held}
     at_rest = {
-        service.name for service in desired.services if service.intent is not ServiceIntent.RUN
+        service.name
+        for service in desired.services
+        if service.intent is not ServiceIntent.RUN or service.one_off
     }
     jobs = {one.name for one in desired.services if one.is_job and one.schedule is None}
     for replica in observed.replicas:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator import systemd
 from orchestrator.client import Client
 from orchestrator.settings import Settings
 from tests.leaks import find_leaks
@@ -105,6 +106,9 @@ class Pyorch:
 
     def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
         """Begin a command and return its process."""
+        if self.inside and words[0] != "daemon" and not self._answers():
+            # Elsewhere is not where systemd would start one.
+            self.serve()
         return subprocess.Popen(
             [*self.inside, Path(sys.executable).parent / "pyorch", *words],
             cwd=self.work,
@@ -227,6 +231,9 @@ def daemon_logs() -> list[tuple[str, str]]:
         if log.exists():
             lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
             found.append((f"end of {log}", "\n".join(lines)))
+        elif systemd.can_start_units():
+            lines = systemd.last_words(pyorch.settings, LOG_LINES)
+            found.append((f"end of what {pyorch.name}'s daemon told the journal", "\n".join(lines)))
     return found
 
 

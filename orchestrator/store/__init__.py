@@ -6,6 +6,7 @@ is not in here at all; it is read from the host, so a lost database loses no con
 """
 
 from orchestrator.store.events import KEPT_EVENTS
+from orchestrator.store.oneoffs import OneOff
 from orchestrator.store.replicas import KEPT_ENDINGS
 from orchestrator.store.runs import KEPT_RUNS, RunChanges
 from orchestrator.store.schema import SCHEMA
@@ -35,6 +36,7 @@ __all__ = [
     "Generation",
     "Hook",
     "HookMark",
+    "OneOff",
     "ReplicaHistory",
     "RunChanges",
     "RunState",

@@ -1,7 +1,7 @@
 """Stack file → :class:`scheduler.desired.DesiredStack`: what it means, in the planner's words."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from ipaddress import ip_address
@@ -11,7 +11,7 @@ from orchestrator.settings import Settings
 from orchestrator.spec.models import Config, Secret, Service, StackFile
 from orchestrator.spec.models.extensions import JobExtension
 from orchestrator.spec.values.placement import parse_constraint
-from orchestrator.store import StoredStack, Wish
+from orchestrator.store import OneOff, StoredStack, Wish
 from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of, units_of
@@ -99,14 +99,21 @@ def build_desired(
     *,
     images: Mapping[str, ImageFacts],
     pins: Mapping[str, str],
+    one_offs: Iterable[OneOff] = (),
 ) -> DesiredStack:
-    """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    """Say what ``model`` asks for. ``images`` are those of its references that are there.
+
+    ``one_offs`` are those among its services that are run once.
+    """
     ceiling = ceiling_of(model)
     found = {name: facts.id for name, facts in images.items()} | dict(pins)
     services = {
         name: _service(model, name, service, images.get(reference_of(model, name)), settings)
         for name, service in sorted(model.services.items())
     }
+    for one in one_offs:
+        if (once := services.get(one.name)) is not None:
+            services[one.name] = replace(once, one_off=True, alone=one.alone, schedule=None)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
