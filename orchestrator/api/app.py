@@ -13,7 +13,16 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__, metrics
-from orchestrator.api import builds, chronicle, containers, generations, images, resources, services
+from orchestrator.api import (
+    builds,
+    chronicle,
+    containers,
+    files,
+    generations,
+    images,
+    resources,
+    services,
+)
 from orchestrator.api.logs import send_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream, settled
 from orchestrator.dialect import API, models_mark
@@ -84,6 +93,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/stacks/{name}/events", _events),
             web.get("/v1/stacks/{name}/logs", send_logs),
             *containers.routes(),
+            *files.routes(),
             *builds.routes(),
             *images.routes(),
             *resources.routes(),
