@@ -351,14 +351,14 @@ class Orchestrator:
 
     async def pack(self, stack: str, service: str, slot: int | None, target: Path) -> None:
         """Write a replica's files to a tarball; the lowest slot where none is given."""
-        facts = await self._container_of(stack, service, slot)
+        facts = await self.container_of(stack, service, slot)
         await self.drivers.containers.pack(facts.id, target, changes=False)
 
     async def commit(
         self, stack: str, service: str, slot: int | None, *, name: str, comment: str
     ) -> host.ImageFacts:
         """Make an image of what a replica is now."""
-        facts = await self._container_of(stack, service, slot)
+        facts = await self.container_of(stack, service, slot)
         with tempfile.TemporaryDirectory(dir=self.settings.data) as folder:
             changes = Path(folder, "changes.tar")
             await self.drivers.containers.pack(facts.id, changes, changes=True)
@@ -366,9 +366,8 @@ class Orchestrator:
                 facts.image, changes, name=name, comment=comment
             )
 
-    async def _container_of(
-        self, stack: str, service: str, slot: int | None
-    ) -> host.ContainerFacts:
+    async def container_of(self, stack: str, service: str, slot: int | None) -> host.ContainerFacts:
+        """Return a replica's container, the lowest slot's where none is given."""
         self._known(stack)
         for facts in await self.drivers.containers.list():
             owner, replica = parse_container_name(facts.id)

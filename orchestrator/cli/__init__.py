@@ -38,6 +38,7 @@ COMMANDS = {
     "top": "list the processes of containers",
     "build": "build the images of services that have a `build`",
     "exec": "run a command in a container",
+    "cp": "copy files into containers, and out of them",
     "run": "run a service once, in a container of its own",
     "attach": "take part in what a container reads and prints",
     "config": "check the stack file and print it settled",
