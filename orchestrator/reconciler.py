@@ -20,14 +20,18 @@ from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
+from orchestrator.oneoffs import with_one_offs
 from orchestrator.progress import Progress
 from orchestrator.publisher import Publisher
 from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
+from orchestrator.runs import let_go_of_ended
+from orchestrator.schedules import Schedules
 from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
 from orchestrator.shares import Shares
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
+from orchestrator.sources.refreshing import Refresher
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.models.extensions import NotifyExtension
 from orchestrator.store import Store, StoredStack
@@ -93,10 +97,14 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    schedules: Schedules
+    refresher: Refresher
     progress: Progress
     tally: Tally
     halting: bool = False
-    """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
+    """Everything stops, without anybody wanting it stopped: it is started again later."""
+    halt_by: float | None = None
+    """When whoever has not stopped by then is killed; None where everybody has all of its time."""
     publisher: Publisher = field(init=False)
     reports: dict[str, PassReport] = field(default_factory=dict)
     desired: dict[str, DesiredStack] = field(default_factory=dict)
@@ -134,19 +142,34 @@ class Reconciler:
                 return self._refused(name, bug)
             return pause
 
+    def need_undrained(self) -> None:
+        """Raise PyorchError while nothing is started, whatever anybody wants."""
+        if self.halting:
+            raise PyorchError(
+                "this machine is drained: nothing is started",
+                hint="`pyorch drain --end` lets everything run again",
+                code="conflict",
+            )
+
     async def preload(self) -> None:
         """Learn what every stack is, before anything is published: a stack that is not known
         yet would lose its ports and names for a moment, and its part of the machine."""
         self._shares.begin(reserved_by_running(await self.drivers.containers.list()))
         for stored in self.store.stacks.all():
             try:
-                model = self.model(stored)
+                model = self.whole(stored.name, self.model(stored))
                 _, pins = self.store.stacks.generation(stored.name, stored.generation)
                 names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
-                self.desired[stored.name] = build_desired(
-                    model, stored, self.settings, images=images, pins=pins
+                desired = build_desired(
+                    model,
+                    stored,
+                    self.settings,
+                    images=images,
+                    pins=pins,
+                    one_offs=self.store.one_offs.of(stored.name),
                 )
+                self.desired[stored.name] = self.schedules.present(desired)
             except (PyorchError, DriverError, ValueError) as error:
                 log.error("stack.unreadable", stack=stored.name, error=str(error))
 
@@ -159,6 +182,15 @@ class Reconciler:
         model = StackFile.model_validate(document)
         self._models[stored.name] = (stored.generation, model)
         return model
+
+    def whole(self, name: str, model: StackFile) -> StackFile:
+        """Return a file of a stack with what is run once besides."""
+        one_offs = self.store.one_offs.of(name)
+
+        def of(number: int) -> StackFile:
+            return StackFile.model_validate(self.store.stacks.generation(name, number)[0])
+
+        return with_one_offs(model, one_offs, of) if one_offs else model
 
     def wishes_of(self, stack: str) -> tuple[int, tuple[NotifyExtension, ...]]:
         """Return whose a stack is, and whom it wants told of what happens to it."""
@@ -180,7 +212,10 @@ class Reconciler:
         references.update(*(mounted_images(model, one) for one in model.services.values()))
         references.update(*(hook_images(model, name) for name in model.services))
         images = await find_images(self.drivers.images, references | set(pins.values()))
-        desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+        one_offs = self.store.one_offs.of(stored.name)
+        desired = build_desired(
+            model, stored, self.settings, images=images, pins=pins, one_offs=one_offs
+        )
         view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
         self._machine = view.machine or self._machine
         there = [parse_container_name(facts.id) for facts in view.containers]
@@ -202,6 +237,7 @@ class Reconciler:
             volumes_of_others=self._volumes_of_others(stored),
             named={share.container for one in desired.services for share in one.shares},
             hooks=self._hooks(stored, model, present),
+            refreshing=self.refresher.running,
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images, view
 
@@ -233,8 +269,8 @@ class Reconciler:
         stored = self.store.stacks.find(name)
         if stored is None:
             return None
-        if self.halting and stored.intent is Intent.RUN:
-            stored = replace(stored, intent=Intent.STOP)
+        if self.halting:
+            stored = self._halted(stored)
         started = self.now()
         found = await self._look(stored)
         plan = self._plan(found)
@@ -270,9 +306,17 @@ class Reconciler:
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
 
+    def _halted(self, stored: StoredStack) -> StoredStack:
+        """Return a stack as it is wanted while everything stops."""
+        if stored.intent is Intent.RUN:
+            stored = replace(stored, intent=Intent.STOP, stop_grace=None)
+        if self.halt_by is not None and self.now() >= self.halt_by:
+            stored = replace(stored, stop_grace=0.0)
+        return stored
+
     async def _look(self, stored: StoredStack) -> _Situation:
         """Observe, with images tied to what they stand for and requests handed to replicas."""
-        model = self.model(stored)
+        model = self.whole(stored.name, self.model(stored))
         _, pins = self.store.stacks.generation(stored.name, stored.generation)
         request, requested = self.store.replicas.requests(stored.name)
         desired, observed, images, view = await self.prepare(stored, model, pins)
@@ -284,8 +328,16 @@ class Reconciler:
             desired = replace(desired, pre_stop_binds=False)
         if self._pin(stored, desired, images, pins):
             images |= {str(facts.id): facts for facts in images.values()}
-            desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+            one_offs = self.store.one_offs.of(stored.name)
+            desired = build_desired(
+                model, stored, self.settings, images=images, pins=pins, one_offs=one_offs
+            )
             desired = with_words(desired, observed, model, self._kept(stored))
+        if self.halting:
+            # Nobody stops it: whatever goes on is gone on with, and what is due is made up for.
+            desired = self.schedules.present(desired)
+        else:
+            desired = self.schedules.look(desired, observed)
         self.desired[stored.name] = desired
         self._lease_again(stored.name, observed)
         return _Situation(
@@ -303,6 +355,10 @@ class Reconciler:
         desired, observed, now = found.desired, found.observed, self.now()
         self._release_ports(desired)
         plan = plan_stack(desired, observed, now=now)
+        if desired.intent is Intent.RUN and (due := self.schedules.next_look(desired)) is not None:
+            plan = replace(plan, wake_at=min(plan.wake_at or due, due))
+        if self.halting and self.halt_by is not None and now < self.halt_by and plan.held:
+            plan = replace(plan, wake_at=min(plan.wake_at or self.halt_by, self.halt_by))
         held, waiting = reserve(desired, observed, now=now), claims(desired, observed, now=now)
         self._wake(self._shares.note(desired.name, held, waiting))
         return plan
@@ -317,6 +373,7 @@ class Reconciler:
             nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
             leased=partial(self.store.leases.anonymous_volumes, stored.name),
+            one_offs={one.name: one for one in self.store.one_offs.of(stored.name)},
         )
         self.drivers.logs.cap(self.settings.logs_of(stored.name), factory.log_cap)
         present = {one.id.service for one in found.observed.replicas}
@@ -329,6 +386,7 @@ class Reconciler:
             factory=factory,
             hooks=self._hooks(stored, model, present),
             begin_hooks=self.hooks.begin,
+            refresh=self.refresher.refresh,
             sandbox=partial(_sandbox, model, desired),
             network=lambda action: build_network(model, action, stored.name),
             secrets=secrets_of(model),
@@ -344,6 +402,8 @@ class Reconciler:
         stored, model, desired, observed = found.stored, found.model, found.desired, found.observed
         self._note_pulled(stored, plan, outcomes)
         self._note_restarted(stored, observed)
+        if await let_go_of_ended(self.settings, self.drivers, self.store, observed):
+            self._wake([stored.name])
         self._tell_loops(desired, observed, plan, outcomes, ended=found.ended)
         await self.publisher.publish()
         checks = {

@@ -8,38 +8,42 @@ what is in the store at that moment: where that has changed while something was 
 is decided again.
 """
 
-import asyncio
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator import selection
 from orchestrator.builds import Builds
+from orchestrator.draining import Draining
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
 from orchestrator.intents import Intents
 from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers, find_images
+from orchestrator.oneoffs import RunRequest
 from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler, secrets_of
+from orchestrator.runs import Begun, prepare_run, refuse_taken_name
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from orchestrator.tally import Tally
+from orchestrator.translate.desired import build_desired
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.observed import name_of
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
+from runtime.drivers import ExecSession
 from runtime.errors import DriverError
 from scheduler import ask_for_ended, plan_stack
-from scheduler.desired import Intent, ServiceIntent
+from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
 from scheduler.plan import Plan
 
@@ -58,6 +62,10 @@ class ApplyOptions:
     """Leave alone what these depend on, and do not wait for it."""
     no_start: bool = False
     """Make containers and start none."""
+    remove_orphans: bool = False
+    """Remove what somebody ran once and has ended; what the file names no more goes anyway."""
+    beside: bool = False
+    """It is about what somebody is to run beside the services: where none is named, none is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,43 @@ class Orchestrator:
         """
         return await self._apply(lambda: model, options)
 
+    async def run(
+        self, model: StackFile, wanted: RunRequest, *, owner_uid: int
+    ) -> tuple[Begun, ExecSession]:
+        """Have a service run once, by itself, as soon as what it depends on lets it.
+
+        Returns who takes part in its streams; close that.
+        """
+        selection.need(model, [wanted.service])
+        one, begun = prepare_run(model, wanted)
+        await refuse_taken_name(self.drivers, begun.called)
+        needs = () if wanted.no_deps else tuple(model.services[wanted.service].depends_on)
+        options = ApplyOptions(
+            owner_uid=owner_uid,
+            services=tuple(name for name in needs if name in model.services),
+            remove_orphans=wanted.remove_orphans,
+            beside=True,
+        )
+        applied = await self._apply(lambda: model, options)
+        # Whoever listens does so before anything can be said.
+        session = await self.drivers.containers.attach(begun.container)
+        self.store.one_offs.add(model.name, replace(one, generation=applied.generation))
+        self._wake(model.name)
+        return begun, session
+
+    def let_go(self, name: str, run: str) -> None:
+        """Have a one-off end and go. Raises PyorchError for one that is not there."""
+        if run not in {one.name for one in self.store.one_offs.of(name)}:
+            raise PyorchError(f"stack `{name}` has no run `{run}`", code="not_found")
+        self.store.one_offs.let_go(name, run)
+        self._wake(name)
+
+    async def remove_ended(self, name: str) -> None:
+        """Let every one-off of a stack go that has ended."""
+        for one in (await self.view(name)).replicas:
+            if one.one_off and one.phase == "exited":
+                self.store.one_offs.let_go(name, one.service)
+
     async def scale(self, name: str, scale: Mapping[str, int], *, owner_uid: int) -> Applied:
         """Want so many replicas of services from now on; the rest stays as it is."""
         options = ApplyOptions(
@@ -98,6 +143,7 @@ class Orchestrator:
         return await self._apply(lambda: self.reconciler.model(self._known(name)), options)
 
     async def _apply(self, asked: Callable[[], StackFile], options: ApplyOptions) -> Applied:
+        self.reconciler.need_undrained()
         while True:
             model = asked()
             if options.scale:
@@ -123,6 +169,8 @@ class Orchestrator:
             number = self.store.stacks.save_generation(
                 model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
             )
+        if options.remove_orphans:
+            await self.remove_ended(model.name)
         self._run_again(model, options)
         return Applied(generation=number, changed=not stands)
 
@@ -135,16 +183,19 @@ class Orchestrator:
     ) -> tuple[StackFile, dict[str, Wish]]:
         """Return the file and the wishes that hold once some services, or all, are asked for."""
         selection.need(model, options.services)
-        chosen = options.services or tuple(model.services)
+        chosen = options.services or (() if options.beside else tuple(model.services))
         if options.services and not options.no_deps:
             chosen = selection.with_dependencies(model, options.services)
         idle = [name for name in chosen if name not in running] if options.no_start else ()
         created = dict.fromkeys(idle, Wish(intent=ServiceIntent.CREATED))
-        if not options.services:
+        if not options.services and not options.beside:
             return model, created
         going = stored is None or stored.intent is Intent.REMOVE
         present = None if going or stored is None else self.reconciler.model(stored)
         merged = selection.merge(present, model, chosen)
+        if options.beside:
+            # What the others go on with stays as it is; a stack that is new is known in whole.
+            merged = model if present is None else selection.keep_sections(present, merged)
         wishes = selection.wishes_for(
             stored.wishes if stored else {},
             present=present,
@@ -161,6 +212,7 @@ class Orchestrator:
         Without ``number`` it is the newest one that is not the same as the present. It becomes
         the next generation. An image that is not here any more is pulled by its name.
         """
+        self.reconciler.need_undrained()
         generations = Generations(store=self.store)
         while True:
             stored = self._known(name)
@@ -205,7 +257,9 @@ class Orchestrator:
             owner_uid=0,
             changed_wall=0.0,
         )
-        desired, observed, _, _ = await self.reconciler.prepare(assumed, model, pins)
+        whole = self.reconciler.whole(name, model)
+        desired, observed, _, _ = await self.reconciler.prepare(assumed, whole, pins)
+        desired = self.reconciler.schedules.present(desired)
         return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
 
     async def stop(self, name: str, *, grace: float | None = None) -> None:
@@ -216,6 +270,7 @@ class Orchestrator:
 
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
+        self.reconciler.need_undrained()
         stored = self._known(name)
         self.store.stacks.set_intent(name, Intent.RUN, wishes={})
         self.store.replicas.request(name, self.reconciler.model(stored).services)
@@ -234,19 +289,27 @@ class Orchestrator:
             drivers=self.drivers, store=self.store, reconciler=self.reconciler, wake=self._wake
         )
 
-    async def halt(self) -> None:
-        """Stop every container in order and return when none runs; what is wanted stays noted.
+    def schedules(self, name: str) -> list[dict[str, Any]]:
+        """Describe what of a stack runs by the clock, and how its runs went."""
+        return list(self.reconciler.schedules.describe(self._planned(name)))
 
-        The daemon is of no use afterwards: it ends, and the next one starts them again.
-        """
-        ended = asyncio.Event()
-        self.drivers.containers.on_exit(lambda *_: ended.set())
-        self.reconciler.halting = True
-        for known in self.store.stacks.all():
-            self.queue.add(known.name)
-        while await self._anything_runs():
-            await ended.wait()
-            ended.clear()
+    def run_now(self, name: str, service: str) -> int:
+        """Have a service that runs by the clock run now, and return the number of that run."""
+        self.reconciler.need_undrained()
+        number = self.reconciler.schedules.ask(self._planned(name), service)
+        self._wake(name)
+        return number
+
+    @property
+    def draining(self) -> Draining:
+        """Stopping everything, and letting it run again."""
+        return Draining(
+            mark=self.settings.run / "drained",
+            drivers=self.drivers,
+            store=self.store,
+            reconciler=self.reconciler,
+            wake=self.queue.add,
+        )
 
     async def stacks(self) -> tuple[StackView, ...]:
         """Describe every stack."""
@@ -288,14 +351,14 @@ class Orchestrator:
 
     async def pack(self, stack: str, service: str, slot: int | None, target: Path) -> None:
         """Write a replica's files to a tarball; the lowest slot where none is given."""
-        facts = await self._container_of(stack, service, slot)
+        facts = await self.container_of(stack, service, slot)
         await self.drivers.containers.pack(facts.id, target, changes=False)
 
     async def commit(
         self, stack: str, service: str, slot: int | None, *, name: str, comment: str
     ) -> host.ImageFacts:
         """Make an image of what a replica is now."""
-        facts = await self._container_of(stack, service, slot)
+        facts = await self.container_of(stack, service, slot)
         with tempfile.TemporaryDirectory(dir=self.settings.data) as folder:
             changes = Path(folder, "changes.tar")
             await self.drivers.containers.pack(facts.id, changes, changes=True)
@@ -303,9 +366,8 @@ class Orchestrator:
                 facts.image, changes, name=name, comment=comment
             )
 
-    async def _container_of(
-        self, stack: str, service: str, slot: int | None
-    ) -> host.ContainerFacts:
+    async def container_of(self, stack: str, service: str, slot: int | None) -> host.ContainerFacts:
+        """Return a replica's container, the lowest slot's where none is given."""
         self._known(stack)
         for facts in await self.drivers.containers.list():
             owner, replica = parse_container_name(facts.id)
@@ -374,7 +436,9 @@ class Orchestrator:
     def _called(self, stack: str, subject: str) -> str:
         """Return what people call the container an event is about."""
         stored = self.store.stacks.find(stack)
-        services = self.reconciler.model(stored).services if stored else {}
+        services = (
+            self.reconciler.whole(stack, self.reconciler.model(stored)).services if stored else {}
+        )
         service = services.get(subject.rpartition(".")[0])
         own = service.container_name if service else ""
         return own or f"{stack}-{subject.replace('.', '-')}"
@@ -399,10 +463,6 @@ class Orchestrator:
                 case _:
                     pass
         return found
-
-    async def _anything_runs(self) -> bool:
-        containers = await self.drivers.containers.list()
-        return any(isinstance(facts.phase, host.Running) for facts in containers)
 
     async def _check_names(self, model: StackFile) -> None:
         """Refuse a name for a container that one of another stack has, or is to have."""
@@ -444,7 +504,7 @@ class Orchestrator:
     def _run_again(self, model: StackFile, options: ApplyOptions) -> None:
         """Have what was asked for run that has ended, and wake its stack."""
         if not options.no_start:
-            chosen = options.services or tuple(model.services)
+            chosen = options.services or (() if options.beside else tuple(model.services))
             if not options.no_deps:
                 chosen = selection.with_dependencies(model, chosen)
             self.store.replicas.request(model.name, chosen)
@@ -455,6 +515,12 @@ class Orchestrator:
         self.store.hooks.renew(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
+
+    def _planned(self, name: str) -> DesiredStack:
+        """Return what a stack is to be. Raises PyorchError for one nobody knows."""
+        stored = self._known(name)
+        model, settings = self.reconciler.model(stored), self.settings
+        return build_desired(model, stored, settings, images={}, pins={})
 
     def _known(self, name: str) -> StoredStack:
         stored = self.store.stacks.find(name)

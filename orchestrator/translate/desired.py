@@ -1,7 +1,7 @@
 """Stack file → :class:`scheduler.desired.DesiredStack`: what it means, in the planner's words."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from ipaddress import ip_address
@@ -9,8 +9,9 @@ from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Config, Secret, Service, StackFile
+from orchestrator.spec.models.extensions import JobExtension
 from orchestrator.spec.values.placement import parse_constraint
-from orchestrator.store import StoredStack, Wish
+from orchestrator.store import OneOff, StoredStack, Wish
 from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of, units_of
@@ -34,6 +35,7 @@ from orchestrator.translate.shares import implied, shares_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
+    CatchUp,
     Condition,
     Constraint,
     Content,
@@ -45,9 +47,11 @@ from scheduler.desired import (
     Membership,
     OnChange,
     OnUnhealthy,
+    Overlap,
     Port,
     RestartMode,
     RestartPolicy,
+    Schedule,
 )
 from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
 
@@ -95,14 +99,21 @@ def build_desired(
     *,
     images: Mapping[str, ImageFacts],
     pins: Mapping[str, str],
+    one_offs: Iterable[OneOff] = (),
 ) -> DesiredStack:
-    """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    """Say what ``model`` asks for. ``images`` are those of its references that are there.
+
+    ``one_offs`` are those among its services that are run once.
+    """
     ceiling = ceiling_of(model)
     found = {name: facts.id for name, facts in images.items()} | dict(pins)
     services = {
         name: _service(model, name, service, images.get(reference_of(model, name)), settings)
         for name, service in sorted(model.services.items())
     }
+    for one in one_offs:
+        if (once := services.get(one.name)) is not None:
+            services[one.name] = replace(once, one_off=True, alone=one.alone, schedule=None)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
@@ -308,6 +319,8 @@ def _service(
         memory_reservation=(reserved.memory or 0) if reserved else 0,
         units=units_of(service),
         priority=service.x_pyorch.priority,
+        schedule=_schedule(service),
+        is_job=(deploy is not None and deploy.is_job) or service.x_pyorch.job != JobExtension(),
         timeout=service.x_pyorch.job.timeout,
         most_at_once=service.x_pyorch.job.max_concurrent,
         constraints=_constraints(service),
@@ -317,6 +330,18 @@ def _service(
         dns_all=service.x_pyorch.dns == "all",
         dns_servers=service.dns,
         links=_links(service),
+    )
+
+
+def _schedule(service: Service) -> Schedule | None:
+    own = service.x_pyorch.schedule
+    if own is None:
+        return None
+    return Schedule(
+        cron=own.cron,
+        zone=own.timezone,
+        overlap=Overlap(own.overlap),
+        catch_up=CatchUp(own.catch_up),
     )
 
 

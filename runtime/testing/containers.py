@@ -2,10 +2,13 @@
 
 import asyncio
 import itertools
+import os
 import signal
 import tarfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
@@ -30,6 +33,8 @@ from runtime.types import (
     MountKind,
     Probe,
     ProbeOutput,
+    ProcessFacts,
+    Reached,
     Running,
     Usage,
     VolumeId,
@@ -89,6 +94,8 @@ class FakeContainers(Faults, ContainerDriver):
     """What probes that are no commands come to; 1 where it does not say."""
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    roots: dict[ContainerId, Path] = field(default_factory=dict)
+    """Where the files of containers are, of those that have any."""
     ceilings: dict[str, Limits] = field(default_factory=dict)
     usages: dict[ContainerId, Usage] = field(default_factory=dict)
     """What containers use, where it is said."""
@@ -101,6 +108,7 @@ class FakeContainers(Faults, ContainerDriver):
     leftovers: list[str] = field(default_factory=list)
     """What the next sweep finds and removes."""
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
+    _attached: "dict[ContainerId, list[FakeAttached]]" = field(default_factory=dict)
     _callbacks: list[OnExit] = field(default_factory=list)
     _oom_callbacks: list[OnOom] = field(default_factory=list)
     _lost_callbacks: list[OnLost] = field(default_factory=list)
@@ -119,6 +127,7 @@ class FakeContainers(Faults, ContainerDriver):
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                tty=box.config.tty,
                 logged=box.config.logging.driver is not LogDriver.NONE,
                 mounts=box.config.mounts,
                 limits=box.config.limits,
@@ -230,6 +239,8 @@ class FakeContainers(Faults, ContainerDriver):
             self._fail(box, run)
             return
         box.phase = Running(pid=next(self._pids), run=run, started=self.clock())
+        for session in self._attached.get(container, ()):
+            session.join(box.program, tty=box.config.tty)
         code = _begin(box.program, box.files)
         if code is not None:
             loop = asyncio.get_running_loop()
@@ -241,10 +252,29 @@ class FakeContainers(Faults, ContainerDriver):
         box = self._boxes.get(container)
         if box is None or not isinstance(box.phase, Running) or box.phase.stop_by is not None:
             return
-        box.phase = replace(box.phase, stop_by=self.clock() + grace)
+        box.phase = replace(box.phase, stop_by=self.clock() + grace, paused=False)
         image = self.images.find_now(box.config.image)
         name = box.config.stop_signal or (image.config.stop_signal if image else "") or "SIGTERM"
         self._deliver(box, int(signal.Signals[name]))
+
+    @override
+    async def pause(self, container: ContainerId, *, paused: bool) -> None:
+        await self.change("pause", container)
+        box = self._running(container, "pause container")
+        if isinstance(box.phase, Running) and box.phase.stop_by is None:
+            box.phase = replace(box.phase, paused=paused)
+
+    @override
+    async def processes(self, container: ContainerId) -> Sequence[ProcessFacts]:
+        await self.look("processes", container)
+        box = self._running(container, "list processes of container")
+        pid = box.phase.pid if isinstance(box.phase, Running) else 0
+        command = " ".join(box.config.command or ())
+        return (
+            ProcessFacts(
+                pid=pid, parent=1, uid=0, cpu=0.0, started=0.0, terminal=False, command=command
+            ),
+        )
 
     @override
     async def kill(self, container: ContainerId) -> None:
@@ -278,9 +308,33 @@ class FakeContainers(Faults, ContainerDriver):
                 archive.addfile(tarfile.TarInfo(name))
 
     @override
+    @asynccontextmanager
+    async def reach(self, container: ContainerId) -> AsyncIterator[Reached]:
+        await self.look("reach", container)
+        box = self._known(container, "reach files of container")
+        running = isinstance(box.phase, Running)
+        root = os.open(self.roots[container], os.O_PATH | os.O_DIRECTORY)
+        try:
+            yield Reached(root, () if running else tuple(one.target for one in box.config.mounts))
+        finally:
+            os.close(root)
+
+    @override
     async def exec(self, container: ContainerId, config: ExecConfig) -> "FakeSession":
         await self.change("exec", container)
         return self._exec(self._running(container, "run a command in container"), config)
+
+    @override
+    async def attach(self, container: ContainerId) -> "FakeAttached":
+        await self.look("attach", container)
+        session = FakeAttached(
+            feed=partial(self._fed, container), send=partial(self._sent, container)
+        )
+        self._attached.setdefault(container, []).append(session)
+        box = self._boxes.get(container)
+        if box is not None and isinstance(box.phase, Running):
+            session.join(replace(box.program, output=b"", errors=b""), tty=box.config.tty)
+        return session
 
     @override
     async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
@@ -396,6 +450,20 @@ class FakeContainers(Faults, ContainerDriver):
         box.sessions.append(session)
         return session
 
+    def _sent(self, container: ContainerId, number: int) -> None:
+        box = self._boxes.get(container)
+        if box is not None:
+            self._deliver(box, number)
+
+    def _fed(self, container: ContainerId, data: bytes) -> None:
+        box = self._boxes[container]
+        if not box.config.stdin_open or not box.program.echoes:
+            return
+        for session in self._attached.get(container, ()):
+            session.hear(data)
+        if not data and box.config.stdin_once:
+            self._end(box, 0)
+
     def _deliver(self, box: _Box, number: int) -> None:
         code = 128 + number if number == signal.SIGKILL else box.program.signals.get(number)
         if code is not None and isinstance(box.phase, Running):
@@ -429,6 +497,8 @@ class FakeContainers(Faults, ContainerDriver):
         self._tell(box.config.id, box.phase)
 
     def _tell(self, container: ContainerId, exited: Exited) -> None:
+        for session in self._attached.pop(container, ()):
+            session.end(exited.code)
         for callback in self._callbacks:
             callback(container, exited)
 
@@ -495,6 +565,42 @@ class FakeSession(ExecSession):
         if not self._code.done():
             self._code.set_result(code)
             self._chunks.put_nowait((0, b""))
+
+
+class FakeAttached(FakeSession):
+    """One who takes part in the streams of a main process."""
+
+    def __init__(self, *, feed: Callable[[bytes], None], send: Callable[[int], None]) -> None:
+        """Wait for a run; ``feed`` passes on what is written, ``send`` signals."""
+        super().__init__(Program(), code=None, tty=False)
+        self._feed = feed
+        self._send = send
+
+    @override
+    async def write(self, data: bytes) -> None:
+        self._feed(data)
+
+    @override
+    async def signal(self, number: int) -> None:
+        self._send(number)
+
+    @override
+    async def close(self) -> None:
+        self._chunks.put_nowait((0, b""))
+
+    def join(self, program: Program, *, tty: bool) -> None:
+        """Take part in a run of ``program``."""
+        self._tty = tty
+        self._print(1, program.output)
+        self._print(1 if tty else 2, program.errors)
+
+    def hear(self, data: bytes) -> None:
+        """Hear what the main process says."""
+        self._print(1, data)
+
+    def end(self, code: int) -> None:
+        """Learn how the run ended."""
+        self._end(code)
 
 
 def _settled(config: ContainerConfig) -> ContainerConfig:

@@ -199,6 +199,8 @@ class ContainerConfig:
     stop_signal: str | None = None
     tty: bool = False
     stdin_open: bool = False
+    stdin_once: bool = False
+    """An open standard input ends when the first who is attached has no more for it, or leaves."""
     init: bool = False
     read_only: bool = False
     privileged: bool = False
@@ -273,6 +275,8 @@ class Running:
     stop_by: float | None = None
     monitored: bool = True
     """Its output is kept. Not so once its monitor died; it runs on, and may break over that."""
+    paused: bool = False
+    """Its processes stand still until somebody has them go on, or stop."""
 
 
 MONITOR_DIED = "monitor died"
@@ -314,6 +318,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    tty: bool = False
+    """Its streams are one, a terminal."""
     logged: bool = True
     """Its output is kept, so that it can be read again."""
     limits: Limits = field(default_factory=Limits)
@@ -339,7 +345,35 @@ class Usage:
     read: int | None = None
     """Bytes from block devices."""
     written: int | None = None
+    received: int | None = None
+    """Bytes over its own network interfaces; None for those of its host."""
+    sent: int | None = None
     oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A container's root directory, open. ``hidden`` are the places whose content is elsewhere.
+
+    Those are what is mounted in it, while it does not run.
+    """
+
+    root: int
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """A process of a container, as its host sees it."""
+
+    pid: int
+    parent: int
+    uid: int
+    cpu: float
+    """In seconds of a processor."""
+    started: float
+    terminal: bool
+    command: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
