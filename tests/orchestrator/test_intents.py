@@ -177,6 +177,23 @@ async def test_containers_that_were_removed_are_made_again_by_up_alone(world):
     assert world.phases()[JOB] == "running"
 
 
+async def test_containers_of_a_stopped_stack_are_removed_and_the_others_stay_stopped(world):
+    async with world.daemon():
+        await world.up(STACK)
+        await world.orchestrator.stop("shop", grace=None)
+        await quiet(world)
+        assert await world.orchestrator.intents.remove("shop", ["job"], stop=False) == ("job",)
+        await world.until(lambda _: JOB not in world.phases())
+        await quiet(world)
+        assert set(world.phases()) == {DB, WEB}
+        await world.orchestrator.intents.remove("shop", (), stop=False)
+        await world.until(lambda _: not world.phases())
+        await quiet(world)
+        await world.up(STACK)
+
+    assert set(world.phases().values()) == {"running"}
+
+
 async def test_up_of_some_services_makes_them_and_what_they_need_and_no_more(world):
     async with world.daemon():
         await world.apply(STACK, services=("web",))

@@ -1,6 +1,8 @@
 """A daemon under strace(1): its changing system calls are counted, and one of them kills it."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -95,6 +97,13 @@ class Traced:
         done = self._pyorch.try_("daemon", "stop")
         assert done.code == 0, done.err
         # Told to end it would wait for processes that hang; what it traces outlives its death.
+        self._process.kill()
+        self._process.wait()
+
+    def abandon(self) -> None:
+        """Kill the daemon if it still runs, as it is; nobody takes its place."""
+        if not self.daemon_was_killed():
+            os.kill(self._pyorch.daemon_pid(), signal.SIGKILL)
         self._process.kill()
         self._process.wait()
 
