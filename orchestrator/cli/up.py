@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-deps", action="store_true", help="not what they depend on")
     parser.add_argument("--no-start", action="store_true", help="make containers, start none")
+    parser.add_argument(
+        "--remove-orphans", action="store_true", help="remove single runs that have ended, too"
+    )
     parser.add_argument("-d", "--detach", action="store_true", help="leave it running and return")
     parser.add_argument("--wait", action="store_true", help="return when everything is healthy")
     parser.add_argument("--wait-timeout", type=float, metavar="S", help="give up after S seconds")
@@ -70,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         "services": args.services,
         "no_deps": args.no_deps,
         "no_start": args.no_start,
+        "remove_orphans": args.remove_orphans,
     }
     applied = client.put(f"/v1/stacks/{name}", {"model": document, "options": options})
     if args.detach or args.wait or args.no_start:

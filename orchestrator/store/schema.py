@@ -126,6 +126,20 @@ SCHEMA: tuple[str, ...] = (
     "ALTER TABLE replicas ADD COLUMN healing INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE replicas ADD COLUMN follows TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE replicas ADD COLUMN overdue INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE one_offs (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        service TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        document TEXT NOT NULL,
+        alone INTEGER NOT NULL,
+        attached INTEGER NOT NULL,
+        remove INTEGER NOT NULL,
+        going INTEGER NOT NULL,
+        PRIMARY KEY (stack, name)
+    ) STRICT;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

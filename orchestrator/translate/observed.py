@@ -138,6 +138,7 @@ def build_observed(
                 memory_reservation=reservation.memory,
                 units=reservation.units,
                 limits=limits_in_words(facts.limits),
+                contents={one.target: one.digest for one in facts.mounts if one.digest},
             )
         )
     members: dict[host.NetworkId, int] = {}

@@ -821,3 +821,21 @@ async def test_f16_what_runs_is_started_again_while_nothing_can_be_written_down(
         await world.settled()
 
     assert world.runs() == {"shop.web.1": 2}
+
+
+ONE_WEB = """
+name: shop
+services:
+  web: {image: app}
+"""
+
+
+async def test_what_is_told_of_every_stack_is_told_where_one_of_them_cannot_be_read(world):
+    async with world.daemon() as daemon:
+        await world.up(ONE_WEB)
+        world.store.stacks.save_generation("broken", {"services": 7}, {}, owner_uid=0)
+
+        daemon.reconciler.chronicle.tell_all("disk.nearly_full", "91 %")
+
+        for stack in ("broken", "shop"):
+            assert world.store.events.last(stack, most=1)[0][:1] == ("disk.nearly_full",)

@@ -107,6 +107,8 @@ class _Writer:
         found = self._model(place, model)
         if place == path:
             return found
+        if get_origin(field.annotation) is tuple:
+            return {"type": "array", "items": found}
         names = get_args(get_args(field.annotation)[0])
         properties = dict.fromkeys(names, found)
         return {"type": "object", "properties": properties, "additionalProperties": False}
@@ -140,6 +142,8 @@ def _field(field: FieldInfo) -> Schema:
         return {"type": ["boolean", "string"]}
     if field.annotation == tuple[str, ...]:
         return {"type": "array", "items": {"type": "string"}}
+    if get_origin(field.annotation) is tuple:
+        return {"type": "array", "items": _words(list(get_args(get_args(field.annotation)[0])))}
     if get_origin(field.annotation) is not Literal:
         raise TypeError(f"{field.annotation}: say here how an editor is told of such a key")
     return _words(list(get_args(field.annotation)))
