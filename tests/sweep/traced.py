@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
+from runtime.procfs import stat_of
 from tests.instance import PATIENCE, Pyorch
 
 CHANGING = (
@@ -103,7 +104,13 @@ class Traced:
     def abandon(self) -> None:
         """Kill the daemon if it still runs, as it is; nobody takes its place."""
         if not self.daemon_was_killed():
-            os.kill(self._pyorch.daemon_pid(), signal.SIGKILL)
+            daemon = self._pyorch.daemon_pid()
+            os.kill(daemon, signal.SIGKILL)
+            # Until it is gone it holds the lock.
+            deadline = time.monotonic() + PATIENCE
+            while is_alive(daemon):
+                assert time.monotonic() < deadline, "the daemon does not die"
+                time.sleep(0.01)
         self._process.kill()
         self._process.wait()
 
@@ -138,6 +145,14 @@ class Traced:
             return self._log.read_text(errors="replace")
         except FileNotFoundError:
             return ""
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that is dead and not collected yet does not."""
+    try:
+        return stat_of(pid)[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def points_between(before: Calls, after: Calls) -> list[Point]:
