@@ -31,6 +31,7 @@ from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers
 from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
+from orchestrator.schedules import Schedules
 from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
 from orchestrator.sources.disk import DiskWatch
@@ -39,6 +40,7 @@ from orchestrator.sources.exits import watch_exits
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.losses import tell_losses
 from orchestrator.sources.probes import Prober
+from orchestrator.sources.refreshing import Refresher
 from orchestrator.sources.timers import run_sweeps
 from orchestrator.store import Store
 from orchestrator.tally import Tally
@@ -106,7 +108,7 @@ async def serve(settings: Settings) -> None:
             if await asyncio.to_thread(systemd.is_shutting_down):
                 # Whoever ends the machine gives nobody's database its grace, and knows no order.
                 events_log.info("daemon.halting")
-                await orchestrator.halt()
+                await orchestrator.draining.halt()
             api.cancel()
         events_log.info("daemon.stopped")
 
@@ -116,6 +118,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     """Keep every stack as it is wanted while the context lasts; containers outlast it."""
     drivers, store, queue = orchestrator.drivers, orchestrator.store, orchestrator.queue
     await orchestrator.reconciler.preload()
+    orchestrator.draining.resume()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
     tell_losses(drivers.logs, orchestrator.reconciler.chronicle)
@@ -133,6 +136,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
             group.create_task(orchestrator.reconciler.hooks.run(), name="hooks"),
+            group.create_task(orchestrator.reconciler.refresher.run(), name="refresher"),
             group.create_task(orchestrator.notifier.run(), name="notifier"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
             group.create_task(drivers.logs.run(), name="logs"),
@@ -148,7 +152,12 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
 
 
 def build(
-    settings: Settings, drivers: Drivers, store: Store, *, now: Callable[[], float]
+    settings: Settings,
+    drivers: Drivers,
+    store: Store,
+    *,
+    now: Callable[[], float],
+    wall: Callable[[], float] = time.time,
 ) -> Orchestrator:
     """Tie the parts together; nothing runs yet. ``now`` tells seconds since boot."""
     events = EventBus()
@@ -171,6 +180,8 @@ def build(
             wake=queue.add,
             tell=chronicle.tell,
         ),
+        schedules=Schedules(store=store, tell=chronicle.tell, now=now, wall=wall),
+        refresher=Refresher(containers=drivers.containers, wake=queue.add, tell=chronicle.tell),
         progress=progress,
         tally=tally,
     )

@@ -73,6 +73,8 @@ class Running:
     illness: Illness | None = None
     monitored: bool = True
     """Somebody keeps its output, and will see how it ends."""
+    paused: bool = False
+    """Somebody has it stand still: it is to be left so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,8 @@ class ObservedReplica:
     limits: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
     """Where files are that can be changed, and a hash of what they hold."""
+    refreshing: bool = False
+    """It is being told that they hold something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from scheduler.shutdown import REMOVED_BY_HAND
 REASONS = {
     ServiceIntent.STOPPED: "was stopped by hand",
     ServiceIntent.ABSENT: REMOVED_BY_HAND,
+    ServiceIntent.IDLE: "none of its runs is due",
 }
 
 

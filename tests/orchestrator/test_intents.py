@@ -121,6 +121,20 @@ async def test_a_restart_makes_new_runs_of_the_same_containers_and_of_those_boun
     assert world.writes().count("containers create shop.db.1") == 1
 
 
+async def test_a_restart_starts_what_a_reboot_ended(world):
+    async with world.daemon():
+        await world.up(STACK.replace("restart: always", "restart: 'no'"))
+    world.containers.reboot()
+    world.host.networks.lose_everything()
+    async with world.daemon():
+        await quiet(world)
+        assert world.phases()[JOB] == "exited 255"
+        await restarted(world, "job")
+        await quiet(world)
+
+        assert world.phases()[JOB] == "running"
+
+
 @pytest.mark.parametrize("crash", ["stop", "start"])
 async def test_a_restart_is_gone_on_with_after_the_daemon_was_killed(world, crash):
     async with world.daemon():
