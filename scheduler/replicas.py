@@ -557,7 +557,7 @@ class _Slots:
 
     def heal(self, found: ObservedReplica, running: Running) -> bool:
         """End a replica that is unhealthy so that it runs anew; say whether that has begun."""
-        if not self.service.heals or running.illness is None:
+        if not self.service.heals or running.illness is None or running.paused:
             return False
         match decide_healing(self.service.restart, found, running.illness, now=self.now):
             case RestartNow(attempt, reason, counted):
