@@ -30,8 +30,10 @@ from runtime.types import (
     NetworkId,
     Probe,
     ProbeOutput,
+    ProcessFacts,
     PullProgress,
     Rates,
+    Reached,
     SandboxConfig,
     SandboxFacts,
     Usage,
@@ -156,6 +158,19 @@ class ContainerDriver(Protocol):
         exist, is left alone.
         """
 
+    async def pause(self, container: ContainerId, *, paused: bool) -> None:
+        """Have every process of it stand still, or go on.
+
+        One told to stop, or killed, goes on by itself. Raises NotFoundError when it does not
+        run, UnsupportedError where this host cannot.
+        """
+
+    async def processes(self, container: ContainerId) -> Sequence[ProcessFacts]:
+        """Report its processes, by number; those of commands beside it as well.
+
+        Raises NotFoundError when it does not run.
+        """
+
     async def kill(self, container: ContainerId) -> None:
         """End every process of it with SIGKILL, and return when its exit is recorded.
 
@@ -176,6 +191,13 @@ class ContainerDriver(Protocol):
 
         Volumes and what is mounted are left out. It may run meanwhile. Raises NotFoundError
         for one that does not exist.
+        """
+
+    def reach(self, container: ContainerId) -> AbstractAsyncContextManager[Reached]:
+        """Yield a descriptor of its root directory, as its own processes see it while it runs.
+
+        What is in there is hostile, links above all: whoever uses it follows none out of it.
+        Raises NotFoundError for one that does not exist.
         """
 
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:

@@ -73,6 +73,8 @@ class Running:
     illness: Illness | None = None
     monitored: bool = True
     """Somebody keeps its output, and will see how it ends."""
+    paused: bool = False
+    """Somebody has it stand still: it is to be left so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,10 @@ class _Slots:
 
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
+        run = self.service.run
+        if run is not None:
+            # A run goes on as it began: what changes meanwhile is for the next one.
+            return "" if found.revision == self.service.revision else f"run {run.number} is due"
         if self.service.one_off:
             return ""
         if found.revision != self.service.revision:
@@ -557,7 +561,7 @@ class _Slots:
 
     def heal(self, found: ObservedReplica, running: Running) -> bool:
         """End a replica that is unhealthy so that it runs anew; say whether that has begun."""
-        if not self.service.heals or running.illness is None:
+        if not self.service.heals or running.illness is None or running.paused:
             return False
         match decide_healing(self.service.restart, found, running.illness, now=self.now):
             case RestartNow(attempt, reason, counted):

@@ -288,6 +288,7 @@ def phase_of(
                 health=health,
                 illness=illness,
                 monitored=running.monitored,
+                paused=running.paused,
             )
         case host.Running() as stopping:
             return Stopping(until=stopping.stop_by or 0.0)

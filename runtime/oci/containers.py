@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
-from runtime import limiting
+from runtime import cgroups, limiting
 from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnLost, OnOom
 from runtime.errors import (
     AlreadyExistsError,
@@ -69,10 +69,12 @@ from runtime.types import (
     MountKind,
     Probe,
     ProbeOutput,
+    ProcessFacts,
+    Reached,
     TcpProbe,
     Usage,
 )
-from runtime.usage import read_usage
+from runtime.usage import list_processes, read_usage
 from runtime.volumes import Volumes
 
 PROBE_OUTPUT = 4096
@@ -225,12 +227,21 @@ class Containers(ContainerDriver):
 
     @override
     async def usage(self) -> Mapping[ContainerId, Usage]:
-        groups = {
-            name: self._layout.cgroup(record.config)
+        running = {
+            name: (self._layout.cgroup(record.config), self._own_network(record.config))
             for name, record in self._records.items()
             if self._runs.is_running(name)
         }
-        return await in_thread(lambda: {name: read_usage(group) for name, group in groups.items()})
+
+        def read() -> Mapping[ContainerId, Usage]:
+            return {name: read_usage(group, pid) for name, (group, pid) in running.items()}
+
+        return await in_thread(read)
+
+    def _own_network(self, config: ContainerConfig) -> int | None:
+        """Return a process that sees a container's interfaces; None where these are the host's."""
+        state = self._runs.lasting(config.id)
+        return state.pid if state is not None and config.netns is not None else None
 
     @override
     async def start(self, container: ContainerId) -> None:
@@ -286,12 +297,40 @@ class Containers(ContainerDriver):
             image = await self._images.find(record.config.image)
             name = record.config.stop_signal or (image.config.stop_signal if image else "")
             self._runs.send(container, state, signal_number(name or "SIGTERM"))
+            # What stands still hears of nothing.
+            await self._go_on(container)
+
+    @override
+    async def pause(self, container: ContainerId, *, paused: bool) -> None:
+        verb = "pause container" if paused else "unpause container"
+        async with self._holding(container, verb):
+            self._known(container, verb)
+            state = self._runs.running(container, verb)
+            if paused and state.stop_by is None:
+                # Written down first: whoever comes after a kill in between has it go on.
+                self._runs.pause(container, state, paused=True)
+                try:
+                    await in_thread(cgroups.freeze, self._cgroup(container), frozen=True)
+                except DriverError:
+                    self._runs.pause(container, state, paused=False)
+                    raise
+            elif not paused:
+                await self._go_on(container)
+
+    @override
+    async def processes(self, container: ContainerId) -> Sequence[ProcessFacts]:
+        verb = "list processes of container"
+        self._known(container, verb)
+        self._runs.running(container, verb)
+        return await in_thread(list_processes, self._cgroup(container))
 
     @override
     async def kill(self, container: ContainerId) -> None:
         state = self._runs.lasting(container)
         if state is None:
             return
+        await self._go_on(container)
+        state = self._runs.lasting(container) or state
         if state.stop_by is None:
             self._runs.stop_by(container, state, self._clock())
         await self._runs.kill(container, state)
@@ -323,10 +362,39 @@ class Containers(ContainerDriver):
             await in_thread(pack_tree, source, file, changes=changes)
 
     @override
+    @asynccontextmanager
+    async def reach(self, container: ContainerId) -> AsyncIterator[Reached]:
+        verb = "reach files of container"
+        record = self._known(container, verb)
+        state = self._runs.lasting(container)
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        hidden: tuple[str, ...] = ()
+        root: int | None = None
+        if state is not None:
+            with suppress(OSError):
+                root = os.open(f"/proc/{state.pid}/root", flags)
+                if not records.is_alive(state):
+                    # Its number may be somebody else's by now.
+                    os.close(root)
+                    root = None
+        if root is None:
+            hidden = tuple(one.target for one in record.config.mounts)
+            async with self._holding(container, verb):
+                image = await self._image(record, verb)
+                folder = self._layout.data / container
+                root = os.open(await in_thread(mount_root, folder, image.layers), flags)
+        try:
+            yield Reached(root, hidden)
+        finally:
+            os.close(root)
+
+    @override
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
         verb = "run a command in container"
         record = self._known(container, verb)
-        self._runs.running(container, verb)
+        if self._runs.running(container, verb).paused:
+            hint = "`pyorch unpause` has it go on"
+            raise ConflictError(verb, container, "it is paused", hint=hint)
         image = await self._image(record, verb)
         user = record.config.user if config.user is None else config.user
         resolved = await in_thread(
@@ -495,6 +563,12 @@ class Containers(ContainerDriver):
                 f"`{shared.config.id}` does not share its memory",
                 hint="write `ipc: shareable` there",
             )
+
+    async def _go_on(self, container: ContainerId) -> None:
+        state = self._runs.lasting(container)
+        if state is not None and state.paused:
+            await in_thread(cgroups.freeze, self._cgroup(container), frozen=False)
+            self._runs.pause(container, self._runs.lasting(container) or state, paused=False)
 
     def _attach(self, record: Record) -> None:
         bundle = self._layout.data / record.config.id

@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
+import os
 import signal
 import tarfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,8 @@ from runtime.types import (
     MountKind,
     Probe,
     ProbeOutput,
+    ProcessFacts,
+    Reached,
     Running,
     Usage,
     VolumeId,
@@ -90,6 +94,8 @@ class FakeContainers(Faults, ContainerDriver):
     """What probes that are no commands come to; 1 where it does not say."""
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    roots: dict[ContainerId, Path] = field(default_factory=dict)
+    """Where the files of containers are, of those that have any."""
     ceilings: dict[str, Limits] = field(default_factory=dict)
     usages: dict[ContainerId, Usage] = field(default_factory=dict)
     """What containers use, where it is said."""
@@ -246,10 +252,29 @@ class FakeContainers(Faults, ContainerDriver):
         box = self._boxes.get(container)
         if box is None or not isinstance(box.phase, Running) or box.phase.stop_by is not None:
             return
-        box.phase = replace(box.phase, stop_by=self.clock() + grace)
+        box.phase = replace(box.phase, stop_by=self.clock() + grace, paused=False)
         image = self.images.find_now(box.config.image)
         name = box.config.stop_signal or (image.config.stop_signal if image else "") or "SIGTERM"
         self._deliver(box, int(signal.Signals[name]))
+
+    @override
+    async def pause(self, container: ContainerId, *, paused: bool) -> None:
+        await self.change("pause", container)
+        box = self._running(container, "pause container")
+        if isinstance(box.phase, Running) and box.phase.stop_by is None:
+            box.phase = replace(box.phase, paused=paused)
+
+    @override
+    async def processes(self, container: ContainerId) -> Sequence[ProcessFacts]:
+        await self.look("processes", container)
+        box = self._running(container, "list processes of container")
+        pid = box.phase.pid if isinstance(box.phase, Running) else 0
+        command = " ".join(box.config.command or ())
+        return (
+            ProcessFacts(
+                pid=pid, parent=1, uid=0, cpu=0.0, started=0.0, terminal=False, command=command
+            ),
+        )
 
     @override
     async def kill(self, container: ContainerId) -> None:
@@ -281,6 +306,18 @@ class FakeContainers(Faults, ContainerDriver):
         with tarfile.open(target, "x") as archive:
             for name in sorted(box.files):
                 archive.addfile(tarfile.TarInfo(name))
+
+    @override
+    @asynccontextmanager
+    async def reach(self, container: ContainerId) -> AsyncIterator[Reached]:
+        await self.look("reach", container)
+        box = self._known(container, "reach files of container")
+        running = isinstance(box.phase, Running)
+        root = os.open(self.roots[container], os.O_PATH | os.O_DIRECTORY)
+        try:
+            yield Reached(root, () if running else tuple(one.target for one in box.config.mounts))
+        finally:
+            os.close(root)
 
     @override
     async def exec(self, container: ContainerId, config: ExecConfig) -> "FakeSession":
