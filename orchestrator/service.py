@@ -8,7 +8,6 @@ what is in the store at that moment: where that has changed while something was 
 is decided again.
 """
 
-import asyncio
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from orchestrator import selection
 from orchestrator.builds import Builds
+from orchestrator.draining import Draining
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
@@ -33,6 +33,7 @@ from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from orchestrator.tally import Tally
+from orchestrator.translate.desired import build_desired
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.observed import name_of
@@ -42,7 +43,7 @@ from runtime import types as host
 from runtime.drivers import ExecSession
 from runtime.errors import DriverError
 from scheduler import ask_for_ended, plan_stack
-from scheduler.desired import Intent, ServiceIntent
+from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
 from scheduler.plan import Plan
 
@@ -142,6 +143,7 @@ class Orchestrator:
         return await self._apply(lambda: self.reconciler.model(self._known(name)), options)
 
     async def _apply(self, asked: Callable[[], StackFile], options: ApplyOptions) -> Applied:
+        self.reconciler.need_undrained()
         while True:
             model = asked()
             if options.scale:
@@ -210,6 +212,7 @@ class Orchestrator:
         Without ``number`` it is the newest one that is not the same as the present. It becomes
         the next generation. An image that is not here any more is pulled by its name.
         """
+        self.reconciler.need_undrained()
         generations = Generations(store=self.store)
         while True:
             stored = self._known(name)
@@ -256,6 +259,7 @@ class Orchestrator:
         )
         whole = self.reconciler.whole(name, model)
         desired, observed, _, _ = await self.reconciler.prepare(assumed, whole, pins)
+        desired = self.reconciler.schedules.present(desired)
         return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
 
     async def stop(self, name: str, *, grace: float | None = None) -> None:
@@ -266,6 +270,7 @@ class Orchestrator:
 
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
+        self.reconciler.need_undrained()
         stored = self._known(name)
         self.store.stacks.set_intent(name, Intent.RUN, wishes={})
         self.store.replicas.request(name, self.reconciler.model(stored).services)
@@ -284,19 +289,27 @@ class Orchestrator:
             drivers=self.drivers, store=self.store, reconciler=self.reconciler, wake=self._wake
         )
 
-    async def halt(self) -> None:
-        """Stop every container in order and return when none runs; what is wanted stays noted.
+    def schedules(self, name: str) -> list[dict[str, Any]]:
+        """Describe what of a stack runs by the clock, and how its runs went."""
+        return list(self.reconciler.schedules.describe(self._planned(name)))
 
-        The daemon is of no use afterwards: it ends, and the next one starts them again.
-        """
-        ended = asyncio.Event()
-        self.drivers.containers.on_exit(lambda *_: ended.set())
-        self.reconciler.halting = True
-        for known in self.store.stacks.all():
-            self.queue.add(known.name)
-        while await self._anything_runs():
-            await ended.wait()
-            ended.clear()
+    def run_now(self, name: str, service: str) -> int:
+        """Have a service that runs by the clock run now, and return the number of that run."""
+        self.reconciler.need_undrained()
+        number = self.reconciler.schedules.ask(self._planned(name), service)
+        self._wake(name)
+        return number
+
+    @property
+    def draining(self) -> Draining:
+        """Stopping everything, and letting it run again."""
+        return Draining(
+            mark=self.settings.run / "drained",
+            drivers=self.drivers,
+            store=self.store,
+            reconciler=self.reconciler,
+            wake=self.queue.add,
+        )
 
     async def stacks(self) -> tuple[StackView, ...]:
         """Describe every stack."""
@@ -451,10 +464,6 @@ class Orchestrator:
                     pass
         return found
 
-    async def _anything_runs(self) -> bool:
-        containers = await self.drivers.containers.list()
-        return any(isinstance(facts.phase, host.Running) for facts in containers)
-
     async def _check_names(self, model: StackFile) -> None:
         """Refuse a name for a container that one of another stack has, or is to have."""
         taken = {
@@ -506,6 +515,12 @@ class Orchestrator:
         self.store.hooks.renew(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
+
+    def _planned(self, name: str) -> DesiredStack:
+        """Return what a stack is to be. Raises PyorchError for one nobody knows."""
+        stored = self._known(name)
+        model, settings = self.reconciler.model(stored), self.settings
+        return build_desired(model, stored, settings, images={}, pins={})
 
     def _known(self, name: str) -> StoredStack:
         stored = self.store.stacks.find(name)
