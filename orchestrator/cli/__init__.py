@@ -13,6 +13,7 @@ from orchestrator.errors import Paint, PyorchError
 
 COMMANDS = {
     "up": "create and start a stack, and keep it as its file says",
+    "watch": "have a stack be as its file says whenever that changes",
     "down": "stop and remove a stack",
     "start": "start services that were stopped",
     "stop": "stop services, and keep them",
