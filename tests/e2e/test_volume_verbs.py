@@ -46,6 +46,7 @@ def test_a_volume_is_exported_and_imported_with_owners_and_modes(shop):
     assert Path(place, "file").read_text() == "kept\n"
     told = os.stat(place)
     assert (told.st_uid, told.st_gid, told.st_mode & 0o777) == (7, 8, 0o700)
+    shop.run("volume", "rm", "again")
 
 
 def test_nothing_is_imported_over_what_is_there(shop):
@@ -67,6 +68,7 @@ def test_a_volume_is_cloned_and_renamed_unless_it_is_used(shop):
     assert "copy" not in names(shop)
     assert "is used by `shop`" in shop.try_("volume", "rename", "shop_data", "mine").err
     assert "already" in shop.try_("volume", "clone", "other", "shop_data").err
+    shop.run("volume", "rm", "other")
 
 
 def test_only_what_nobody_uses_is_pruned_and_what_has_a_name_only_if_asked(shop):
