@@ -6,6 +6,8 @@
 #              hours without KVM: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
 # make test-docker the same fifty files under Docker and under pyorch: what the process sees
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
+# make model   stacks are changed and broken in thousands of ways, and compared with a model
+# make soak    thousands of passes and restarts, after which the daemon is as large as before
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 # Files of tests that run beside one another; each has a pyorch of its own.
@@ -20,10 +22,14 @@ SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 # Examples for each of the eleven tests of `make fuzz`.
 FUZZ := 20000
 
+# Things done in `make model`, and passes in `make soak`; a tenth as many containers are restarted.
+STEPS := 5000
+PASSES := 10000
+
 # Which part of the tests `make test-vm` runs; what has run already is not run again.
 SHARD := 1/1
 
-.PHONY: demo down bench docs fuzz sweep test test-docker test-failed test-pure test-vm check install install-dev
+.PHONY: demo down bench docs fuzz model soak sweep test test-docker test-failed test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -69,6 +75,13 @@ fuzz:
 
 sweep: install-dev
 	$(SUDO) env PYORCH_SWEEP_POINTS=100000 $(PYTHON) -m pytest -q tests/sweep
+
+model: install-dev
+	$(SUDO) env PYORCH_MODEL_STEPS=$(STEPS) $(PYTHON) -m pytest -q tests/model/test_life.py
+
+soak: install-dev
+	$(SUDO) env PYORCH_SOAK_PASSES=$(PASSES) PYORCH_SOAK_RESTARTS=$$(($(PASSES) / 10)) \
+		$(PYTHON) -m pytest -q tests/model/test_soak.py
 
 test-pure:
 	@packaging/venv '[dev]'

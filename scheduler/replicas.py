@@ -272,7 +272,7 @@ class _Slots:
         match found.phase:
             case Running(since=since):
                 return since < before
-            case Exited(at=at, stopped=False):
+            case Exited(at=at):
                 return at < before
             case _:
                 return False

@@ -31,7 +31,7 @@ ACCEPTED = {
     "services.*.credential_spec": "it is of Windows only",
     "services.*.deploy.rollback_config": "updates are not rolled back yet",
     "services.*.deploy.update_config": "replicas are replaced one way only",
-    "services.*.develop": "files are not watched yet",
+    "services.*.develop": "`watch` follows the stack's own files alone",
     "services.*.isolation": "it is of Windows only",
     "services.*.models": "AI models are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",
