@@ -6,6 +6,7 @@
 #              hours where it is emulated: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
 # make test-docker the same fifty files under Docker and under pyorch: what the process sees
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
+# make updates fifty updates of a service under load, good ones and bad ones, beside a daemon that dies
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 # Files of tests that run beside one another; each has a pyorch of its own.
@@ -22,7 +23,7 @@ FUZZ := 20000
 # Which part of the tests `make test-vm` runs; what has run already is not run again.
 SHARD := 1/1
 
-.PHONY: demo down bench docs fuzz sweep test test-docker test-failed test-pure test-vm check install install-dev
+.PHONY: demo down bench docs fuzz sweep updates test test-docker test-failed test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -65,6 +66,9 @@ docs:
 fuzz:
 	@packaging/venv '[dev]'
 	PYORCH_FUZZ=$(FUZZ) $(PYTHON) -m pytest -q tests/orchestrator/spec/test_fuzz.py
+
+updates: install-dev
+	$(SUDO) env PYORCH_UPDATES=50 $(PYTHON) -m pytest -q -s tests/e2e/test_updates.py
 
 sweep: install-dev
 	$(SUDO) env PYORCH_SWEEP_POINTS=100000 $(PYTHON) -m pytest -q tests/sweep

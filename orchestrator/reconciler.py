@@ -179,6 +179,8 @@ class Reconciler:
             checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
             illnesses=self.prober.illnesses,
+            ready=self.prober.ready,
+            updates=self.store.updates.of(stored.name),
             histories=self.store.replicas.histories(stored.name),
             addresses=self.store.leases.addresses(),
             ports=self.store.leases.ports(),
@@ -308,6 +310,8 @@ class Reconciler:
         present = {one.id.service for one in found.observed.replicas}
         return StackActions(
             stack=stored.name,
+            generation=stored.generation,
+            now=self.now,
             drivers=self.drivers,
             store=self.store,
             chronicle=self.chronicle,

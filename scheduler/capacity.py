@@ -14,6 +14,7 @@ from scheduler.amounts import MICRO, Amount, amount
 from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
 from scheduler.graph import start_order
 from scheduler.ids import ReplicaId, ServiceName
+from scheduler.numbering import slots_with_newcomers
 from scheduler.observed import (
     Claim,
     Exited,
@@ -131,11 +132,14 @@ def _wanted_slots(
     replicas: Iterable[ObservedReplica],
 ) -> list[_Slot]:
     found = {replica.id: replica for replica in replicas}
+    present: dict[ServiceName, list[ObservedReplica]] = {}
+    for replica in found.values():
+        present.setdefault(replica.id.service, []).append(replica)
     names = (
         (services[name], ReplicaId(name, number))
         for name in start_order(desired)
         if services[name].intent is ServiceIntent.RUN
-        for number in range(1, services[name].replicas + 1)
+        for number in slots_with_newcomers(services[name], present.get(name, ()))
     )
     return [_Slot(name, service, found.get(name)) for service, name in names]
 

@@ -19,6 +19,7 @@ from scheduler.actions import (
 )
 from scheduler.capacity import refuse_starts
 from scheduler.desired import DesiredService, DesiredStack, Intent
+from scheduler.discarding import discard
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
 from scheduler.ids import (
@@ -31,12 +32,14 @@ from scheduler.ids import (
     parse_container_name,
 )
 from scheduler.networks import NetworkPlanner
+from scheduler.numbering import slots_of
 from scheduler.observed import HookProgress, ObservedReplica, ObservedStack, PortLease
 from scheduler.placement import Refusal
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas
+from scheduler.replicas import plan_replicas
 from scheduler.shutdown import plan_shutdown
+from scheduler.slots import Donor, Ground, changed_limits
 from scheduler.standstill import plan_standstill
 
 
@@ -149,7 +152,8 @@ class _Planner:
     def _leftover_sandboxes(self, services: dict[ServiceName, DesiredService]) -> None:
         for replica in sorted(self.observed.sandboxes):
             service = services.get(replica.service)
-            if service is None or replica.slot > service.replicas:
+            present = [one for one in self.observed.replicas if one.id.service == replica.service]
+            if service is None or replica.slot not in slots_of(service, present):
                 self.plan.add(RemoveReplica(replica), "left behind by an interrupted pass")
 
     def _ground(self, service: DesiredService) -> Ground:
@@ -209,6 +213,7 @@ class _Planner:
             addresses=partial(self.networks.addresses, service),
             donors=donors,
             refused=self.refused,
+            update=self.observed.updates.get(service.name),
             pre_start=self.observed.pre_start.get(service.name, HookProgress()),
             first=self.first,
         )

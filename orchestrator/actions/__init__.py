@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
+from orchestrator.actions.updating import Updating
 from orchestrator.chronicle import Chronicle
 from orchestrator.observer import Drivers, find_images
 from orchestrator.publisher import Publisher
@@ -42,6 +43,8 @@ class StackActions:
     """The actions of one pass over one stack, bound to what carries them out."""
 
     stack: StackName
+    generation: int
+    now: Callable[[], float]
     drivers: Drivers
     store: Store
     chronicle: Chronicle
@@ -54,7 +57,7 @@ class StackActions:
 
     async def perform(self, step: Step) -> None:
         """Carry out one step and tell what became of it."""
-        await self._do(step.action)
+        await self._do(step.action, step.reason)
         if told := _EVENTS.get(type(step.action)):
             self.publish(told, subject_of(step.action), step.reason)
 
@@ -62,7 +65,7 @@ class StackActions:
         """Tell a fact about the stack."""
         self.chronicle.tell(self.stack, name, subject, reason)
 
-    async def _do(self, action: actions.Action) -> None:
+    async def _do(self, action: actions.Action, reason: str) -> None:
         drivers = self.drivers
         match action:
             case actions.PullImage(reference):
@@ -124,8 +127,29 @@ class StackActions:
                 await drivers.containers.remove(self._container(replica))
                 await drivers.networks.remove_sandbox(self._container(replica))
                 self.store.forget_replica(self.stack, replica, keep_address=keep_address)
+            case (
+                actions.BeginUpdate()
+                | actions.AdmitReplica()
+                | actions.FailTrial()
+                | actions.WithdrawReplica()
+                | actions.PauseUpdate()
+                | actions.CompleteUpdate()
+                | actions.RollBack()
+            ):
+                await self.updating.perform(action, reason)
             case unknown:
                 assert_never(unknown)
+
+    @property
+    def updating(self) -> Updating:
+        """The steps of updates."""
+        return Updating(
+            stack=self.stack,
+            generation=self.generation,
+            store=self.store,
+            publisher=self.publisher,
+            now=self.now,
+        )
 
     async def _create_network(self, action: actions.CreateNetwork) -> None:
         networks = self.drivers.networks
@@ -138,6 +162,9 @@ class StackActions:
     async def _create(self, action: actions.Filling) -> None:
         # Leased before it is used: after a kill in between, the slot finds its address again.
         self.store.leases.lease_addresses(self.stack, action.replica, action.addresses)
+        if isinstance(action, actions.CreateReplica):
+            trial = self.now() if action.trial else None
+            self.store.replicas.record_making(self.stack, action.replica, trial=trial)
         netns = None
         if self.factory.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
@@ -245,6 +272,13 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
     actions.RemoveReplica: "replica.removed",
+    actions.BeginUpdate: "update.started",
+    actions.AdmitReplica: "replica.admitted",
+    actions.FailTrial: "replica.failed",
+    actions.WithdrawReplica: "replica.withdrawn",
+    actions.PauseUpdate: "update.paused",
+    actions.CompleteUpdate: "update.completed",
+    actions.RollBack: "update.rolled_back",
 }
 
 
@@ -257,7 +291,13 @@ def subject_of(action: actions.Action) -> str:
             return network
         case actions.CreateVolume(volume) | actions.RemoveVolume(volume):
             return volume
-        case actions.LeasePort(service=service):
+        case (
+            actions.LeasePort(service=service)
+            | actions.BeginUpdate(service=service)
+            | actions.PauseUpdate(service)
+            | actions.CompleteUpdate(service)
+            | actions.RollBack(service)
+        ):
             return service
         case actions.LimitStack():
             return ""

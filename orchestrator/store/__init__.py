@@ -17,6 +17,7 @@ from orchestrator.store.values import (
     HookMark,
     ReplicaHistory,
     StoredStack,
+    Update,
     Wish,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "ReplicaHistory",
     "Store",
     "StoredStack",
+    "Update",
     "Wish",
 ]

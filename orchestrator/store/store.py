@@ -9,6 +9,7 @@ from orchestrator.store.leases import Leases, drop_addresses
 from orchestrator.store.payloads import SecretFiles
 from orchestrator.store.replicas import Replicas
 from orchestrator.store.stacks import Stacks
+from orchestrator.store.updates import Updates
 from scheduler.ids import ReplicaId
 
 
@@ -26,6 +27,7 @@ class Store:
         self.stacks = Stacks(self.db, secrets)
         self.leases = Leases(self.db)
         self.replicas = Replicas(self.db)
+        self.updates = Updates(self.db)
         self.hooks = Hooks(self.db)
         self.events = Events(self.db)
 
@@ -48,8 +50,13 @@ class Store:
                 (stack, replica.service, replica.slot),
             )
             db.execute(
-                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot IN (?, ?)",
-                # Those of the service as a whole go with its first slot.
-                (stack, replica.service, replica.slot, 0 if replica.slot == 1 else replica.slot),
+                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot = ?",
+                (stack, replica.service, replica.slot),
+            )
+            db.execute(
+                # Those of the service as a whole go with its last slot.
+                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot = 0 AND NOT EXISTS"
+                " (SELECT 1 FROM replicas WHERE stack = ? AND service = ?)",
+                (stack, replica.service) * 2,
             )
             drop_addresses(db, stack, replica)

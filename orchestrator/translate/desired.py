@@ -24,6 +24,7 @@ from orchestrator.translate.network import (
 )
 from orchestrator.translate.references import reference_of
 from orchestrator.translate.shares import implied, shares_of
+from orchestrator.translate.updates import has_fixed_slots, update_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -91,7 +92,13 @@ def build_desired(
     ceiling = ceiling_of(model)
     found = {name: facts.id for name, facts in images.items()} | dict(pins)
     services = {
-        name: _service(model, name, service, images.get(reference_of(model, name)), settings)
+        name: replace(
+            _service(model, name, service, images.get(reference_of(model, name)), settings),
+            update=update_of(
+                model, name, images.get(reference_of(model, name)), back=bool(stored.origin)
+            ),
+            fixed_slots=has_fixed_slots(model, name),
+        )
         for name, service in sorted(model.services.items())
     }
     return DesiredStack(

@@ -6,6 +6,7 @@ which form before they are ready find each other.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from orchestrator.translate.observed import HostView
 from runtime import types as host
@@ -21,7 +22,16 @@ from scheduler.observed import Health, PortLease
 
 Name = tuple[host.NetworkId, str, StackName]
 """In which network, which name, given by which stack."""
-Place = tuple[ReplicaId, Health, Mapping[NetworkName, tuple[Address, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A replica that runs, and where it is."""
+
+    replica: ReplicaId
+    health: Health
+    addresses: Mapping[NetworkName, tuple[Address, ...]]
+    aside: bool
 
 
 def build_exposure(
@@ -30,9 +40,13 @@ def build_exposure(
     *,
     health: Mapping[host.ContainerId, Health],
     leases: Iterable[PortLease],
+    aside: Collection[host.ContainerId] = (),
 ) -> host.Exposure:
-    """Return everything that is to be reachable right now, in a settled order."""
-    running = _running(view, health)
+    """Return everything that is to be reachable right now, in a settled order.
+
+    Who stands ``aside`` gets no new connections as long as anybody else can take them.
+    """
+    running = _running(view, health, aside)
     networks = {NetworkName(facts.config.id): facts.config for facts in view.networks}
     held: dict[tuple[str, str], list[PortLease]] = {}
     for lease in leases:
@@ -54,14 +68,14 @@ def build_exposure(
                 for alias in (service.name, *membership.aliases):
                     names.setdefault((network, alias, stack.name), []).extend(
                         address
-                        for _, _, places_ in ready
-                        for address in places_.get(membership.network, ())
+                        for place in ready
+                        for address in place.addresses.get(membership.network, ())
                     )
-                for replica, _, places_ in places:
-                    if membership.network in places_:
-                        name = f"{stack.name}-{replica.service}-{replica.slot}"
+                for place in places:
+                    if membership.network in place.addresses:
+                        name = f"{stack.name}-{place.replica.service}-{place.replica.slot}"
                         own.setdefault((network, name, stack.name), []).extend(
-                            places_[membership.network]
+                            place.addresses[membership.network]
                         )
     return host.Exposure(
         ports=tuple(sorted(ports, key=lambda port: (port.protocol, port.host_port, port.host_ip))),
@@ -99,7 +113,9 @@ def _named(
 
 
 def _running(
-    view: HostView, health: Mapping[host.ContainerId, Health]
+    view: HostView,
+    health: Mapping[host.ContainerId, Health],
+    aside: Collection[host.ContainerId],
 ) -> dict[tuple[StackName, str], list[Place]]:
     addresses = {
         sandbox.config.id: {
@@ -112,7 +128,12 @@ def _running(
         if not isinstance(facts.phase, host.Running):
             continue
         stack, replica = parse_container_name(facts.id)
-        place = (replica, health.get(facts.id, Health.NONE), addresses.get(facts.id, {}))
+        place = Place(
+            replica=replica,
+            health=health.get(facts.id, Health.NONE),
+            addresses=addresses.get(facts.id, {}),
+            aside=facts.id in aside or facts.phase.stop_by is not None,
+        )
         running.setdefault((stack, replica.service), []).append(place)
     return running
 
@@ -121,8 +142,9 @@ def _ready(service: DesiredService, places: list[Place]) -> list[Place]:
     if service.dns_all:
         return places
     well = Health.HEALTHY if service.checks else Health.NONE
-    ready = [place for place in places if place[1] is well]
-    return ready or places
+    ready = [place for place in places if place.health is well]
+    taking_part = [place for place in places if not place.aside]
+    return [place for place in ready if not place.aside] or ready or taking_part or places
 
 
 def _published(
@@ -140,8 +162,8 @@ def _published(
             continue
         targets = tuple(
             (address, lease.target)
-            for _, _, addresses in ready
-            for address in (addresses.get(way, ()) if way is not None else ())
+            for place in ready
+            for address in (place.addresses.get(way, ()) if way is not None else ())
             if address.version == version
         )
         yield host.PublishedPort(

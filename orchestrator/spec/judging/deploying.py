@@ -10,6 +10,7 @@ from orchestrator.spec.tree import Path, Refusal
 from orchestrator.spec.values.placement import KEYS, LABELS, parse_constraint
 
 CONDITIONS = ("", "none", "on-failure", "any")
+ACTIONS = ("pause", "continue", "rollback")
 
 
 def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
@@ -38,6 +39,19 @@ def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
     elif service.x_pyorch.job != JobExtension() and not _ends(service):
         cause = "a service that is started again whenever it ends is no job"
         yield (*path, "x-pyorch", "job"), cause, "write `restart: on-failure`, or a job's mode"
+    for key, config in (
+        ("update_config", deploy.update_config),
+        ("rollback_config", deploy.rollback_config),
+    ):
+        able = ACTIONS if key == "update_config" else ACTIONS[:-1]
+        if config and config.failure_action not in ("", *able):
+            cause = f"`{config.failure_action[:40]}` is nothing that can be done then"
+            yield (*place, key, "failure_action"), cause, f"one of {', '.join(able)}"
+        if config and (config.parallelism or 0) < 0:
+            yield (*place, key, "parallelism"), "must not be negative", "0 is all at a time"
+        if config and not 0 <= config.max_failure_ratio <= 1:
+            cause = "is a share of all replicas"
+            yield (*place, key, "max_failure_ratio"), cause, "write a number from 0 to 1"
     if deploy.endpoint_mode not in ("", "vip", "dnsrr"):
         cause = f"`{deploy.endpoint_mode[:40]}` is no way to reach a service"
         yield (*place, "endpoint_mode"), cause, "one of dnsrr, vip"

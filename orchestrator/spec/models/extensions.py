@@ -111,6 +111,28 @@ class JobExtension(Extension):
     )
 
 
+class UpdateExtension(Extension):
+    """``services.*.x-pyorch.update``; the word `safe` alone is its mode."""
+
+    mode: Literal["", "safe"] = Field(
+        default="",
+        description="`safe`: the new one is ready before the old one goes, or all is undone.",
+    )
+    drain: Duration = Field(
+        default=3.0,
+        ge=0,
+        description="How long a replica that goes gets no new connections before it is stopped.",
+    )
+    deadline: Duration = Field(
+        default=300.0, ge=0, description="How long a new replica may take to become ready."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, given: object) -> object:
+        return {"mode": given} if isinstance(given, str) else given
+
+
 class ServiceExtension(Extension):
     """``services.*.x-pyorch``."""
 
@@ -132,6 +154,9 @@ class ServiceExtension(Extension):
     )
     job: JobExtension = Field(
         default=JobExtension(), description="How the runs of a service that ends go."
+    )
+    update: UpdateExtension = Field(
+        default=UpdateExtension(), description="How replicas are replaced, besides `deploy`."
     )
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."

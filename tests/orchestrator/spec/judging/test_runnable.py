@@ -172,8 +172,6 @@ EXAMPLES = {
     "cpu_rt_period": "1",
     "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}",
-    "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
-    "deploy.update_config": "{update_config: {order: start-first}}",
     "develop": "{watch: [{path: ., action: rebuild}]}",
     "isolation": "x",
     "models": "[m]",
