@@ -3,7 +3,7 @@
 # make test-failed  what failed in the last run, once more and one at a time
 # make check   style, types, layers            make bench      how fast; DOCKER=1: beside docker
 # make test-vm the guestbook and the tests on a Debian 13 of its own: systemd, cgroup v2, reboots;
-#              hours where it is emulated: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
+#              hours without KVM: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
 # make test-docker the same fifty files under Docker and under pyorch: what the process sees
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
 # make updates fifty updates of a service under load, good ones and bad ones, beside a daemon that dies
@@ -12,8 +12,9 @@ SHELL := /bin/sh
 # Files of tests that run beside one another; each has a pyorch of its own.
 JOBS := 2
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv tini
-VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv
-TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace mmdebstrap openssl fish
+VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv gcc make libc6-dev flex bison bc patch xz-utils binutils
+TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace libfaketime mmdebstrap openssl fish
+TESTS += e2fsprogs iptables openssh-client
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 

@@ -134,7 +134,13 @@ class Floor:
         )
         user = ResolvedUser(uid=0, gid=0, groups=(), home="/")
         bundle = build_bundle(
-            config, ImageConfig(), root=root, cgroup=f"{GROUP}/{name}", user=user, mounts=[]
+            config,
+            ImageConfig(),
+            root=root,
+            cgroup=f"{GROUP}/{name}",
+            user=user,
+            mounts=[],
+            resources={},
         )
         (folder / "config.json").write_text(json.dumps(bundle))
         self._begin(name)

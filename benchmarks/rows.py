@@ -7,9 +7,11 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from benchmarks.measures import memory, processor_time
+from benchmarks.stacks import INTERVAL, RETRIES, WELL
 
 
 class Side(Protocol):
@@ -51,6 +53,20 @@ class Manager(Side, Protocol):
 
     def machinery(self) -> tuple[int, list[int]]:
         """Return the daemon, and everything that runs besides the containers' processes."""
+
+
+@runtime_checkable
+class Healer(Side, Protocol):
+    """A side that restarts what is unhealthy."""
+
+    def begin_checked(self) -> None:
+        """Have a service with a healthcheck run, and be well."""
+
+    def checked(self) -> int:
+        """Return the host's id of its process; 0 while there is none."""
+
+    def end_checked(self) -> None:
+        """Take it away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +137,22 @@ def killed(side: Side, number: int) -> float:
         time.sleep(0.001)
 
 
+def ill(side: Side) -> Mapping[str, float]:
+    """Measure how long a service is unhealthy before a process that is well takes its place."""
+    if not isinstance(side, Healer):
+        return {}
+    side.begin_checked()
+    try:
+        before = side.checked()
+        start = time.perf_counter()
+        Path(f"/proc/{before}/root/{WELL}").unlink()
+        while side.checked() in (0, before):
+            time.sleep(0.005)
+        return {"unhealthy, replaced": time.perf_counter() - start}
+    finally:
+        side.end_checked()
+
+
 def pull(side: Side) -> Mapping[str, float]:
     """Measure a large image's way from a registry on this machine."""
     side.prepare_pull()
@@ -161,6 +193,8 @@ TARGETS = {
     "ps, 50": Target(docker=1),
     "down, 50": Target(docker=10),
     "killed process running again": Target(at_most=0.05),
+    # Docker leaves it as it is.
+    "unhealthy, replaced": Target(at_most=INTERVAL * RETRIES + 1),
     "pull, 10 layers": Target(docker=1.5),
     "memory of the daemon, 50": Target(at_most=80),
     "memory of the machinery, 50": Target(at_most=150),
@@ -177,6 +211,7 @@ ROWS: Mapping[str, Row] = {
     "50": up_and_down(50),
     "200": up_and_down(200),
     "steady": steady,
+    "ill": ill,
     "rest": rest,
     "pull": pull,
 }

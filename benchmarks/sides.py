@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measures import is_called, processes_of, running
 from benchmarks.peer import CGROUP, Engine
 from benchmarks.shelf import Shelf
-from benchmarks.stacks import IMAGE, make_image, write_stack
+from benchmarks.stacks import IMAGE, make_image, write_checked, write_stack
 
 
 class Pyorch:
@@ -63,6 +63,18 @@ class Pyorch:
 
     def revive(self, number: int) -> None:
         """Nothing: it comes back by itself."""
+
+    def begin_checked(self) -> None:
+        """Have a service with a healthcheck run, and be well."""
+        self._run("up", "-d", "--wait", "-f", str(write_checked(self._folder)))
+
+    def checked(self) -> int:
+        """Return the host's id of its process; 0 while there is none."""
+        return running(f"pyorch-{self.runs}/benchill/s0.1")
+
+    def end_checked(self) -> None:
+        """Take it away."""
+        self._run("-p", "benchill", "down", "-t", "0")
 
     def machinery(self) -> tuple[int, list[int]]:
         """Return the daemon, and everything that runs besides the containers' processes."""

@@ -28,6 +28,29 @@ def make_image(folder: Path) -> Path:
     return tarball
 
 
+WELL = "well"
+"""The file, at the top of its root, without which a checked service is unhealthy."""
+INTERVAL, RETRIES = 1, 2
+
+
+def write_checked(folder: Path) -> Path:
+    """Write a stack of one service that is well when it begins, and asked whether it still is."""
+    service = {
+        "image": IMAGE,
+        "command": ["sh", "-c", f"echo >/{WELL}; exec {' '.join(COMMAND)}"],
+        "restart": "always",
+        "stop_grace_period": "0s",
+        "healthcheck": {
+            "test": ["CMD", "sh", "-c", f"[ -e /{WELL} ]"],
+            "interval": f"{INTERVAL}s",
+            "retries": RETRIES,
+        },
+    }
+    path = folder / "checked.yml"
+    path.write_text(json.dumps({"name": "benchill", "services": {"s0": service}}))
+    return path
+
+
 def write_stack(folder: Path, count: int) -> Path:
     """Write a stack of ``count`` sleeping services on one network."""
     service = {"image": IMAGE, "command": list(COMMAND), "restart": "always"}

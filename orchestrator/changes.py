@@ -11,6 +11,9 @@ LONGEST = 60
 HIDDEN = {("secrets", "payload"), ("configs", "payload")}
 """Section and key of what is told as changed, and not shown."""
 
+WITH_PASSWORDS = ("x_pyorch", "notify")
+"""Where in a stack URLs stand that may be as good as passwords: none of it is shown."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -22,6 +25,8 @@ class Change:
 
     def __str__(self) -> str:
         name = ".".join(self.path)
+        if self.path[:2] == WITH_PASSWORDS:
+            return f"{'.'.join(self.path[:3])}: it has changed"
         if (self.path[0], self.path[-1]) in HIDDEN:
             return f"{name.rpartition('.')[0]}: its content has changed"
         if self.old is None:

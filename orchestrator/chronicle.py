@@ -39,6 +39,12 @@ class Chronicle:
             log.warning("event.lost", stack=stack, lost=name, error=str(error))
         self.events.publish(event)
 
+    def tell_all(self, name: str, reason: str) -> None:
+        """Tell a fact about the machine: to the log, and to every stack there is."""
+        log.warning(name, reason=reason)
+        for stored in self.store.stacks.all():
+            self.tell(stored.name, name, "", reason)
+
     def note_endings(self, stack: str, containers: Iterable[host.ContainerFacts]) -> set[ReplicaId]:
         """Remember how runs of a stack ended, and return the replicas of which that is news."""
         news = set()

@@ -27,11 +27,13 @@ from orchestrator.builds import Builds
 from orchestrator.chronicle import Chronicle
 from orchestrator.errors import PyorchError
 from orchestrator.events import EventBus
+from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers
 from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
 from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
+from orchestrator.sources.disk import DiskWatch
 from orchestrator.sources.drift import watch_drift
 from orchestrator.sources.exits import watch_exits
 from orchestrator.sources.hooks import HookRunner
@@ -118,6 +120,11 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     await drivers.networks.sweep()
     tell_losses(drivers.logs, orchestrator.reconciler.chronicle)
     await orchestrator.builds.clear()
+    disk = DiskWatch(
+        path=orchestrator.settings.data,
+        limit=orchestrator.settings.disk_limit,
+        tell=orchestrator.reconciler.chronicle.tell_all,
+    )
     watch_exits(drivers.containers, queue, orchestrator.reconciler.chronicle)
     for known in store.stacks.all():
         queue.add(known.name)
@@ -126,10 +133,11 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
             group.create_task(orchestrator.reconciler.hooks.run(), name="hooks"),
+            group.create_task(orchestrator.notifier.run(), name="notifier"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
             group.create_task(drivers.logs.run(), name="logs"),
             group.create_task(
-                run_sweeps(drivers, store, queue, orchestrator.progress), name="sweeps"
+                run_sweeps(drivers, store, queue, orchestrator.progress, disk), name="sweeps"
             ),
         ]
         try:
@@ -166,6 +174,8 @@ def build(
         progress=progress,
         tally=tally,
     )
+    notifier = Notifier(wishes=reconciler.wishes_of, tell=chronicle.tell, instance=settings.name)
+    events.listen(notifier.note)
     orchestrator = Orchestrator(
         settings=settings,
         drivers=drivers,
@@ -175,6 +185,7 @@ def build(
         reconciler=reconciler,
         progress=progress,
         tally=tally,
+        notifier=notifier,
         builds=Builds(
             settings=settings, drivers=drivers, store=store, publisher=reconciler.publisher
         ),

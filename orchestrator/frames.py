@@ -7,7 +7,7 @@ import struct
 
 STDIN, RESIZE, SIGNAL = 0, 1, 2
 """Kinds a client sends."""
-STDOUT, STDERR, EXIT, ERROR = 1, 2, 3, 4
+STDOUT, STDERR, EXIT, ERROR, TOLD = 1, 2, 3, 4, 5
 """Kinds the daemon sends."""
 HEAD = struct.Struct(">BI")
 """Kind and length, before every frame's content."""

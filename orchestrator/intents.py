@@ -90,15 +90,19 @@ class Intents:
     async def remove(self, stack: str, services: Iterable[str], *, stop: bool) -> tuple[str, ...]:
         """Have containers removed, with ``stop`` also those that run; return whose they are.
 
-        Services of which anything runs are left alone without it.
+        Services of which anything runs are left alone without it. Single runs go with theirs.
         """
         replicas = await self._replicas(stack)
         stored, _, names = self._look(stack, services)
         running = {one.service for one in replicas if one.running}
         present = {one.service for one in replicas}
         gone = tuple(one for one in names if one in present and (stop or one not in running))
+        once = [one.name for one in self.store.one_offs.of(stack) if one.service in names]
+        once = [one for one in once if one in present and (stop or one not in running)]
+        for one in once:
+            self.store.one_offs.let_go(stack, one)
         self._put(stored, dict.fromkeys(gone, Wish(intent=ServiceIntent.ABSENT)))
-        return gone
+        return (*gone, *once)
 
     def _look(
         self, stack: str, services: Iterable[str]

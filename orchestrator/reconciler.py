@@ -16,19 +16,22 @@ import structlog
 
 from orchestrator.actions import StackActions
 from orchestrator.chronicle import Chronicle
-from orchestrator.errors import PyorchError
+from orchestrator.errors import PyorchError, UnwritableError
 from orchestrator.events import EventBus
 from orchestrator.executor import Done, Outcome, execute
 from orchestrator.observer import Drivers, find_images, name_machine, observe
+from orchestrator.oneoffs import with_one_offs
 from orchestrator.progress import Progress
 from orchestrator.publisher import Publisher
 from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
+from orchestrator.runs import let_go_of_ended
 from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
 from orchestrator.shares import Shares
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
 from orchestrator.spec.models import StackFile
+from orchestrator.spec.models.extensions import NotifyExtension
 from orchestrator.store import Store, StoredStack
 from orchestrator.tally import Tally
 from orchestrator.translate.container import ContainerFactory
@@ -139,12 +142,17 @@ class Reconciler:
         self._shares.begin(reserved_by_running(await self.drivers.containers.list()))
         for stored in self.store.stacks.all():
             try:
-                model = self.model(stored)
+                model = self.whole(stored.name, self.model(stored))
                 _, pins = self.store.stacks.generation(stored.name, stored.generation)
                 names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
                 self.desired[stored.name] = build_desired(
-                    model, stored, self.settings, images=images, pins=pins
+                    model,
+                    stored,
+                    self.settings,
+                    images=images,
+                    pins=pins,
+                    one_offs=self.store.one_offs.of(stored.name),
                 )
             except (PyorchError, DriverError, ValueError) as error:
                 log.error("stack.unreadable", stack=stored.name, error=str(error))
@@ -159,6 +167,27 @@ class Reconciler:
         self._models[stored.name] = (stored.generation, model)
         return model
 
+    def whole(self, name: str, model: StackFile) -> StackFile:
+        """Return a file of a stack with what is run once besides."""
+        one_offs = self.store.one_offs.of(name)
+
+        def of(number: int) -> StackFile:
+            return StackFile.model_validate(self.store.stacks.generation(name, number)[0])
+
+        return with_one_offs(model, one_offs, of) if one_offs else model
+
+    def wishes_of(self, stack: str) -> tuple[int, tuple[NotifyExtension, ...]]:
+        """Return whose a stack is, and whom it wants told of what happens to it."""
+        stored = self.store.stacks.find(stack)
+        if stored is None:
+            return 0, ()
+        try:
+            return stored.owner_uid, self.model(stored).x_pyorch.notify
+        except (KeyError, ValueError) as error:
+            # Whatever is told of a stack must not fail of what nobody can read.
+            log.warning("stack.unreadable", stack=stack, error=str(error))
+            return stored.owner_uid, ()
+
     async def prepare(
         self, stored: StoredStack, model: StackFile, pins: Mapping[str, str]
     ) -> tuple[DesiredStack, ObservedStack, dict[str, ImageFacts], HostView]:
@@ -167,7 +196,10 @@ class Reconciler:
         references.update(*(mounted_images(model, one) for one in model.services.values()))
         references.update(*(hook_images(model, name) for name in model.services))
         images = await find_images(self.drivers.images, references | set(pins.values()))
-        desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+        one_offs = self.store.one_offs.of(stored.name)
+        desired = build_desired(
+            model, stored, self.settings, images=images, pins=pins, one_offs=one_offs
+        )
         view = await observe(self.drivers, machine=self._wants_machine(desired), stack=stored.name)
         self._machine = view.machine or self._machine
         there = [parse_container_name(facts.id) for facts in view.containers]
@@ -261,7 +293,7 @@ class Reconciler:
 
     async def _look(self, stored: StoredStack) -> _Situation:
         """Observe, with images tied to what they stand for and requests handed to replicas."""
-        model = self.model(stored)
+        model = self.whole(stored.name, self.model(stored))
         _, pins = self.store.stacks.generation(stored.name, stored.generation)
         request, requested = self.store.replicas.requests(stored.name)
         desired, observed, images, view = await self.prepare(stored, model, pins)
@@ -273,9 +305,13 @@ class Reconciler:
             desired = replace(desired, pre_stop_binds=False)
         if self._pin(stored, desired, images, pins):
             images |= {str(facts.id): facts for facts in images.values()}
-            desired = build_desired(model, stored, self.settings, images=images, pins=pins)
+            one_offs = self.store.one_offs.of(stored.name)
+            desired = build_desired(
+                model, stored, self.settings, images=images, pins=pins, one_offs=one_offs
+            )
             desired = with_words(desired, observed, model, self._kept(stored))
         self.desired[stored.name] = desired
+        self._lease_again(stored.name, observed)
         return _Situation(
             stored=stored,
             model=model,
@@ -305,6 +341,7 @@ class Reconciler:
             nameservers=self.drivers.networks.nameservers,
             gateway=self.drivers.networks.gateway,
             leased=partial(self.store.leases.anonymous_volumes, stored.name),
+            one_offs={one.name: one for one in self.store.one_offs.of(stored.name)},
         )
         self.drivers.logs.cap(self.settings.logs_of(stored.name), factory.log_cap)
         present = {one.id.service for one in found.observed.replicas}
@@ -321,6 +358,7 @@ class Reconciler:
             begin_hooks=self.hooks.begin,
             sandbox=partial(_sandbox, model, desired),
             network=lambda action: build_network(model, action, stored.name),
+            secrets=secrets_of(model),
         )
 
     async def _record(
@@ -333,17 +371,32 @@ class Reconciler:
         stored, model, desired, observed = found.stored, found.model, found.desired, found.observed
         self._note_pulled(stored, plan, outcomes)
         self._note_restarted(stored, observed)
+        if await let_go_of_ended(self.settings, self.drivers, self.store, observed):
+            self._wake([stored.name])
         self._tell_loops(desired, observed, plan, outcomes, ended=found.ended)
         await self.publisher.publish()
         checks = {
             ServiceName(one): checks_of(service, found.images.get(model.image_of(one)))
             for one, service in model.services.items()
         }
-        secrets = [one.payload for one in model.secrets.values() if one.payload]
-        self.prober.adjust(desired, observed, checks, secrets=secrets)
+        self.prober.adjust(desired, observed, checks, secrets=secrets_of(model))
         self.reports[stored.name] = report_pass(
             stored, desired, observed, plan, problems, now=self.now()
         )
+
+    def _lease_again(self, name: str, observed: ObservedStack) -> None:
+        """Write down what replicas hold: a database that was lost knows nothing of it."""
+        known = set(self.store.leases.addresses())
+        lost = [one for one in observed.addresses if one.stack == name and one not in known]
+        for replica in {one.replica for one in lost}:
+            held = [
+                one for one in observed.addresses if (one.stack, one.replica) == (name, replica)
+            ]
+            addresses = tuple((one.network, one.address) for one in held)
+            try:
+                self.store.leases.lease_addresses(name, replica, addresses)
+            except UnwritableError as error:
+                log.warning("lease.lost", stack=name, replica=str(replica), error=str(error))
 
     def _tell_loops(
         self,
@@ -549,3 +602,8 @@ def _begun(phase: Phase) -> float:
             return at
         case _:
             return -math.inf
+
+
+def secrets_of(model: StackFile) -> tuple[bytes, ...]:
+    """Return the contents of a stack's secrets: what must not be told."""
+    return tuple(one.payload for one in model.secrets.values() if one.payload)

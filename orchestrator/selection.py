@@ -69,6 +69,14 @@ def merge(present: StackFile | None, new: StackFile, taken: Collection[str]) -> 
     return new.model_copy(update={**sections, "services": services})
 
 
+def keep_sections(present: StackFile, merged: StackFile) -> StackFile:
+    """Return a merged file whose networks and the like are the present ones, where there are."""
+    sections = {
+        section: {**getattr(merged, section), **getattr(present, section)} for section in SECTIONS
+    }
+    return merged.model_copy(update={**sections, "recreate": present.recreate})
+
+
 def wishes_for(
     wishes: Mapping[ServiceName, Wish],
     *,

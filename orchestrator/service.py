@@ -12,7 +12,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
 from orchestrator.intents import Intents
+from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers, find_images
+from orchestrator.oneoffs import RunRequest
 from orchestrator.progress import Progress
-from orchestrator.reconciler import Reconciler
+from orchestrator.reconciler import Reconciler, secrets_of
+from orchestrator.runs import Begun, prepare_run, refuse_taken_name
 from orchestrator.settings import Settings
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
@@ -36,6 +39,7 @@ from orchestrator.translate.observed import name_of
 from orchestrator.views import StackView, Views
 from orchestrator.workqueue import WorkQueue
 from runtime import types as host
+from runtime.drivers import ExecSession
 from runtime.errors import DriverError
 from scheduler import ask_for_ended, plan_stack
 from scheduler.desired import Intent, ServiceIntent
@@ -58,6 +62,10 @@ class ApplyOptions:
     """Leave alone what these depend on, and do not wait for it."""
     no_start: bool = False
     """Make containers and start none."""
+    remove_orphans: bool = False
+    """Remove what somebody ran once and has ended; what the file names no more goes anyway."""
+    beside: bool = False
+    """It is about what somebody is to run beside the services: where none is named, none is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +88,7 @@ class Orchestrator:
     reconciler: Reconciler
     progress: Progress
     tally: Tally
+    notifier: Notifier
     builds: Builds
 
     async def apply(self, model: StackFile, *, options: ApplyOptions) -> Applied:
@@ -88,6 +97,43 @@ class Orchestrator:
         The same file with the same images keeps the present generation.
         """
         return await self._apply(lambda: model, options)
+
+    async def run(
+        self, model: StackFile, wanted: RunRequest, *, owner_uid: int
+    ) -> tuple[Begun, ExecSession]:
+        """Have a service run once, by itself, as soon as what it depends on lets it.
+
+        Returns who takes part in its streams; close that.
+        """
+        selection.need(model, [wanted.service])
+        one, begun = prepare_run(model, wanted)
+        await refuse_taken_name(self.drivers, begun.called)
+        needs = () if wanted.no_deps else tuple(model.services[wanted.service].depends_on)
+        options = ApplyOptions(
+            owner_uid=owner_uid,
+            services=tuple(name for name in needs if name in model.services),
+            remove_orphans=wanted.remove_orphans,
+            beside=True,
+        )
+        applied = await self._apply(lambda: model, options)
+        # Whoever listens does so before anything can be said.
+        session = await self.drivers.containers.attach(begun.container)
+        self.store.one_offs.add(model.name, replace(one, generation=applied.generation))
+        self._wake(model.name)
+        return begun, session
+
+    def let_go(self, name: str, run: str) -> None:
+        """Have a one-off end and go. Raises PyorchError for one that is not there."""
+        if run not in {one.name for one in self.store.one_offs.of(name)}:
+            raise PyorchError(f"stack `{name}` has no run `{run}`", code="not_found")
+        self.store.one_offs.let_go(name, run)
+        self._wake(name)
+
+    async def remove_ended(self, name: str) -> None:
+        """Let every one-off of a stack go that has ended."""
+        for one in (await self.view(name)).replicas:
+            if one.one_off and one.phase == "exited":
+                self.store.one_offs.let_go(name, one.service)
 
     async def scale(self, name: str, scale: Mapping[str, int], *, owner_uid: int) -> Applied:
         """Want so many replicas of services from now on; the rest stays as it is."""
@@ -124,6 +170,8 @@ class Orchestrator:
             )
         # Whoever asks for it again wants it to go on.
         self._turn(model.name, (), UpdateState.PAUSED, UpdateState.RUNNING)
+        if options.remove_orphans:
+            await self.remove_ended(model.name)
         self._run_again(model, options)
         return Applied(generation=number, changed=not stands)
 
@@ -136,16 +184,19 @@ class Orchestrator:
     ) -> tuple[StackFile, dict[str, Wish]]:
         """Return the file and the wishes that hold once some services, or all, are asked for."""
         selection.need(model, options.services)
-        chosen = options.services or tuple(model.services)
+        chosen = options.services or (() if options.beside else tuple(model.services))
         if options.services and not options.no_deps:
             chosen = selection.with_dependencies(model, options.services)
         idle = [name for name in chosen if name not in running] if options.no_start else ()
         created = dict.fromkeys(idle, Wish(intent=ServiceIntent.CREATED))
-        if not options.services:
+        if not options.services and not options.beside:
             return model, created
         going = stored is None or stored.intent is Intent.REMOVE
         present = None if going or stored is None else self.reconciler.model(stored)
         merged = selection.merge(present, model, chosen)
+        if options.beside:
+            # What the others go on with stays as it is; a stack that is new is known in whole.
+            merged = model if present is None else selection.keep_sections(present, merged)
         wishes = selection.wishes_for(
             stored.wishes if stored else {},
             present=present,
@@ -176,6 +227,8 @@ class Orchestrator:
             present = self.store.stacks.save_generation(
                 name, document, here, owner_uid=owner_uid, origin=f"rollback to {chosen}"
             )
+            reason = f"to generation {chosen}, which is generation {present} now"
+            self.reconciler.chronicle.tell(name, "stack.rolled_back", "", reason)
         else:
             present = stored.generation
             self.store.stacks.set_intent(name, Intent.RUN, wishes={})
@@ -204,7 +257,8 @@ class Orchestrator:
             owner_uid=0,
             changed_wall=0.0,
         )
-        desired, observed, _, _ = await self.reconciler.prepare(assumed, model, pins)
+        whole = self.reconciler.whole(name, model)
+        desired, observed, _, _ = await self.reconciler.prepare(assumed, whole, pins)
         return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
 
     def pause_updates(self, name: str, services: Iterable[str]) -> tuple[str, ...]:
@@ -303,7 +357,7 @@ class Orchestrator:
     def secrets_of(self, name: str) -> tuple[bytes, ...]:
         """Return the contents of a stack's secrets: what must not be told."""
         model = self.reconciler.model(self._known(name))
-        return tuple(one.payload for one in model.secrets.values() if one.payload)
+        return secrets_of(model)
 
     async def need_services(self, name: str, services: Iterable[str]) -> None:
         """Raise PyorchError for a service the stack's file does not name and nothing is left of."""
@@ -407,7 +461,9 @@ class Orchestrator:
     def _called(self, stack: str, subject: str) -> str:
         """Return what people call the container an event is about."""
         stored = self.store.stacks.find(stack)
-        services = self.reconciler.model(stored).services if stored else {}
+        services = (
+            self.reconciler.whole(stack, self.reconciler.model(stored)).services if stored else {}
+        )
         service = services.get(subject.rpartition(".")[0])
         own = service.container_name if service else ""
         return own or f"{stack}-{subject.replace('.', '-')}"
@@ -477,7 +533,7 @@ class Orchestrator:
     def _run_again(self, model: StackFile, options: ApplyOptions) -> None:
         """Have what was asked for run that has ended, and wake its stack."""
         if not options.no_start:
-            chosen = options.services or tuple(model.services)
+            chosen = options.services or (() if options.beside else tuple(model.services))
             if not options.no_deps:
                 chosen = selection.with_dependencies(model, chosen)
             self.store.replicas.request(model.name, chosen)

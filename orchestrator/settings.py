@@ -53,6 +53,8 @@ class Settings:
     """Where the host's journal listens for what containers print."""
     syslog: tuple[Path, ...] = SYSLOG
     """Where the host's syslog may listen for it."""
+    disk_limit: int = 90
+    """Per cent of its disk in use from which on that is told; 0: never."""
     localhost_only: bool = False
     """Publish ports that name no address on 127.0.0.1 instead of everywhere."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class Settings:
             localhost_only=environ.get("PYORCH_PUBLISH") == "localhost",
             labels=_labels(environ, "PYORCH_LABELS"),
             resources=_resources(environ, "PYORCH_RESOURCES"),
+            disk_limit=_percent(environ, "PYORCH_DISK_LIMIT", 90),
             patience=_seconds(environ, "PYORCH_RUNTIME_PATIENCE", 30.0),
             give_up=_seconds(environ, "PYORCH_GIVE_UP", 30.0),
         )
@@ -123,6 +126,7 @@ class Settings:
             "PYORCH_PUBLISH": "localhost" if self.localhost_only else "",
             "PYORCH_LABELS": ",".join(f"{name}={value}" for name, value in self.labels.items()),
             "PYORCH_RESOURCES": ",".join(f"{kind}={n}" for kind, n in self.resources.items()),
+            "PYORCH_DISK_LIMIT": str(self.disk_limit),
             "PYORCH_RUNTIME_PATIENCE": f"{self.patience:g}",
             "PYORCH_GIVE_UP": f"{self.give_up:g}",
         }
@@ -185,6 +189,15 @@ def _resources(environ: Mapping[str, str], name: str) -> dict[str, int]:
             )
         found[kind] = int(number)
     return found
+
+
+def _percent(environ: Mapping[str, str], name: str, usual: int) -> int:
+    written = environ.get(name)
+    if not written:
+        return usual
+    if not written.isdecimal() or int(written) > 100:
+        raise PyorchError(f"{name}: `{written}` is no percentage", hint="write 0 to 100, as 90")
+    return int(written)
 
 
 def _seconds(environ: Mapping[str, str], name: str, usual: float) -> float:

@@ -9,6 +9,7 @@ from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.sources.probes import ProbeResult
 from orchestrator.store import Ending, ReplicaHistory, Store, StoredStack
+from orchestrator.translate import labels as labelling
 from orchestrator.translate.observed import name_of, phase_of
 from runtime import types as host
 from runtime.image.reference import without_platform
@@ -44,6 +45,9 @@ class ReplicaView:
     container: str
     service: str
     slot: int
+    one_off: str
+    """Which service it is a single run of; empty for a replica like others."""
+    tty: bool
     phase: str
     health: str
     exit_code: int | None
@@ -249,6 +253,8 @@ class Views:
             container=name_of(facts),
             service=replica.service,
             slot=replica.slot,
+            tty=facts.tty,
+            one_off=facts.labels.get(labelling.ONE_OFF, ""),
             phase=_phase_word(phase),
             health=health.value if running else Health.NONE.value,
             exit_code=phase.code if isinstance(phase, host.Exited) else None,

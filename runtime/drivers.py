@@ -24,6 +24,7 @@ from runtime.types import (
     ImageDamage,
     ImageFacts,
     Limits,
+    Mount,
     NetworkConfig,
     NetworkFacts,
     NetworkId,
@@ -104,6 +105,17 @@ class ContainerDriver(Protocol):
         than it may have.
         """
 
+    async def refresh(
+        self, container: ContainerId, files: Sequence[Mount], then: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Have files it carries hold what ``files`` say, each by its target, in every run to come.
+
+        One that runs has the one content or the other at any moment, never a part of one. Once
+        it is there ``then`` is awaited, and only then it counts: what is interrupted is done
+        again. Files that have no digest are left alone. Raises NotFoundError for a container
+        that does not exist.
+        """
+
     async def check(
         self, *, runtime: str | None, cdi: Sequence[str], platform: str | None = None
     ) -> None:
@@ -168,6 +180,13 @@ class ContainerDriver(Protocol):
 
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
         """Start a process in a running container. Raises NotFoundError when it does not run."""
+
+    async def attach(self, container: ContainerId) -> ExecSession:
+        """Take part in the streams of a container's main process: of the run that lasts.
+
+        Where none does, of the next one, from its first byte; the container may be made later.
+        To close the session ends nothing but itself, and ``wait`` returns the run's exit code.
+        """
 
     async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
         """Ask it how it is, for ``timeout`` seconds at most; a command's children end with it.

@@ -84,6 +84,7 @@ async def spawn(
     stdin: int | None = None,
     stdout: int | None = None,
     stderr: int | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> asyncio.subprocess.Process:
     """Start a program to talk to, in a session of its own, so that it survives who started it.
 
@@ -97,6 +98,7 @@ async def spawn(
         stdin=closed if stdin is None else stdin,
         stdout=closed if stdout is None else stdout,
         stderr=closed if stderr is None else stderr,
+        env=env,
         start_new_session=True,
     )
 

@@ -6,6 +6,7 @@ characters at which Python ends a line and the kernel does not.
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +50,17 @@ def groups_of(pid: int) -> tuple[str, ...]:
     """Return the control groups a process is in, one for each hierarchy. Raises OSError."""
     lines = Path(f"/proc/{pid}/cgroup").read_bytes().split(b"\n")[:-1]
     return tuple(os.fsdecode(line.split(b":", 2)[2]) for line in lines)
+
+
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Yield every process with the words it was called with; kernel threads have none."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
+            except OSError:
+                continue
+            yield int(folder.name), [os.fsdecode(word) for word in words]
 
 
 def name_of(pid: int) -> str:

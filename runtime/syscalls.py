@@ -16,6 +16,7 @@ MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
 MNT_DETACH = 0x2
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
@@ -27,7 +28,17 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 _PR_SET_PDEATHSIG = 1
-_SYS_OPENAT2 = 437  # the same number on every architecture (openat2(2))
+_SYS_OPEN_TREE = 428  # these have the same numbers on every architecture
+_SYS_MOVE_MOUNT = 429
+_SYS_OPENAT2 = 437
+_SYS_MOUNT_SETATTR = 442
+_OPEN_TREE_CLONE = 1
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_MOVE_MOUNT_BOTH_EMPTY = 0x04 | 0x40
+_MOVE_MOUNT_BENEATH = 0x200
+_MOUNT_ATTR_CONFINED = 0x1 | 0x2 | 0x4 | 0x8
+"""Read-only, no set-user-id, no devices, no programs."""
 
 _SPAWN_SETSIGDEF, _SPAWN_SETSID = 0x04, 0x80
 _OPAQUE = 512
@@ -38,6 +49,44 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("set", ctypes.c_uint64),
+        ("clear", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns", ctypes.c_uint64),
+    )
+
+
+def clone_confined(path: str | Path) -> int:
+    """Return a descriptor of a mount of ``path`` that is nowhere yet (open_tree(2)).
+
+    What is there can be read, and nothing else.
+    """
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    tree = _libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
+    _check(tree, path)
+    attributes = _MountAttr(set=_MOUNT_ATTR_CONFINED)
+    size = ctypes.sizeof(attributes)
+    try:
+        _check(
+            _libc.syscall(
+                _SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size
+            ),
+            path,
+        )
+    except OSError:
+        os.close(tree)
+        raise
+    return int(tree)
+
+
+def move_mount(tree: int, target: int, *, beneath: bool = False) -> None:
+    """Attach a mount at the open ``target``, on top of it or beneath (move_mount(2))."""
+    flags = _MOVE_MOUNT_BOTH_EMPTY | (_MOVE_MOUNT_BENEATH if beneath else 0)
+    _check(_libc.syscall(_SYS_MOVE_MOUNT, tree, b"", target, b"", flags))
 
 
 def mount(

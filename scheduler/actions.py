@@ -112,6 +112,18 @@ class LimitReplica:
     replica: ReplicaId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshReplica:
+    """Have files of a replica hold what they should; the container stays.
+
+    One that runs is told as ``react`` says, for each of these files.
+    """
+
+    replica: ReplicaId
+    react: tuple[str, ...] = ()
+    """Where the files are whose change it is told of."""
+
+
 @dataclass(frozen=True, slots=True)
 class LimitStack:
     """Have all replicas together keep to another ceiling."""
@@ -244,6 +256,7 @@ Action = (
     | MendSandbox
     | PrepareReplica
     | LimitReplica
+    | RefreshReplica
     | LimitStack
     | StartReplica
     | RunHooks
@@ -294,6 +307,8 @@ def describe(action: Action) -> str:
             return "update limits of the stack"
         case LimitReplica(replica):
             return f"update limits of {replica}"
+        case RefreshReplica(replica=replica):
+            return f"refresh files of {replica}"
         case StartReplica(replica=replica):
             return f"start {replica}"
         case RunHooks(replica=replica, kind=kind):

@@ -170,6 +170,27 @@ class Healthcheck:
     start_interval: float | None = None
 
 
+class OnChange(StrEnum):
+    """What becomes of a replica whose files have other contents by now."""
+
+    RESTART = "restart"
+    SIGNAL = "signal"
+    EXEC = "exec"
+    NONE = "none"
+    """They are changed under it, and it is told nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a file holds that is changed while its container stays: whose it is, and a hash."""
+
+    name: str
+    digest: str
+    on_change: OnChange
+    told: str = ""
+    """The signal, or the command, for people."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
     """One entry of ``depends_on``. Without ``required`` it is only waited for while possible."""
@@ -260,6 +281,8 @@ class DesiredService:
     networks: tuple[Membership, ...] = ()
     """In order of priority, the highest first."""
     volumes: tuple[VolumeName, ...] = ()
+    contents: Mapping[str, Content] = field(default_factory=dict)
+    """Where files are whose contents are no part of the revision, and what they hold."""
     mounted_images: tuple[str, ...] = ()
     """References of the images mounted in it, besides the one it runs from."""
     hook_images: tuple[str, ...] = ()
@@ -289,6 +312,9 @@ class DesiredService:
     """Who is asked for what nobody here is called; the host's own where there are none."""
     links: tuple[Link, ...] = ()
     """Names it alone knows."""
+    one_off: bool = False
+    """It was asked for once, by somebody who looks after it: it is never replaced, and however it
+    is, the stack is as it was asked for."""
     intent: ServiceIntent = ServiceIntent.RUN
     alone: bool = False
     """It starts whatever its dependencies do."""

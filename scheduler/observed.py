@@ -191,6 +191,8 @@ class ObservedReplica:
     memory_reservation: int = 0
     units: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """Where files are that can be changed, and a hash of what they hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,9 @@ replaced one at a time, the next one only when the last one is ready.
 
 from collections.abc import Sequence
 
-from scheduler.desired import DesiredService
+from scheduler.desired import (
+    DesiredService,
+)
 from scheduler.discarding import discard
 from scheduler.gates import Gatekeeper
 from scheduler.ids import ReplicaId
@@ -60,5 +62,8 @@ def plan_replicas(
             slots.restart(found, "a restart was asked for")
         elif reason := slots.has_changed_before(found):
             slots.restart_after(found, reason)
+        elif reason := slots.restarts_for_files(found):
+            if slots.restart_in_turn(found, reason, busy=unready):
+                unready = replica
         else:
             slots.keep(found)

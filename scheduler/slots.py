@@ -1,6 +1,6 @@
 """The slots of one service, and all that can be done with each: fill, start, keep, replace."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from scheduler.actions import (
@@ -12,12 +12,21 @@ from scheduler.actions import (
     LimitReplica,
     MendSandbox,
     PrepareReplica,
+    RefreshReplica,
     RemoveReplica,
     RunHooks,
     StartReplica,
     StopReplica,
 )
-from scheduler.desired import DesiredService, HookKind, OnUnhealthy, RestartMode, ServiceIntent
+from scheduler.desired import (
+    Content,
+    DesiredService,
+    HookKind,
+    OnChange,
+    OnUnhealthy,
+    RestartMode,
+    ServiceIntent,
+)
 from scheduler.discarding import discard
 from scheduler.gates import Gatekeeper
 from scheduler.hooks import await_hooks
@@ -86,6 +95,12 @@ class Ground:
     """Steps that must succeed before a replica is started or gets other limits."""
 
 
+def _other_content(changed: Iterable[Content]) -> str:
+    """Return which files have other content, in words; nothing where there are none."""
+    names = ", ".join(dict.fromkeys(one.name for one in changed))
+    return f"{names} {'have' if ',' in names else 'has'} other content" if names else ""
+
+
 def changed_limits(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Return what changes between two sets of limits, each as its name, the old and the new."""
     return [
@@ -109,6 +124,8 @@ class Slots:
 
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
+        if self.service.one_off:
+            return ""
         if found.revision != self.service.revision:
             if not found.revision:
                 return "nobody can tell any more what it was made from"
@@ -190,6 +207,45 @@ class Slots:
             return ""
         names = [one.service for one in self.service.dependencies if one.restart]
         return f"{', '.join(names)} changed, and it is restarted after"
+
+    def changed_files(self, found: ObservedReplica) -> dict[str, Content]:
+        """Return the files that hold something else by now, by where they are."""
+        return {
+            target: content
+            for target, content in self.service.contents.items()
+            if found.contents.get(target) != content.digest
+        }
+
+    def restarts_for_files(self, found: ObservedReplica) -> str:
+        """Return which files have changed that a replica that runs is restarted for, if any."""
+        if not isinstance(found.phase, Running) or self.service.intent is not ServiceIntent.RUN:
+            return ""
+        changed = self.changed_files(found).values()
+        return _other_content(one for one in changed if one.on_change is OnChange.RESTART)
+
+    def restart_in_turn(
+        self, found: ObservedReplica, reason: str, *, busy: ReplicaId | None
+    ) -> bool:
+        """Have a replica end, or hold it while another is on its way up; say whether it ends."""
+        if busy is not None:
+            self.plan.hold(str(found.id), f"waiting for {busy} to be restarted")
+            return False
+        self.restart(found, reason)
+        return True
+
+    def refresh(self, found: ObservedReplica) -> tuple[int, ...]:
+        """Have files hold what they should; return the step, if it takes one."""
+        changed = self.changed_files(found)
+        if not changed or isinstance(found.phase, Stopping):
+            return ()
+        reason = _other_content(changed.values())
+        react: tuple[str, ...] = ()
+        if isinstance(found.phase, Running):
+            tell = (OnChange.SIGNAL, OnChange.EXEC)
+            react = tuple(target for target, one in changed.items() if one.on_change in tell)
+            told = dict.fromkeys(changed[target].told for target in react)
+            reason += "".join(f", {one}" for one in told)
+        return (self.plan.add(RefreshReplica(replica=found.id, react=react), reason),)
 
     def restart_after(self, found: ObservedReplica, reason: str) -> None:
         """Have a replica end once all it depends on lets the next run begin."""
@@ -373,7 +429,7 @@ class Slots:
         return (self.plan.add(step, ", ".join(changes), after=self.ground.first),)
 
     def keep(self, found: ObservedReplica) -> None:
-        limited = self.limit(found)
+        ready = (*self.limit(found), *self.refresh(found))
         match found.phase:
             case Running(monitored=False) if self.service.restart.mode is not RestartMode.NO:
                 self.gates.touched.add(self.service.name)
@@ -404,7 +460,7 @@ class Slots:
                 else:
                     self.plan.add(KillReplica(found.id), "did not stop in time")
             case Created():
-                self.start_again(found, "created but never started", after=limited)
+                self.start_again(found, "created but never started", after=ready)
             case Exited() as exited:
                 match decide_restart(self.service.restart, found, exited, now=self.now):
                     case RestartNow(_, reason) as restart if self.is_made_anew(found):
@@ -412,7 +468,7 @@ class Slots:
                         trial = found.trial is not None
                         self.fill(found.id, reason, restart=restart, after=(gone,), trial=trial)
                     case RestartNow(_, reason) as restart:
-                        self.start_again(found, reason, restart=restart, after=limited)
+                        self.start_again(found, reason, restart=restart, after=ready)
                     case RestartAt(moment, _, reason):
                         self.plan.wake(moment)
                         self.plan.hold(str(found.id), reason, stuck=not exited.began)

@@ -46,7 +46,9 @@ def settled(
     planned = {getattr(step.action, "replica", None) for step in plan.steps}
     held_now = {held.subject for held in plan.held}
     at_rest = {
-        service.name for service in desired.services if service.intent is not ServiceIntent.RUN
+        service.name
+        for service in desired.services
+        if service.intent is not ServiceIntent.RUN or service.one_off
     }
     for replica in observed.replicas:
         if replica.id.service in at_rest:

@@ -6,10 +6,11 @@ import json
 KIND = "application/vnd.oci.image."
 
 
-def write_layout(folder, *layers_and_more):
+def write_layout(folder, *layers_and_more, **document):
     """Write the layout of an image of these layers, tarballs, and return ``folder``.
 
-    What comes last may be an object: what its configuration says besides.
+    What comes last may be an object: what its configuration says besides. ``document`` is what
+    the image says besides.
     """
     layers = [one for one in layers_and_more if isinstance(one, bytes)]
     more = next((one for one in layers_and_more if isinstance(one, dict)), {})
@@ -21,6 +22,7 @@ def write_layout(folder, *layers_and_more):
             "os": "linux",
             "config": {"Cmd": ["sleep", "1000"], "Env": ["COLOUR=green"], **more},
             "rootfs": {"type": "layers", "diff_ids": [one["digest"] for one in diffs]},
+            **document,
         },
     )
     manifest = _document(

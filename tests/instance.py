@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator import systemd
 from orchestrator.client import Client
 from orchestrator.settings import Settings
 from tests.leaks import find_leaks
@@ -104,6 +106,9 @@ class Pyorch:
 
     def start(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
         """Begin a command and return its process."""
+        if self.inside and words[0] != "daemon" and not self._answers():
+            # Elsewhere is not where systemd would start one.
+            self.serve()
         return subprocess.Popen(
             [*self.inside, Path(sys.executable).parent / "pyorch", *words],
             cwd=self.work,
@@ -226,6 +231,9 @@ def daemon_logs() -> list[tuple[str, str]]:
         if log.exists():
             lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
             found.append((f"end of {log}", "\n".join(lines)))
+        elif systemd.can_start_units():
+            lines = systemd.last_words(pyorch.settings, LOG_LINES)
+            found.append((f"end of what {pyorch.name}'s daemon told the journal", "\n".join(lines)))
     return found
 
 
@@ -236,6 +244,11 @@ def forget_what_is_over() -> None:
 
 def _give_up(*_: object) -> None:
     raise AssertionError(f"not so within {PATIENCE:g} s")
+
+
+def new_name() -> str:
+    """Return a name no other instance on this machine has."""
+    return f"t{secrets.token_hex(3)}"
 
 
 def make_busybox(folder: Path) -> Path:

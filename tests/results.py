@@ -19,6 +19,8 @@ def pytest_runtest_logreport(report):
             "took": round(report.duration, 1),
             "why": _shortened(_why(report)),
         }
+        if report.failed:
+            line["log"] = "\n".join(text for title, text in report.sections)[-LONGEST:]
         with open(os.environ["PYORCH_RESULTS"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -7,22 +7,18 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__, metrics
-from orchestrator.api import builds, chronicle, generations, images, resources, services
-from orchestrator.api.containers import exec_in
+from orchestrator.api import builds, chronicle, containers, generations, images, resources, services
 from orchestrator.api.logs import send_logs
-from orchestrator.api.streams import KEY, peer, read_body, send_stream
+from orchestrator.api.streams import KEY, peer, read_body, send_stream, settled
 from orchestrator.dialect import API, models_mark
 from orchestrator.errors import PyorchError
 from orchestrator.service import ApplyOptions, Orchestrator
-from orchestrator.spec.judging.consistency import check_settled
-from orchestrator.spec.models import StackFile
 from orchestrator.vitals import examine
 from runtime.errors import DriverError
 from runtime.platforms import this_platform
@@ -87,7 +83,7 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.post("/v1/stacks/{name}/plan", _plan),
             web.get("/v1/stacks/{name}/events", _events),
             web.get("/v1/stacks/{name}/logs", send_logs),
-            web.post("/v1/stacks/{name}/exec", _exec),
+            *containers.routes(),
             *builds.routes(),
             *images.routes(),
             *resources.routes(),
@@ -188,18 +184,9 @@ async def _stack(request: web.Request) -> web.StreamResponse:
     return web.json_response(view.as_json())
 
 
-def _settled(document: Any) -> StackFile:
-    """Read a stack file as somebody sent it: nobody is trusted to have checked it."""
-    model = StackFile.model_validate(document)
-    check_settled(model)
-    return model
-
-
 async def _apply(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
-    model = _settled(body["model"])
-    if model.name != request.match_info["name"]:
-        raise PyorchError("the path and the stack file name different stacks", code="invalid")
+    model = settled(body["model"], request.match_info["name"])
     options = ApplyOptions(owner_uid=peer(request), **body.get("options", {}))
     applied = await request.app[KEY].apply(model, options=options)
     return web.json_response(
@@ -209,8 +196,9 @@ async def _apply(request: web.Request) -> web.StreamResponse:
 
 async def _plan(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
-    model = _settled(body["model"]) if body.get("model") else None
-    plan = await request.app[KEY].plan(model, request.match_info["name"])
+    name = request.match_info["name"]
+    model = settled(body["model"], name) if body.get("model") else None
+    plan = await request.app[KEY].plan(model, name)
     return web.json_response(
         {
             "text": str(plan),
@@ -229,7 +217,3 @@ async def _remove(request: web.Request) -> web.StreamResponse:
 
 async def _events(request: web.Request) -> web.StreamResponse:
     return await send_stream(request, request.app[KEY].follow(request.match_info["name"]))
-
-
-async def _exec(request: web.Request) -> web.StreamResponse:
-    return await exec_in(request, request.app[KEY])

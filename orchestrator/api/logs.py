@@ -135,7 +135,11 @@ async def follow_logs(
 
 async def _has_ended(orchestrator: Orchestrator, stack: str) -> bool:
     view = await orchestrator.view(stack)
-    return view.reported and view.settled and all(one.phase == "exited" for one in view.replicas)
+    return (
+        view.reported
+        and view.settled
+        and all(one.phase == "exited" or one.one_off for one in view.replicas)
+    )
 
 
 async def _tell(orchestrator: Orchestrator, stack: str, changed: asyncio.Event) -> None:

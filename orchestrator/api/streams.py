@@ -10,7 +10,10 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from orchestrator.errors import PyorchError
 from orchestrator.service import Orchestrator
+from orchestrator.spec.judging.consistency import check_settled
+from orchestrator.spec.models import StackFile
 
 log = structlog.get_logger()
 
@@ -45,6 +48,15 @@ async def read_body(request: web.Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("its body is no object")
     return found
+
+
+def settled(document: Any, name: str) -> StackFile:
+    """Read a stack file as somebody sent it: nobody is trusted to have checked it."""
+    model = StackFile.model_validate(document)
+    check_settled(model)
+    if model.name != name:
+        raise PyorchError("the path and the stack file name different stacks", code="invalid")
+    return model
 
 
 def peer(request: web.Request) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathspec.pattern import Pattern
 
 WILD = "*?["
+WRITABLE = {0xDC80 + n: 0x10FF00 + n for n in range(128)}
+"""What stands for bytes that are no UTF-8 → characters nobody uses, which can be matched."""
 
 
 class Ignored:
@@ -27,7 +29,7 @@ class Ignored:
 
     def __call__(self, path: str) -> bool:
         """Whether the file or folder at ``path``, below the context, is left out."""
-        return bool(self._rules) and self._spec.match_file(path)
+        return bool(self._rules) and self._spec.match_file(path.translate(WRITABLE))
 
     def whole(self, folder: str) -> bool:
         """Whether a folder that is left out is left out with everything in it."""
@@ -38,7 +40,10 @@ class Ignored:
     def _spec(self) -> "PathSpec[Pattern]":
         from pathspec import PathSpec
 
-        return PathSpec.from_lines("gitignore", self._rules)
+        # Whoever wrote a repository's patterns must not keep its reader busy for ever.
+        return PathSpec.from_lines(
+            "gitignore", (rule.translate(WRITABLE) for rule in self._rules), backend="re2"
+        )
 
 
 def _rules(text: str) -> Iterator[str]:

@@ -33,6 +33,8 @@ COMMANDS = {
     "logs": "show what containers print",
     "build": "build the images of services that have a `build`",
     "exec": "run a command in a container",
+    "run": "run a service once, in a container of its own",
+    "attach": "take part in what a container reads and prints",
     "config": "check the stack file and print it settled",
     "graph": "draw who waits for whom, and how they are",
     "lint": "find what a stack file may say and rarely means",

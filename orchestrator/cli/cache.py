@@ -23,6 +23,8 @@ from typing import Any
 
 MOST_ENTRIES = 64
 LARGEST_ENTRY = 32 * 1024 * 1024
+LARGEST_FILE = 10_000_000
+"""What is larger the reader refuses in any case."""
 OWN = ("COMPOSE_", "DOCKER_", "PYORCH_", "XDG_", "HOME", "PWD")
 """Beginnings of the names of variables the loader knows by itself."""
 WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
@@ -147,8 +149,9 @@ def _content(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError(f"{path} is no ordinary file")
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+            raise ValueError(f"{path} is no ordinary file, or too large")
         return stream.read()
 
 

@@ -15,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--volumes", action="store_true", help="its volumes and their data, too"
     )
+    parser.add_argument(
+        # All of the stack goes, whatever its file says: for scripts that ask for it.
+        "--remove-orphans",
+        action="store_true",
+        help=argparse.SUPPRESS,
+    )
     parser.add_argument("-t", "--timeout", type=float, metavar="S", help="seconds before SIGKILL")
 
 

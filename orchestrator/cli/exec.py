@@ -1,24 +1,12 @@
 """``pyorch exec``."""
 
 import argparse
-import contextlib
-import json
-import os
-import select
-import shutil
-import signal
-import socket
 import sys
-import termios
-import tty
-from collections.abc import Iterator
-from typing import Any
 
 from orchestrator.cli.loading import stack_name
-from orchestrator.client import read_frame
+from orchestrator.cli.talking import talk, terminal_size
 from orchestrator.client.launch import connect
 from orchestrator.errors import PyorchError
-from orchestrator.frames import ERROR, EXIT, RESIZE, STDERR, STDIN, STDOUT, frame
 from orchestrator.settings import Settings
 
 
@@ -50,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and not args.no_tty
     name = stack_name(args)
     client = connect(Settings.from_environ())
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = terminal_size()
     body = {
         "argv": args.argv,
         "env": dict(entry.partition("=")[::2] for entry in args.env),
@@ -65,68 +53,5 @@ def run(args: argparse.Namespace) -> int:
     if args.index is not None:
         query["index"] = str(args.index)
     channel = client.exec(name, query, body)
-    with _raw_terminal(enabled=terminal):
-        return _talk(channel, resizes=terminal)
-
-
-def _talk(channel: socket.socket, *, resizes: bool) -> int:
-    """Carry bytes both ways until the command ends; return its exit code.
-
-    The daemon takes no more than the command reads, which may wait for its own output to be
-    taken. So neither way is ever waited for alone.
-    """
-    outgoing = b""
-    hears = True
-    resized, tell = os.pipe()
-    if resizes:
-        signal.signal(signal.SIGWINCH, lambda *_: os.write(tell, b"\0"))
-    while True:
-        idle = [resized, *([sys.stdin] if hears else [])]
-        sources: list[Any] = [channel, *([] if outgoing else idle)]
-        ready, writable, _ = select.select(sources, [channel] if outgoing else [], [])
-        if resized in ready:
-            os.read(resized, 65536)
-            outgoing += _size()
-        if sys.stdin in ready:
-            data = os.read(sys.stdin.fileno(), 65536)
-            outgoing += frame(STDIN, data)
-            hears = bool(data)
-        if writable:
-            outgoing = outgoing[channel.send(outgoing, socket.MSG_DONTWAIT) :]
-        if channel in ready:
-            found = read_frame(channel)
-            if found is None:
-                raise PyorchError("the daemon closed the connection")
-            kind, data = found
-            match kind:
-                case _ if kind == STDOUT:
-                    sys.stdout.buffer.write(data)
-                    sys.stdout.buffer.flush()
-                case _ if kind == STDERR:
-                    sys.stderr.buffer.write(data)
-                    sys.stderr.buffer.flush()
-                case _ if kind == EXIT:
-                    return int(json.loads(data)["code"])
-                case _ if kind == ERROR:
-                    problem = json.loads(data)
-                    raise PyorchError(problem["detail"], hint=problem.get("hint"))
-                case _:
-                    pass
-
-
-def _size() -> bytes:
-    columns, rows = shutil.get_terminal_size()
-    return frame(RESIZE, json.dumps({"columns": columns, "rows": rows}).encode())
-
-
-@contextlib.contextmanager
-def _raw_terminal(*, enabled: bool) -> Iterator[None]:
-    if not enabled:
-        yield
-        return
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setraw(sys.stdin)
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+    code = talk(channel, terminal=terminal)
+    return 0 if code is None else code

@@ -22,6 +22,8 @@ TOLD = {
     "volume.created": "Volume {subject} Created",
     "replica.created": "Container {subject} Created",
     "replica.started": "Container {subject} Started",
+    "replica.refreshed": "Container {subject} Refreshed: {reason}",
+    "replica.refresh_failed": "Container {subject} Refreshed, but {reason}",
     "hook.done": "Container {subject} {reason}",
     "replica.stopping": "Container {subject} Stopping",
     "replica.killed": "Container {subject} Killed",
@@ -62,16 +64,17 @@ def follow_until_settled(
                     f"stack `{stack}`: {undone['reason']}; rolled back",
                     hint=f"it is as before; see `pyorch -p {stack} events` and `history`",
                 )
-            if state["generation"] == generation:
-                if state["failure"]:
-                    raise _failure(client, stack, state)
-                if state["settled"] or (not wait and _started(state)):
-                    return
-                if timeout is None:
-                    _check_progress(stack, state)
-                if loop := _hopeless(state, alone):
-                    state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
-                    raise _failure(client, stack, state)
+            if state["generation"] != generation:
+                raise _overtaken(stack, state)
+            if state["failure"]:
+                raise _failure(client, stack, state)
+            if state["settled"] or (not wait and _started(state)):
+                return
+            if timeout is None:
+                _check_progress(stack, state)
+            if loop := _hopeless(state, alone):
+                state["failure"] = f"{loop['id']} is in a crash loop: {in_a_row(loop)}"
+                raise _failure(client, stack, state)
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError
     except TimeoutError:
@@ -82,14 +85,14 @@ def follow_until_settled(
     raise PyorchError(f"stack `{stack}` was removed meanwhile")
 
 
-def follow_until_stopped(client: Client, stack: str, generation: int) -> None:
+def follow_until_stopped(client: Client, stack: str) -> None:
     """Return once nothing of the stack runs any more. Raises PyorchError when it cannot start."""
     for state in _states(client, stack):
-        if state["generation"] != generation:
-            continue
         if state["failure"] and state["intent"] == "run":
             raise _failure(client, stack, state)
-        running = [one for one in state["replicas"] if one["phase"] != "exited"]
+        running = [
+            one for one in state["replicas"] if one["phase"] != "exited" and not one["one_off"]
+        ]
         if state.get("reported", False) and state["settled"] and not running:
             return
         if not running:
@@ -109,9 +112,16 @@ def follow_until(
     for state in _states(client, stack):
         if state.get("reported", False) and so(state):
             return
-        if state["failure"] and state.get("reported", False) and _concerns(state, services):
-            raise _failure(client, stack, state)
+        refuse_failed(client, stack, state, services)
         _check_progress(stack, state)
+
+
+def refuse_failed(
+    client: Client, stack: str, state: dict[str, Any], services: Collection[str]
+) -> None:
+    """Raise PyorchError where a stack fails, and some ``services`` with it if any are meant."""
+    if state["failure"] and state.get("reported", False) and _concerns(state, services):
+        raise _failure(client, stack, state)
 
 
 def _concerns(state: dict[str, Any], services: Collection[str]) -> bool:
@@ -141,6 +151,14 @@ def _check_progress(stack: str, state: dict[str, Any]) -> None:
         f"stack `{stack}`: {'; '.join(dict.fromkeys(messages))}",
         hint="the daemon goes on trying, and `--wait --wait-timeout` waits for it;"
         f" `pyorch -p {stack} down` ends that",
+    )
+
+
+def _overtaken(stack: str, state: dict[str, Any]) -> PyorchError:
+    return PyorchError(
+        f"stack `{stack}` was asked for differently meanwhile (generation {state['generation']})",
+        hint=f"`pyorch -p {stack} history` says by whom; `up` again to have it as your file says",
+        code="conflict",
     )
 
 
@@ -198,35 +216,44 @@ def _states(client: Client, stack: str, deadline: float | None = None) -> Iterat
                 elif erring is None:
                     erring = time.monotonic()
                 entry["stood_still"] = 0.0 if erring is None else time.monotonic() - erring
-                notes = [f" Host: {change}" for change in entry.get("host", ())]
-                notes += [f"warning: {lost}" for lost in entry.get("unmet", ())]
-                for text in notes:
-                    if text not in told_before:
-                        told_before.add(text)
-                        say(text)
-                for one in entry["held"]:
-                    text = f" {one['subject']} waits: {one['reason']}"
-                    if text not in told_before and one["reason"] != "stopping":
-                        told_before.add(text)
-                        say(text)
-                for one in entry["errors"]:
-                    text = f" {one['message']}; trying again"
-                    if text not in told_before and not entry["failure"]:
-                        told_before.add(text)
-                        say(text)
-                for text in _loops(client, stack, entry, told_before):
-                    say(text)
+                tell(client, stack, entry, told_before)
                 yield entry
             case "event":
-                told = TOLD.get(entry["name"])
-                if told:
+                if entry["name"] in TOLD:
                     erring = None
-                    subject = entry["subject"]
-                    if entry["name"].startswith(("replica.", "hook.")):
-                        subject = entry["container"]
-                    say(" " + told.format(subject=subject, reason=entry["reason"]))
+                tell(client, stack, entry, told_before)
             case _:
                 return
+
+
+def tell(client: Client, stack: str, entry: dict[str, Any], told_before: set[str]) -> None:
+    """Say what an entry about a stack has that is new."""
+    if entry["type"] == "event":
+        told = TOLD.get(entry["name"])
+        if told:
+            subject = entry["subject"]
+            if entry["name"].startswith(("replica.", "hook.")):
+                subject = entry["container"]
+            say(" " + told.format(subject=subject, reason=entry["reason"]))
+        return
+    notes = [f" Host: {change}" for change in entry.get("host", ())]
+    notes += [f"warning: {lost}" for lost in entry.get("unmet", ())]
+    for text in notes:
+        if text not in told_before:
+            told_before.add(text)
+            say(text)
+    for one in entry["held"]:
+        text = f" {one['subject']} waits: {one['reason']}"
+        if text not in told_before and one["reason"] != "stopping":
+            told_before.add(text)
+            say(text)
+    for one in entry["errors"]:
+        text = f" {one['message']}; trying again"
+        if text not in told_before and not entry["failure"]:
+            told_before.add(text)
+            say(text)
+    for text in _loops(client, stack, entry, told_before):
+        say(text)
 
 
 def _unstarted(state: dict[str, Any]) -> list[dict[str, Any]]:

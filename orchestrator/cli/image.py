@@ -16,6 +16,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.settings import Settings
 
 NAMELESS = "<none>"
+UNTOLD = "(the image does not say)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +148,10 @@ def _history(client: Client, args: argparse.Namespace) -> None:
         }
         for step in reversed(found["Config"].get("history") or [])
     ]
+    told = sum(not step["EmptyLayer"] for step in steps)
+    # What an image says nothing about lies below: it was imported, or another one grew on it.
+    untold = {"Created": "", "CreatedBy": "", "Comment": UNTOLD, "EmptyLayer": False}
+    steps += [untold] * (len(found["Layers"]) - told)
     if args.format == "json":
         _lines(steps)
         return

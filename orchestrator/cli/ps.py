@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         one
         for one in replicas
         if (args.all or state(one) in ("running", "stopping", "restarting"))
-        and (not args.services or one["service"] in args.services)
+        and (not one["one_off"] or args.all)
+        and (not args.services or (one["one_off"] or one["service"]) in args.services)
     ]
     if args.quiet:
         lines = "".join(f"{one['container']}\n" for one in shown)
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
                 {
                     "Name": one["container"],
                     "Project": name,
-                    "Service": one["service"],
+                    "Service": one["one_off"] or one["service"],
                     "Image": one["image"],
                     "Command": one["command"],
                     "State": state(one),
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
                 one["container"],
                 one["image"],
                 _short(one["command"]),
-                one["service"],
+                one["one_off"] or one["service"],
                 f"{ago(time.time() - one['created_wall'])} ago",
                 status(one),
                 _ports(one),

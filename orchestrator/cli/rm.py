@@ -33,7 +33,7 @@ def _confirmed(args: argparse.Namespace) -> bool:
     going = [
         one["container"]
         for one in replicas
-        if (not args.services or one["service"] in args.services)
+        if (not args.services or (one["one_off"] or one["service"]) in args.services)
         and (args.stop or one["phase"] in ("exited", "created"))
     ]
     if not going or not sys.stdin.isatty():

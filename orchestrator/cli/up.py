@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-deps", action="store_true", help="not what they depend on")
     parser.add_argument("--no-start", action="store_true", help="make containers, start none")
+    parser.add_argument(
+        "--remove-orphans", action="store_true", help="remove single runs that have ended, too"
+    )
     parser.add_argument("-d", "--detach", action="store_true", help="leave it running and return")
     parser.add_argument("--wait", action="store_true", help="return when everything is healthy")
     parser.add_argument("--wait-timeout", type=float, metavar="S", help="give up after S seconds")
@@ -70,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         "services": args.services,
         "no_deps": args.no_deps,
         "no_start": args.no_start,
+        "remove_orphans": args.remove_orphans,
     }
     applied = client.put(f"/v1/stacks/{name}", {"model": document, "options": options})
     if args.detach or args.wait or args.no_start:
@@ -77,10 +81,10 @@ def run(args: argparse.Namespace) -> int:
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout
         )
         return 0
-    return _attached(args, client, name, applied["generation"])
+    return _attached(args, client, name)
 
 
-def _attached(args: argparse.Namespace, client: Client, name: str, generation: int) -> int:
+def _attached(args: argparse.Namespace, client: Client, name: str) -> int:
     asked = 0
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -98,7 +102,7 @@ def _attached(args: argparse.Namespace, client: Client, name: str, generation: i
     signal.signal(signal.SIGTERM, interrupted)
     printer = threading.Thread(target=_print_attached, args=(args, client, name), daemon=True)
     printer.start()
-    follow_until_stopped(client, name, generation)
+    follow_until_stopped(client, name)
     # The stream ends by itself once nothing runs and the last line was sent.
     printer.join(LAST_LINES)
     return 0

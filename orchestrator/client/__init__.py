@@ -91,6 +91,16 @@ class Client:
         path = f"/v1/stacks/{quote(stack)}/exec?{urlencode(query)}"
         return self._upgraded(path, json.dumps(body).encode(), "pyorch-exec")
 
+    def attach(self, stack: str, query: Mapping[str, Any]) -> socket.socket:
+        """Take part in what runs in a replica; return the socket frames are spoken over."""
+        path = f"/v1/stacks/{quote(stack)}/attach?{urlencode(query)}"
+        return self._upgraded(path, b"{}", "pyorch-attach")
+
+    def run(self, stack: str, body: Any) -> socket.socket:
+        """Have a service run once; return the socket frames are spoken over."""
+        path = f"/v1/stacks/{quote(stack)}/run"
+        return self._upgraded(path, json.dumps(body).encode(), "pyorch-run")
+
     def build(self, request: bytes) -> "Building":
         """Begin a build; ``request`` is a JSON document, its context is still to be sent."""
         return Building(self._upgraded("/v1/builds", request, "pyorch-build"))

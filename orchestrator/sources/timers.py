@@ -6,6 +6,7 @@ import structlog
 
 from orchestrator.observer import Drivers
 from orchestrator.progress import Progress
+from orchestrator.sources.disk import DiskWatch
 from orchestrator.sources.drift import mend
 from orchestrator.store import Store
 from orchestrator.workqueue import WorkQueue
@@ -17,10 +18,16 @@ SWEEP = 15.0
 log = structlog.get_logger()
 
 
-async def run_sweeps(drivers: Drivers, store: Store, queue: WorkQueue, progress: Progress) -> None:
+async def run_sweeps(
+    drivers: Drivers, store: Store, queue: WorkQueue, progress: Progress, disk: DiskWatch
+) -> None:
     """Wake every stack, clear away what nobody owns and put back what is gone, every 15 seconds."""
     while True:
         progress.note_sweep()
+        try:
+            disk.look()
+        except Exception:
+            log.exception("sweep.crashed")
         await asyncio.sleep(SWEEP)
         try:
             for subject in (*await drivers.containers.sweep(), *await drivers.networks.sweep()):

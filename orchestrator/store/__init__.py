@@ -6,6 +6,7 @@ is not in here at all; it is read from the host, so a lost database loses no con
 """
 
 from orchestrator.store.events import KEPT_EVENTS
+from orchestrator.store.oneoffs import OneOff
 from orchestrator.store.replicas import KEPT_ENDINGS
 from orchestrator.store.schema import SCHEMA
 from orchestrator.store.stacks import KEPT_GENERATIONS
@@ -30,6 +31,7 @@ __all__ = [
     "Generation",
     "Hook",
     "HookMark",
+    "OneOff",
     "ReplicaHistory",
     "Store",
     "StoredStack",

@@ -127,6 +127,20 @@ SCHEMA: tuple[str, ...] = (
     "ALTER TABLE replicas ADD COLUMN follows TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE replicas ADD COLUMN overdue INTEGER NOT NULL DEFAULT 0",
     """
+    CREATE TABLE one_offs (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        service TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        document TEXT NOT NULL,
+        alone INTEGER NOT NULL,
+        attached INTEGER NOT NULL,
+        remove INTEGER NOT NULL,
+        going INTEGER NOT NULL,
+        PRIMARY KEY (stack, name)
+    ) STRICT;
+    """,
+    """
     ALTER TABLE replicas ADD COLUMN trial REAL;
     ALTER TABLE replicas ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE replicas ADD COLUMN admitted REAL;

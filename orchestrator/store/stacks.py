@@ -111,8 +111,9 @@ class Stacks:
                 ),
             )
             db.execute(
-                "DELETE FROM generations WHERE stack = ? AND number <= ?",
-                (name, number - KEPT_GENERATIONS),
+                "DELETE FROM generations WHERE stack = ? AND number <= ? AND number NOT IN"
+                " (SELECT generation FROM one_offs WHERE stack = ?)",
+                (name, number - KEPT_GENERATIONS, name),
             )
             _put_wishes(db, name, wishes or {})
         self._secrets.keep_only(name, [one.number for one in self.generations(name)])

@@ -6,6 +6,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.events import Events
 from orchestrator.store.hooks import Hooks
 from orchestrator.store.leases import Leases, drop_addresses
+from orchestrator.store.oneoffs import OneOffs
 from orchestrator.store.payloads import SecretFiles
 from orchestrator.store.replicas import Replicas
 from orchestrator.store.stacks import Stacks
@@ -29,6 +30,7 @@ class Store:
         self.replicas = Replicas(self.db)
         self.updates = Updates(self.db)
         self.hooks = Hooks(self.db)
+        self.one_offs = OneOffs(self.db)
         self.events = Events(self.db)
 
     def close(self) -> None:

@@ -1,13 +1,14 @@
 """A slot of a desired service, with its addresses → the runtime's container configuration."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator import __version__
 from orchestrator.settings import Settings
 from orchestrator.spec import models
 from orchestrator.spec.values.confinement import security
+from orchestrator.store import OneOff
 from orchestrator.translate import labels
 from orchestrator.translate.devices import cdi_names, devices_of
 from orchestrator.translate.exposure import zone_of
@@ -49,6 +50,8 @@ class ContainerFactory:
     """Which volumes without a name a slot holds, by where they are mounted."""
     others: tuple[ContainerFacts, ...] = ()
     """Containers `volumes_from` may name."""
+    one_offs: Mapping[str, OneOff] = field(default_factory=dict)
+    """Those of the stack, by what they have in place of a service's name."""
 
     @property
     def mounting(self) -> MountFactory:
@@ -129,6 +132,7 @@ class ContainerFactory:
             stop_signal=service.stop_signal or None,
             tty=service.tty,
             stdin_open=service.stdin_open,
+            stdin_once=replica.service in self.one_offs and self.one_offs[replica.service].attached,
             init=bool(service.init),
             read_only=service.read_only,
             privileged=service.privileged,
@@ -201,8 +205,10 @@ class ContainerFactory:
         image: str,
         made: Mapping[str, str],
     ) -> dict[str, str]:
+        one_off = self.one_offs.get(replica.service)
         return {
             **service.labels,
+            **(_once(one_off) if one_off else {}),
             labels.STACK: self.desired.name,
             labels.SERVICE: replica.service,
             labels.SLOT: str(replica.slot),
@@ -211,9 +217,9 @@ class ContainerFactory:
             labels.NAME: service.container_name,
             labels.SHARES: ",".join(f"{name}={when}" for name, when in sorted(made.items())),
             labels.COMPOSE_PROJECT: self.desired.name,
-            labels.COMPOSE_SERVICE: replica.service,
+            labels.COMPOSE_SERVICE: one_off.service if one_off else replica.service,
             labels.COMPOSE_NUMBER: str(replica.slot),
-            labels.COMPOSE_ONEOFF: "False",
+            labels.COMPOSE_ONEOFF: str(one_off is not None),
             labels.COMPOSE_HASH: wanted.revision,
             labels.COMPOSE_IMAGE: image,
         }
@@ -232,6 +238,10 @@ class ContainerFactory:
             labels.COMPOSE_ENV_FILES: ",".join(origin.env_files),
         }
         return {name: text for name, text in found.items() if text or name in labels.ALWAYS}
+
+
+def _once(one: OneOff) -> dict[str, str]:
+    return {labels.ONE_OFF: one.service, labels.COMPOSE_SLUG: one.name.rpartition("-")[2]}
 
 
 def _alone(value: str) -> str:

@@ -1,19 +1,26 @@
 """Stack file → :class:`scheduler.desired.DesiredStack`: what it means, in the planner's words."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
 
 from orchestrator.settings import Settings
-from orchestrator.spec.models import Service, StackFile
+from orchestrator.spec.models import Config, Secret, Service, StackFile
 from orchestrator.spec.values.placement import parse_constraint
-from orchestrator.store import StoredStack, Wish
+from orchestrator.store import OneOff, StoredStack, Wish
 from orchestrator.translate.health import checks_of
 from orchestrator.translate.hooks import hook_images
 from orchestrator.translate.limits import ceiling_of, limits_in_words, limits_of, units_of
-from orchestrator.translate.mounts import CONTAINER, donor_of, mounted_images
+from orchestrator.translate.mounts import (
+    CONTAINER,
+    carried_files,
+    digest_of,
+    donor_of,
+    mounted_images,
+)
 from orchestrator.translate.network import (
     BRIDGE,
     binding_of,
@@ -30,12 +37,14 @@ from scheduler import revision_of
 from scheduler.desired import (
     Condition,
     Constraint,
+    Content,
     Dependency,
     DesiredService,
     DesiredStack,
     DesiredVolume,
     Link,
     Membership,
+    OnChange,
     OnUnhealthy,
     Port,
     RestartMode,
@@ -87,8 +96,12 @@ def build_desired(
     *,
     images: Mapping[str, ImageFacts],
     pins: Mapping[str, str],
+    one_offs: Iterable[OneOff] = (),
 ) -> DesiredStack:
-    """Say what ``model`` asks for. ``images`` are those of its references that are there."""
+    """Say what ``model`` asks for. ``images`` are those of its references that are there.
+
+    ``one_offs`` are those among its services that are run once.
+    """
     ceiling = ceiling_of(model)
     found = {name: facts.id for name, facts in images.items()} | dict(pins)
     services = {
@@ -101,6 +114,9 @@ def build_desired(
         )
         for name, service in sorted(model.services.items())
     }
+    for one in one_offs:
+        if (once := services.get(one.name)) is not None:
+            services[one.name] = replace(once, one_off=True, alone=one.alone)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
@@ -153,7 +169,7 @@ def revision(model: StackFile, service: Service) -> Revision:
 def revised(model: StackFile, service: Service) -> dict[str, Any]:
     """Return everything about a service that needs a new container to change.
 
-    Contents of configs and secrets are in it as hashes.
+    Contents of configs and secrets are in it as hashes, but for those that are changed in place.
     """
     # What is left out stays out, so that a key learned later changes no revision.
     parts = service.model_dump(mode="json", exclude=UNREVISED, exclude_defaults=True)
@@ -165,17 +181,19 @@ def revised(model: StackFile, service: Service) -> dict[str, Any]:
     options = {name: network_revision(model.networks[name]) for name in service.networks}
     if options := {name: found for name, found in options.items() if found}:
         parts["network_options"] = options
-    carried = {
-        "configs": {one.source: model.configs[one.source].payload for one in service.configs},
-        "secrets": {one.source: model.secrets[one.source].payload for one in service.secrets},
+    carried: dict[str, dict[str, Config | Secret]] = {
+        "configs": {one.source: model.configs[one.source] for one in service.configs},
+        "secrets": {one.source: model.secrets[one.source] for one in service.secrets},
     }
     if service.volumes_from:
         parts["donors"] = {
             name: _donated(model, name) for name in map(_donor, service.volumes_from) if name
         }
-    for kind, payloads in carried.items():
+    for kind, resources in carried.items():
         parts[f"{kind}_content"] = {
-            name: sha256(payload or b"").hexdigest() for name, payload in payloads.items()
+            name: sha256(resource.payload or b"").hexdigest()
+            for name, resource in resources.items()
+            if resource.x_pyorch.on_change == "recreate"
         }
     return parts
 
@@ -193,6 +211,22 @@ def _donated(model: StackFile, name: str) -> list[object]:
         if one.type in ("bind", "volume")
     ]
     return found + [_donated(model, one) for one in map(_donor, service.volumes_from) if one]
+
+
+def _contents(model: StackFile, service: Service) -> dict[str, Content]:
+    """Return what files hold that are changed while their container stays, by where they are."""
+    found = {}
+    for kind, target, given in carried_files(service):
+        if digest := digest_of(model, kind, given.source):
+            own = (model.configs if kind == "configs" else model.secrets)[given.source].x_pyorch
+            told = {"signal": f"sends {own.signal}", "exec": f"runs `{shlex.join(own.exec)}`"}
+            found[target] = Content(
+                name=f"{kind.removesuffix('s')} {given.source}",
+                digest=digest,
+                on_change=OnChange(own.on_change),
+                told=told.get(own.on_change, ""),
+            )
+    return found
 
 
 def _memberships(model: StackFile, service: Service) -> tuple[Membership, ...]:
@@ -281,6 +315,7 @@ def _service(
                 }
             )
         ),
+        contents=_contents(model, service),
         ports=_ports(model, service, settings),
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,

@@ -1,6 +1,5 @@
 """A service's ``logging`` → what the runtime makes of a container's output. Pure."""
 
-import re
 from collections.abc import Mapping
 
 from orchestrator.spec.models import Logging, Service, StackFile
@@ -10,6 +9,7 @@ from orchestrator.spec.values.logging import (
     kept,
     parse_address,
     parse_facility,
+    parse_pattern,
     parse_truth,
 )
 from runtime.types import ImageFacts, LogConfig, LogDriver, SyslogConfig
@@ -113,9 +113,10 @@ def _attributes(
 
 def _chosen(values: Mapping[str, str], names: str, pattern: str) -> dict[str, str]:
     wanted = {name.strip() for name in names.split(",")} - {""}
+    matches = parse_pattern(pattern) if pattern else None
     return {
         # What an image says need not be text that can be written.
         name.encode(errors="replace").decode(): text.encode(errors="replace").decode()
         for name, text in values.items()
-        if name in wanted or (pattern and re.search(pattern, name))
+        if name in wanted or (matches and matches(name))
     }

@@ -2,15 +2,24 @@
 
 import platform
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 from orchestrator.spec import models
 from orchestrator.spec.values.templates import Placeholder, parse_template
 from orchestrator.translate import labels
 from orchestrator.translate.references import reference_of
 from runtime.errors import NotFoundError
-from runtime.types import ContainerFacts, ImageFacts, Mount, MountKind, VolumeConfig, VolumeId
+from runtime.types import (
+    ContainerFacts,
+    ExecProbe,
+    ImageFacts,
+    Mount,
+    MountKind,
+    VolumeConfig,
+    VolumeId,
+)
 from scheduler.ids import ReplicaId, ServiceName, VolumeName
 
 KERNELS_OWN = ("/", "/dev", "/proc", "/sys")
@@ -74,6 +83,26 @@ class MountFactory:
             if target not in taken and target != "/" and not below:
                 found.setdefault(target, own)
         return found
+
+    def reactions(
+        self, replica: ReplicaId, targets: Collection[str]
+    ) -> Iterator[str | tuple[ExecProbe, float]]:
+        """Yield what is done in a slot when files at ``targets`` have changed.
+
+        A signal, or a command with how long it may take.
+        """
+        for kind, target, given in carried_files(self.model.services[replica.service]):
+            if target in targets:
+                section = self.model.configs if kind == "configs" else self.model.secrets
+                own = section[given.source].x_pyorch
+                yield (
+                    own.signal
+                    if own.on_change == "signal"
+                    else (
+                        ExecProbe(own.exec),
+                        own.timeout,
+                    )
+                )
 
     def holders(self, replica: ReplicaId) -> tuple[ReplicaId, ...]:
         """Return a slot and those whose mounts it takes over, and so on."""
@@ -156,14 +185,19 @@ class MountFactory:
                 target=target,
                 options=tuple(one for one in options.split(",") if one),
             )
-        for given in service.configs:
-            target = given.target or f"/{given.source}"
-            target = target if target.startswith("/") else f"/{target}"
-            yield _carried(given, target, self._content("configs", given.source, replica))
-        for given in service.secrets:
-            target = given.target or given.source
-            target = target if target.startswith("/") else f"/run/secrets/{target}"
-            yield _carried(given, target, self._content("secrets", given.source, replica))
+        for kind, target, given in carried_files(service):
+            content = self._content(kind, given.source, replica)
+            digest = digest_of(self.model, kind, given.source)
+            yield Mount(
+                kind=MountKind.FILE,
+                target=target,
+                read_only=True,
+                mode=given.mode,
+                uid=int(given.uid) if given.uid else None,
+                gid=int(given.gid) if given.gid else None,
+                content=content,
+                digest=digest,
+            )
 
     def _taken_over(self, service: models.Service) -> Iterator[Mount]:
         for entry in service.volumes_from:
@@ -217,6 +251,27 @@ class MountFactory:
                 )
 
 
+def carried_files(service: models.Service) -> Iterator[tuple[str, str, models.FileMount]]:
+    """Yield every config and secret a service has: which of the two, where, and how."""
+    for given in service.configs:
+        target = given.target or f"/{given.source}"
+        yield "configs", target if target.startswith("/") else f"/{target}", given
+    for given in service.secrets:
+        target = given.target or given.source
+        yield "secrets", target if target.startswith("/") else f"/run/secrets/{target}", given
+
+
+def digest_of(model: models.StackFile, kind: str, name: str) -> str:
+    """Return what tells a content from others that is changed while containers stay.
+
+    Empty where another content makes other containers.
+    """
+    resource = (model.configs if kind == "configs" else model.secrets)[name]
+    if resource.x_pyorch.on_change == "recreate":
+        return ""
+    return sha256(resource.payload or b"").hexdigest()
+
+
 def mounted_image(model: models.StackFile, given: models.Mount) -> str:
     """Return the reference of the image a mount is of: its own, or that of a service."""
     return reference_of(model, given.source) if given.source in model.services else given.source
@@ -244,16 +299,4 @@ def _mounts_of(name: str, containers: tuple[ContainerFacts, ...]) -> tuple[Mount
         name,
         "there is no such container",
         hint="`pyorch ps -a` lists what there is; a container is named STACK-SERVICE-NUMBER",
-    )
-
-
-def _carried(given: models.FileMount, target: str, content: bytes | None) -> Mount:
-    return Mount(
-        kind=MountKind.FILE,
-        target=target,
-        read_only=True,
-        mode=given.mode,
-        uid=int(given.uid) if given.uid else None,
-        gid=int(given.gid) if given.gid else None,
-        content=content or b"",
     )

@@ -147,6 +147,7 @@ def build_observed(
                 memory_reservation=reservation.memory,
                 units=reservation.units,
                 limits=limits_in_words(facts.limits),
+                contents={one.target: one.digest for one in facts.mounts if one.digest},
             )
         )
     members: dict[host.NetworkId, int] = {}
@@ -198,7 +199,7 @@ def build_observed(
         pre_start=hooks.before_start(),
         images=dict(references),
         ports=ports,
-        addresses=(*addresses, *_guests(view)),
+        addresses=(*addresses, *_unleased(view, addresses)),
         routes=seen.routes if seen else (),
         **({"protocols": seen.protocols} if seen else {}),
         listeners=tuple(
@@ -222,18 +223,17 @@ def build_observed(
     )
 
 
-def _guests(view: HostView) -> Iterator[AddressLease]:
-    """Yield the addresses of sandboxes that are of no stack, which the store knows nothing of."""
+def _unleased(view: HostView, leased: Iterable[AddressLease]) -> Iterator[AddressLease]:
+    """Yield what sandboxes hold and the store knows nothing of: guests, and what it has lost."""
+    known = {(one.network, one.address) for one in leased}
     for facts in view.sandboxes:
         owner, replica = parse_container_name(facts.config.id)
-        if owner == GUESTS:
-            for place in facts.config.attachments:
-                for address in place.addresses:
+        for place in facts.config.attachments:
+            for address in place.addresses:
+                network = NetworkName(place.network)
+                if (network, address) not in known:
                     yield AddressLease(
-                        stack=owner,
-                        replica=replica,
-                        network=NetworkName(place.network),
-                        address=address,
+                        stack=owner, replica=replica, network=network, address=address
                     )
 
 

@@ -1,10 +1,11 @@
-"""Run the machine: start qemu, show what its checks say, stop it when it takes too long.
+"""Run the machine: start it, show what its checks say, stop it when it takes too long.
 
 The exit code is 0 only when the checks came to their end and none of them failed. The disk is
 never written: what the machine changes is in a temporary file that goes with it, through
 every reboot.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -16,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import kinds
+
 LIMIT = 900.0
 """Seconds for everything, boots included, under emulation on a busy machine."""
-PATIENCE = {"kvm": "2", "tcg": "6"}
-"""How many times longer than elsewhere everything may take on a processor of this kind."""
 LINES = 60
 """Of the console, shown when something is wrong."""
 
@@ -37,7 +38,7 @@ class Guest:
     """What its kernel is told to check."""
     limit: float = LIMIT
     patience: str | None = None
-    """How many times longer everything may take there; None for what the processor needs."""
+    """How many times longer everything may take there; None for what its kind needs."""
     said: Callable[[str], bool] = lambda line: False
     """Take a line of its own, and say whether it was one; others are printed."""
 
@@ -45,95 +46,91 @@ class Guest:
 def start(cache: Path, guest: Guest) -> bool:
     """Run the machine whose parts are in ``cache``; return whether all its checks passed."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # So that qemu is ended on the way out.
+        # So that the machine is ended on the way out.
         signal.signal(number, lambda *_: sys.exit(1))
-    accelerators = ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]
-    for accelerator in accelerators:
+    for kind in kinds.choose(os.environ.get("PYORCH_VM_KIND", "")):
+        print(f"a machine by {kind.title}", flush=True)
+        kind.prepare(cache)
         with tempfile.TemporaryDirectory(prefix="pyorch-vm-") as folder:
             try:
-                return run(cache, accelerator, Path(folder), guest)
-            except NoAccelerationError:
-                print("kvm does not work on this machine: emulating", flush=True)
+                return run(cache, kind, Path(folder), guest)
+            except UnusableError:
+                print(f"{kind.title} does not work here", flush=True)
     return False
 
 
-class NoAccelerationError(Exception):
-    """There is a /dev/kvm, and it cannot run a machine."""
+class UnusableError(Exception):
+    """A machine of this kind cannot be run here."""
 
 
-def run(cache: Path, accelerator: str, folder: Path, guest: Guest) -> bool:
+def run(cache: Path, kind: kinds.Kind, folder: Path, guest: Guest) -> bool:
     """Run the machine to its end; return whether all its checks passed."""
-    console, checks, words = (folder / name for name in ("console", "checks", "qemu"))
-    checks.touch()
-    with words.open("wb") as file:
-        process = subprocess.Popen(
-            command(cache, accelerator, console, checks, guest),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
+    told = [f"pyorch.checks={guest.checks}", f"pyorch.patience={guest.patience or kind.patience}"]
+    with (folder / "checks").open("ab") as checks:
+        files = kinds.Files(cache=cache, folder=folder, line=checks.fileno())
+        with files.words.open("wb") as words:
+            process = subprocess.Popen(
+                kind.command(files, told),
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                pass_fds=[files.line],
+                start_new_session=True,
+            )
     try:
-        passed = follow(process, checks, words, guest)
+        passed = follow(process, files, kind.complaint, guest)
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+        end(process)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"the machine took {used.ru_utime + used.ru_stime:.0f} s of processor time", flush=True)
     if not passed:
-        show(console)
-        show(words)
+        show(files.console)
+        show(files.words)
     return passed
 
 
-def command(cache: Path, accelerator: str, console: Path, checks: Path, guest: Guest) -> list[str]:
-    """Return qemu's command line: two serial lines, two disks, no way out of its network."""
-    # What an emulated processor is slow at, and nobody needs: five levels of page tables, and
-    # the kernel's guards against a processor that guesses.
-    line = ["qemu-system-x86_64", "-machine", f"q35,accel={accelerator}"]
-    line += ["-cpu", "max,la57=off,svm=off"]
-    line += ["-smp", str(min(os.cpu_count() or 1, 4)), "-m", "2048", "-display", "none"]
-    line += ["-kernel", str(cache / "vmlinuz"), "-initrd", str(cache / "initrd")]
-    kernel = f"root=/dev/vda rw console=ttyS0 mitigations=off pyorch.checks={guest.checks}"
-    kernel += f" pyorch.patience={guest.patience or PATIENCE[accelerator]}"
-    line += ["-append", kernel]
-    line += ["-snapshot"]
-    for name in ("root.img", "payload.img"):
-        line += ["-drive", f"file={cache / name},format=raw,if=virtio"]
-    line += ["-nic", "user,model=virtio-net-pci,restrict=on"]
-    line += ["-serial", f"file:{console}", "-serial", f"file:{checks}"]
-    return line
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill the machine with all its processes."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
-def follow(process: "subprocess.Popen[bytes]", checks: Path, words: Path, guest: Guest) -> bool:
+def follow(
+    process: "subprocess.Popen[bytes]", files: kinds.Files, complaint: bytes, guest: Guest
+) -> bool:
     """Print the checks' lines as they come; return whether all were made and passed.
 
-    Raises NoAccelerationError where qemu says that the processor cannot be used.
+    Raises UnusableError where the program says that there can be no machine, or ends before the
+    machine said anything.
     """
     deadline = time.monotonic() + guest.limit
     began = time.monotonic()
-    ended = failed = False
-    with checks.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+    begun = ended = failed = False
+    with files.checks.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         pending = ""
         while True:
             running = process.poll() is None
             pending += lines.read()
             *whole, pending = pending.split("\n")
             for line in (one.rstrip("\r") for one in whole):
+                begun = True
                 if guest.said(line):
                     continue
                 print(f"{time.monotonic() - began:6.1f} {line}", flush=True)
                 failed |= line.startswith("FAILED")
                 ended |= line == "all checks made"
+            if complaint and complaint in files.words.read_bytes():
+                raise UnusableError
             if not running:
                 break
-            if b"KVM internal error" in words.read_bytes():
-                raise NoAccelerationError
             if time.monotonic() > deadline:
                 print(f"FAILED the machine did not end within {guest.limit:.0f} s", flush=True)
                 return False
             time.sleep(0.2)
+    if not begun:
+        show(files.words)
+        raise UnusableError
     if not ended:
         print("FAILED the machine ended before its checks did", flush=True)
     return ended and not failed

@@ -45,6 +45,8 @@ LONGEST_ERROR = 2000
 OWN_LABEL = "io.buildah.version"
 """Says which builder it was: of the machine, and not of the image."""
 EPOCH = "1970-01-01T00:00:00Z"
+MARK = "\n# begins with "
+"""Before the id of a base image, in what the builder reads of its history."""
 ENVIRON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TMPDIR": "/var/tmp"}
 FILES = {
     "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
@@ -249,7 +251,7 @@ class Builder(BuildDriver):
         layout.mkdir()
         try:
             await self._images.save([image], layout)
-            await in_thread(_complete_history, layout)
+            await in_thread(_mark, layout, image)
             told = await self._run_quietly(command.take_words("/base"), place, base=layout)
             taken = told.split()[-1]
             await self._run_quietly(command.name_words(taken, name), place)
@@ -284,6 +286,7 @@ class Builder(BuildDriver):
         """Take what was built into the store; layers it has are not even written."""
         diffs = document["rootfs"]["diff_ids"]
         ((document.get("config") or {}).get("Labels") or {}).pop(OWN_LABEL, None)
+        _unmark(document)
         layout = place.work / "out/layout"
         async with self._images.known_layers() as known:
             for diff in known & set(diffs):
@@ -401,10 +404,11 @@ def _resolvers(config: BuildConfig) -> str:
     return ""
 
 
-def _complete_history(layout: Path) -> None:
-    """Give an image that says nothing about how its layers came to be a line for each.
+def _mark(layout: Path, image: Digest) -> None:
+    """Have the history of an image say which one it is, and have a line for every layer.
 
-    The builder counts them. An image whose history is complete keeps its digest.
+    The builder takes a step from its cache where the layers and the history before it are the
+    same: of two images that differ in nothing but their configuration they may be.
     """
     blobs = layout / "blobs/sha256"
     index = json.loads((layout / "index.json").read_bytes())
@@ -413,14 +417,27 @@ def _complete_history(layout: Path) -> None:
     config = json.loads((blobs / manifest["config"]["digest"][7:]).read_bytes())
     history = config.get("history") or []
     layers = config["rootfs"]["diff_ids"]
-    if sum(not one.get("empty_layer") for one in history) == len(layers):
-        return
-    # Without a date it would never find the steps it has made on top of it before.
-    line = {"created": config.get("created") or EPOCH, "created_by": "a layer"}
-    config["history"] = [line for _ in layers]
+    if sum(not one.get("empty_layer") for one in history) != len(layers):
+        history = [{"created_by": "a layer"} for _ in layers]
+    for line in history:
+        # Without a date it would never find the steps it has made on top of it before.
+        line["created"] = line.get("created") or config.get("created") or EPOCH
+    last = history[-1]
+    last["comment"] = f"{last.get('comment') or ''}{MARK}{image}"
+    config["history"] = history
     manifest["config"] |= _put(blobs, config)
     entry |= _put(blobs, manifest)
     (layout / "index.json").write_text(json.dumps(index))
+
+
+def _unmark(document: dict[str, Any]) -> None:
+    """Take out of a history again what is there for the builder alone."""
+    for line in document.get("history") or ():
+        comment, mark, _ = (line.get("comment") or "").partition(MARK)
+        if mark:
+            line["comment"] = comment
+        if not line.get("comment"):
+            line.pop("comment", None)
 
 
 def _put(blobs: Path, document: Mapping[str, Any]) -> dict[str, object]:

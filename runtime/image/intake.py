@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,6 +29,7 @@ from runtime.image.manifest import (
     Descriptor,
     Index,
     Manifest,
+    check_count,
     check_layers,
     choose_platform,
     parse_config,
@@ -150,7 +152,10 @@ def add_layer(
         raise InvalidError("commit", str(reference), f"it would have more than {MAX_LAYERS} layers")
     with changes.open("rb") as stream:
         layers.append(take_layer(store, stream, size=os.fstat(stream.fileno()).st_size))
-    step = {"created_by": "pyorch commit", **({"comment": comment} if comment else {})}
+    document["created"] = now = datetime.now(UTC).isoformat()
+    step = {"created": now, "created_by": "pyorch commit"}
+    if comment:
+        step["comment"] = comment
     document["history"] = [*(document.get("history") or []), step]
     return commit_layers(store, reference, document, layers)
 
@@ -356,6 +361,7 @@ def _take_docker(store: Store, bag: Bag, layers: Sequence[str], config: Config) 
         raise InvalidError(
             "unpack", "image", f"{len(layers)} layers and {len(wanted)} diff ids", code="archive"
         )
+    check_count(len(layers), "image")
     taken: list[Layer] = []
     for layer, diff in zip(layers, wanted, strict=True):
         with bag.open(layer) as stream:

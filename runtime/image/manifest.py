@@ -13,6 +13,7 @@ from runtime.types import Digest, ImageConfig, ImageHealthcheck
 
 MAX_MANIFEST = 4 * 1024 * 1024
 MAX_CONFIG = 8 * 1024 * 1024
+MAX_STEPS = 10_000
 MAX_DOCUMENT = max(MAX_MANIFEST, MAX_CONFIG)
 MAX_LAYERS = 127
 """Overlay mounts take their lower directories in one page of options."""
@@ -116,6 +117,14 @@ class _RunConfig(BaseModel):
     Healthcheck: _Health | None = None
 
 
+class _Step(BaseModel):
+    created: str | None = None
+    created_by: str | None = None
+    author: str | None = None
+    comment: str | None = None
+    empty_layer: bool | None = None
+
+
 class _RootFs(BaseModel):
     diff_ids: list[CheckedDigest] = []
 
@@ -125,6 +134,7 @@ class Config(BaseModel):
 
     config: Annotated[_RunConfig, BeforeValidator(lambda value: value or {})] = _RunConfig()
     rootfs: _RootFs = _RootFs()
+    history: list[_Step] | None = Field(None, max_length=MAX_STEPS)
     os: str = ""
     architecture: str = ""
     variant: str = ""
@@ -164,13 +174,7 @@ def parse_document(data: bytes, subject: str) -> Index | Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "too_long" and "layers" in first["loc"]:
-            count = len(document.get("layers", ()))
-            raise InvalidError(
-                "read manifest",
-                subject,
-                f"it has {count} layers, and at most {MAX_LAYERS} can be mounted",
-                code="layer_count",
-            ) from None
+            check_count(len(document.get("layers", ())), subject)
         raise _refused(subject, _first(error)) from error
     if found.mediaType in ACCEPTED and isinstance(found, Index) != (found.mediaType in _INDEXES):
         raise _refused(subject, f"it calls itself {found.mediaType}, which it is not")
@@ -196,12 +200,24 @@ def check_layers(manifest: Manifest, config: "Config", subject: str) -> None:
             subject,
             f"it has {len(manifest.layers)} layers and {len(config.rootfs.diff_ids)} diff ids",
         )
-    if not manifest.layers:
-        raise _refused(subject, "it has no layers: there is nothing to run")
+    check_count(len(manifest.layers), subject)
     foreign = next((one for one in manifest.layers if one.foreign), None)
     if foreign is not None:
         raise _refused(
             subject, f"the layer {foreign.digest} is not in the registry but behind other addresses"
+        )
+
+
+def check_count(layers: int, subject: str) -> None:
+    """Raise InvalidError for an image of so many layers that none or not all can be mounted."""
+    if not layers:
+        raise _refused(subject, "it has no layers: there is nothing to run")
+    if layers > MAX_LAYERS:
+        raise InvalidError(
+            "read manifest",
+            subject,
+            f"it has {layers} layers, and at most {MAX_LAYERS} can be mounted",
+            code="layer_count",
         )
 
 

@@ -59,6 +59,7 @@ class Transport:
         self._credentials = credentials
         self._scope = f"repository:{endpoint.repository}:{'pull,push' if push else 'pull'}"
         self._login = login
+        self._trying = login is not None
         self._authorization: str | None = None
         self._authorizing = asyncio.Lock()
         self._met = False
@@ -91,6 +92,13 @@ class Transport:
     def root(self) -> URL:
         """Where the registry's API begins."""
         return URL(f"{self._scheme}://{self.endpoint.host}/v2/")
+
+    @property
+    def _way_in(self) -> str:
+        """Return what helps somebody a registry does not let in."""
+        if self._trying:
+            return "check the user and the password; many registries want a token for a password"
+        return f"`pyorch login {self.endpoint.name}`"
 
     @property
     def base(self) -> URL:
@@ -206,7 +214,7 @@ class Transport:
                 "reach",
                 f"{name}/{self.endpoint.repository}",
                 cause,
-                hint=f"check the name, or `pyorch login {name}`",
+                hint=f"check the name, or {self._way_in}",
             )
         if answer.status == 404:
             return NotFoundError("find", f"{name}/{self.endpoint.repository}", cause)
@@ -249,7 +257,7 @@ class Transport:
                     "log in to",
                     self.endpoint.name,
                     "the login is refused" if self._login else "it wants a login",
-                    hint=f"`pyorch login {self.endpoint.name}`",
+                    hint=self._way_in,
                 )
 
     async def _token(self, challenge: Challenge) -> str:
@@ -317,7 +325,7 @@ class Transport:
                     hint=f"the login for `{name}` was not sent there: name `{realm.host}` in"
                     " token_hosts of the registry's settings if it may have it"
                     if withheld
-                    else f"`pyorch login {name}`",
+                    else self._way_in,
                 )
             body = await read_at_most(answer, MAX_TOKEN)
         try:

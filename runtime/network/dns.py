@@ -11,6 +11,7 @@ import grp
 import hashlib
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from runtime.network.host import upstream_servers
 from runtime.network.names import LINK_LOCAL
 from runtime.plain import read_plain, write_plain
 from runtime.process import run
+from runtime.procfs import command_lines
 from runtime.types import Address, Alias, Instance, NamedAddresses, Net, NetworkId, Zone
 
 NET_PREFIX = 22
@@ -58,6 +60,8 @@ class Resolvers:
         """Take over the zones an earlier daemon handed out."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o711)
         drop_staging(self._folder)
+        if not (self._folder / "zones.json").exists():
+            self._find_lost()
         try:
             written = read_plain(_Written, read_json(self._folder / "zones.json"))
         except ValueError:
@@ -69,6 +73,17 @@ class Resolvers:
             if path.stem.isdigit() and int(path.stem) not in known:
                 # Nobody knows whom it answers: it ends when names are next published.
                 self._zones[Zone(networks=(), servers=(path.stem,))] = int(path.stem)
+
+    def _find_lost(self) -> None:
+        """Write down again who still answers though our files are gone: its address is taken."""
+        program = shutil.which("dnsmasq")
+        mark = re.compile(rf"--pid-file={re.escape(str(self._folder))}/(\d+)\.pid")
+        for pid, words in command_lines():
+            for found in filter(None, map(mark.fullmatch, words)):
+                # Any process may call itself so, one in a container too.
+                with contextlib.suppress(OSError):
+                    if program and os.path.samefile(f"/proc/{pid}/exe", program):
+                        (self._folder / f"{found[1]}.pid").write_text(str(pid))
 
     @property
     def settled(self) -> bool:

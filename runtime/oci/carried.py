@@ -5,12 +5,23 @@ Everything is blocking and is run beside the event loop.
 
 import errno
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runtime.oci.mounts import bind
-from runtime.syscalls import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umount2
-from runtime.types import ContainerConfig, MountKind
+from runtime.oci.swapping import inode_of, swap
+from runtime.syscalls import (
+    MNT_DETACH,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_REMOUNT,
+    mount,
+    umount2,
+)
+from runtime.types import ContainerConfig, Mount, MountKind
 
 PAGE = 4096
 SPARE = 4 * PAGE
@@ -31,13 +42,43 @@ def write_carried(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]
     mounts = []
     for number, given in enumerate(carried):
         path = folder / str(number)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(given.content)
-            os.fchown(handle, given.uid or 0, given.gid or 0)
-            os.fchmod(handle, 0o444 if given.mode is None else given.mode & 0o555)
+        _write(path, given)
         mounts.append(bind(path, given.target, ["ro", "nosuid", "nodev", "noexec"]))
     return mounts
+
+
+def renew_carried(
+    folder: Path, mounts: Sequence[Mount], files: Sequence[Mount], namespace: int | None
+) -> tuple[Mount, ...]:
+    """Write other contents of files that have a digest; return the mounts as they are then.
+
+    With the open mount ``namespace`` of a run it sees them at once. Where nothing is mounted any
+    more, because the machine has started since, it is only said what there is to be.
+    """
+    wanted = {given.target: given for given in files if given.digest}
+    carried = [given for given in mounts if given.kind is MountKind.FILE]
+    if folder.is_mount():
+        most = sum(len(given.content) // PAGE + 1 for given in files) * PAGE
+        used = os.statvfs(folder)
+        _mount(folder, (used.f_blocks - used.f_bfree) * used.f_bsize + most + SPARE, again=True)
+        for number, given in enumerate(carried):
+            other = wanted.get(given.target)
+            if other is not None and other.digest != given.digest:
+                _renew(folder / str(number), other, namespace)
+    return tuple(
+        replace(given, digest=wanted[given.target].digest) if given.target in wanted else given
+        for given in mounts
+    )
+
+
+def _renew(path: Path, given: Mount, namespace: int | None) -> None:
+    staging = path.with_name(f"{path.name}.new")
+    staging.unlink(missing_ok=True)
+    old = inode_of(path)
+    _write(staging, given)
+    os.replace(staging, path)
+    if namespace is not None:
+        swap(namespace, given.target, old, path)
 
 
 def is_carried(folder: Path) -> bool:
@@ -45,8 +86,17 @@ def is_carried(folder: Path) -> bool:
     return not folder.exists() or folder.is_mount()
 
 
-def _mount(folder: Path, size: int) -> None:
-    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+def _write(path: Path, given: Mount) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(given.content)
+        os.fchown(handle, given.uid or 0, given.gid or 0)
+        os.fchmod(handle, 0o444 if given.mode is None else given.mode & 0o555)
+
+
+def _mount(folder: Path, size: int, *, again: bool = False) -> None:
+    """Mount memory of so many bytes; ``again``: give what is mounted as much."""
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (MS_REMOUNT if again else 0)
     options = f"size={size},nr_inodes=1k,mode=711"
     try:
         mount("tmpfs", folder, "tmpfs", flags, f"{options},noswap")

@@ -31,6 +31,8 @@ class Monitor:
     runtime_args: Sequence[str]
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False
+    """Standard input ends with the first who was attached to it, instead of never."""
     patience: float = 30.0
     """Seconds to wait for a container to be created."""
     log_size: int = -1
@@ -78,6 +80,8 @@ class Monitor:
             line.append("-t")
         if self.stdin:
             line.append("-i")
+            if not self.stdin_once:
+                line.append("--leave-stdin-open")
         for argument in self.runtime_args:
             line += ["--runtime-arg", argument]
         return line

@@ -8,9 +8,10 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -23,12 +24,14 @@ from runtime.errors import (
     ConflictError,
     DriverError,
     NotFoundError,
+    UnavailableError,
 )
 from runtime.files import in_thread, write_atomic
 from runtime.logs.folder import newest_run
 from runtime.logs.keeping import LogKeeper
 from runtime.logs.lookout import Lookout
 from runtime.oci import records
+from runtime.oci.attaching import Attachments
 from runtime.oci.bundle import build_process
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
@@ -61,6 +64,7 @@ from runtime.types import (
     Limits,
     LogDriver,
     LogProbe,
+    Mount,
     MountKind,
     Probe,
     ProbeOutput,
@@ -96,6 +100,8 @@ class Containers(ContainerDriver):
         self._folders = Folders(self._layout, volumes)
         self._runs = Runs(self._layout, self._records, logs, clock)
         self._lines = Lookout()
+        self._attachments = Attachments()
+        self._runs.on_exit(lambda container, ended: self._attachments.end(container, ended.code))
         self.orphans = Orphans(self._runs.main_processes)
         """To be told whenever a child of this process has ended."""
 
@@ -123,6 +129,7 @@ class Containers(ContainerDriver):
                 phase=self._runs.phase(container),
                 created_wall=record.created_wall,
                 log=record.config.log,
+                tty=record.config.tty,
                 logged=record.config.logging.driver is not LogDriver.NONE,
                 mounts=record.config.mounts,
                 limits=record.config.limits,
@@ -172,6 +179,21 @@ class Containers(ContainerDriver):
             self._records[container] = await in_thread(
                 self._folders.limit, record, limits, running=running
             )
+
+    @override
+    async def refresh(
+        self, container: ContainerId, files: Sequence[Mount], then: Callable[[], Awaitable[None]]
+    ) -> None:
+        async with self._holding(container, "refresh"):
+            record = self._known(container, "refresh")
+            namespace = self._runs.open_namespace(container, "mnt")
+            try:
+                renewed = await in_thread(self._folders.refresh, record, files, namespace)
+            finally:
+                if namespace is not None:
+                    os.close(namespace)
+            await then()
+            self._records[container] = await in_thread(self._folders.note, renewed)
 
     @override
     async def check(
@@ -229,6 +251,7 @@ class Containers(ContainerDriver):
                 if compiles is not None:
                     program = self._layout.states / container / "seccomp.bpf"
                     await in_thread(self._folders.filters(record.config).learn, compiles, program)
+                self._attach(record)
                 await start_process(
                     container,
                     pid,
@@ -236,6 +259,7 @@ class Containers(ContainerDriver):
                     patience=self._layout.instance.patience,
                 )
                 self._runs.begin(container, number, pid)
+                self._attachments.know(container)
             except BaseException as error:
                 monitor.abandon()
                 await self._clear(container)
@@ -318,6 +342,19 @@ class Containers(ContainerDriver):
         )
 
     @override
+    async def attach(self, container: ContainerId) -> ExecSession:
+        session = self._attachments.begin(container, partial(self.signal, container))
+        if self._runs.is_running(container):
+            try:
+                self._attach(self._known(container, "attach to container"))
+                session.know()
+            except OSError as error:
+                await session.close()
+                verb, cause = "attach to container", f"its monitor does not answer: {error}"
+                raise UnavailableError(verb, container, cause) from error
+        return session
+
+    @override
     async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
         match probe:
             case ExecProbe(argv):
@@ -354,7 +391,7 @@ class Containers(ContainerDriver):
         # Imported when it is first needed: most stacks have no such probe.
         from runtime.asking import ask
 
-        namespace = self._runs.open_network(container)
+        namespace = self._runs.open_namespace(container, "net")
         if namespace is None:
             raise NotFoundError("probe container", container, "it does not run")
         try:
@@ -451,6 +488,10 @@ class Containers(ContainerDriver):
                 f"`{shared.config.id}` does not share its memory",
                 hint="write `ipc: shareable` there",
             )
+
+    def _attach(self, record: Record) -> None:
+        bundle = self._layout.data / record.config.id
+        self._attachments.connect(record.config.id, bundle, tty=record.config.tty)
 
     def _joined(self, config: ContainerConfig) -> int | None:
         """Return the first process of the container whose processes are shared, if any."""

@@ -17,7 +17,7 @@ from runtime.logs.folder import begin_run
 from runtime.mountinfo import unmount_below
 from runtime.oci import records
 from runtime.oci.bundle import build_bundle, display_command
-from runtime.oci.carried import is_carried, write_carried
+from runtime.oci.carried import is_carried, renew_carried, write_carried
 from runtime.oci.cdi import resolve
 from runtime.oci.filters import ANNOTATION, Filters
 from runtime.oci.layout import Layout
@@ -35,6 +35,7 @@ from runtime.types import (
     ImageFacts,
     Limits,
     LogDriver,
+    Mount,
     MountKind,
     VolumeId,
 )
@@ -139,10 +140,27 @@ class Folders:
         write_carried(folder / CARRIED, config)
         # One that is called as another is found out so when it was made.
         write_files(folder / "files", replace(config, hostname=record.config.hostname))
-        renewed = replace(record.config, addresses=config.addresses, nameservers=config.nameservers)
-        found = replace(record, config=renewed)
-        records.save_record(self._layout.data / config.id / "record.json", found)
-        return found
+        renewed = replace(
+            record.config,
+            addresses=config.addresses,
+            nameservers=config.nameservers,
+            mounts=config.mounts,
+        )
+        return self.note(replace(record, config=renewed))
+
+    def refresh(self, record: Record, files: Sequence[Mount], namespace: int | None) -> Record:
+        """Have carried files hold something else, in the open mount namespace of a run, too.
+
+        Returns what is to be written down of the container once that counts.
+        """
+        folder = self._layout.scratch / record.config.id / CARRIED
+        mounts = renew_carried(folder, record.config.mounts, files, namespace)
+        return replace(record, config=replace(record.config, mounts=mounts))
+
+    def note(self, record: Record) -> Record:
+        """Write down what a container is now."""
+        records.save_record(self._layout.data / record.config.id / "record.json", record)
+        return record
 
     def limit(self, record: Record, limits: Limits, *, running: bool) -> Record:
         """Have this run and those to come keep to other limits; return what was written down."""

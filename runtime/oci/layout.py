@@ -68,5 +68,6 @@ class Layout:
             runtime_args=self.command(config)[1:],
             tty=config.tty,
             stdin=config.stdin_open,
+            stdin_once=config.stdin_once,
             patience=self.instance.patience,
         )

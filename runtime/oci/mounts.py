@@ -33,6 +33,13 @@ IMAGE = "image-"
 """Beginning of the names of folders where images are mounted for a container."""
 RECURSIVE = {"disabled": ("bind", "ro"), "writable": ("rbind", "ro")}
 """How a bind is mounted, and read-only where it is, by what is asked of the mounts below it."""
+FORBIDDING = (
+    (os.ST_RDONLY, "ro"),
+    (os.ST_NOSUID, "nosuid"),
+    (os.ST_NODEV, "nodev"),
+    (os.ST_NOEXEC, "noexec"),
+)
+"""Flags of a mount, with the options that set them."""
 INHERITED = ("noexec", "noatime", "nodiratime", "relatime", "strictatime")
 """Options of a volume that are also said where it is mounted in a container."""
 ROOT_PROPAGATION = (("shared", "shared"), ("slave", "rslave"))
@@ -67,7 +74,8 @@ class OwnMounts:
                 case MountKind.TMPFS:
                     found.append(_tmpfs(given))
                 case MountKind.BIND:
-                    found.append(bind(self._source(given), given.target, *_bind_options(given)))
+                    source = self._source(given)
+                    found.append(bind(source, given.target, *_bind_options(given, source)))
                 case MountKind.VOLUME:
                     found.append(self._volume(number, given, root, user))
                 case MountKind.IMAGE:
@@ -207,10 +215,24 @@ def hold_below(top: Path, subpath: str, place: Path) -> None:
         os.close(fd)
 
 
-def _bind_options(given: Mount) -> tuple[list[str], str]:
+def inherited_options(source: Path) -> list[str]:
+    """Return what a mount of the host's does not allow, which no bind of it may allow either.
+
+    A runtime may bind with exactly the flags it is told, and drop those of what it binds.
+    """
+    flags = os.statvfs(source).f_flag
+    return [option for flag, option in FORBIDDING if flags & flag]
+
+
+def _bind_options(given: Mount, source: Path) -> tuple[list[str], str]:
     how, readonly = RECURSIVE.get(given.recursive, ("rbind", "rro"))
-    access = readonly if given.read_only else "rw"
-    return [access, *(given.options or ("rprivate",))], how
+    kept = inherited_options(source)
+    access = [readonly] if given.read_only else [] if "ro" in kept else ["rw"]
+    propagation = given.options or ("rprivate",)
+    if how == "bind":
+        # It is one mount; a runtime may take a recursive word for leave to bind those below, too.
+        propagation = tuple(one.removeprefix("r") for one in propagation)
+    return [*kept, *access, *propagation], how
 
 
 def _tmpfs(given: Mount) -> dict[str, Any]:

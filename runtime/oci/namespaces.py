@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from runtime.oci.mounts import inherited_options
 from runtime.pins import pin
 from runtime.syscalls import CLONE_NEWIPC, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
 from runtime.types import ContainerConfig
@@ -63,7 +64,7 @@ def shared_memory(config: ContainerConfig, scratch: Path) -> list[dict[str, Any]
     safe: Sequence[str] = SAFE
     if config.ipc == HOST:
         # As the host has it: who asks for that may run what another of its programs put there.
-        source, safe = "/dev/shm", ()
+        source, safe = "/dev/shm", inherited_options(Path("/dev/shm"))
     elif donor := ipc_donor(config):
         source = str(scratch / donor / "shm")
     else:
@@ -76,7 +77,7 @@ def shared_memory(config: ContainerConfig, scratch: Path) -> list[dict[str, Any]
             "destination": "/dev/shm",
             "type": "bind",
             "source": source,
-            "options": ["bind", "rw", *safe],
+            "options": ["bind", *(() if "ro" in safe else ("rw",)), *safe],
         }
     ]
 

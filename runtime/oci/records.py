@@ -135,14 +135,15 @@ def fingerprint_of(config: ContainerConfig) -> str:
     """Return a hash by which two configurations can be told apart.
 
     Addresses are no part of it: they are only in files that can be written anew. Neither are
-    limits: they can be changed.
+    limits, and contents that can be changed.
     """
     import hashlib
 
     document = asdict(config)
     del document["remarks"], document["addresses"], document["nameservers"], document["limits"]
     for given in document["mounts"]:
-        given["content"] = base64.b64encode(given["content"]).decode()
+        renewable = given.pop("digest")
+        given["content"] = "" if renewable else base64.b64encode(given["content"]).decode()
     text = json.dumps(document, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -153,13 +153,13 @@ class Runs:
             began=state.pid != 0,
         )
 
-    def open_network(self, container: ContainerId) -> int | None:
-        """Return a descriptor of the network namespace a run is in; None where nothing runs."""
+    def open_namespace(self, container: ContainerId, kind: str) -> int | None:
+        """Return a descriptor of a namespace a run is in, as of ``net``; None where none runs."""
         state = self._states.get(container)
         if state is None or state.code is not None:
             return None
         try:
-            namespace = os.open(f"/proc/{state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            namespace = os.open(f"/proc/{state.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
         if records.is_alive(state):

@@ -4,8 +4,9 @@ import asyncio
 import itertools
 import signal
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
@@ -26,6 +27,7 @@ from runtime.types import (
     Exited,
     Limits,
     LogDriver,
+    Mount,
     MountKind,
     Probe,
     ProbeOutput,
@@ -100,6 +102,7 @@ class FakeContainers(Faults, ContainerDriver):
     leftovers: list[str] = field(default_factory=list)
     """What the next sweep finds and removes."""
     _boxes: dict[ContainerId, _Box] = field(default_factory=dict)
+    _attached: "dict[ContainerId, list[FakeAttached]]" = field(default_factory=dict)
     _callbacks: list[OnExit] = field(default_factory=list)
     _oom_callbacks: list[OnOom] = field(default_factory=list)
     _lost_callbacks: list[OnLost] = field(default_factory=list)
@@ -118,6 +121,7 @@ class FakeContainers(Faults, ContainerDriver):
                 phase=box.phase,
                 created_wall=box.created_wall,
                 log=box.config.log,
+                tty=box.config.tty,
                 logged=box.config.logging.driver is not LogDriver.NONE,
                 mounts=box.config.mounts,
                 limits=box.config.limits,
@@ -130,7 +134,8 @@ class FakeContainers(Faults, ContainerDriver):
         await self.change("create", config.id)
         found = self._boxes.get(config.id)
         if found is not None:
-            if replace(found.config, limits=config.limits, remarks=config.remarks) == config:
+            if _settled(found.config) == _settled(config):
+                found.config = replace(found.config, mounts=config.mounts)
                 raise AlreadyExistsError("create container", config.id, "it exists")
             raise ConflictError("create container", config.id, "it exists with other settings")
         if self.images.find_now(config.image) is None:
@@ -162,6 +167,17 @@ class FakeContainers(Faults, ContainerDriver):
         if limits.memory is not None and isinstance(box.phase, Running) and uses > limits.memory:
             raise ConflictError("limit", container, f"it uses {uses} bytes of memory now")
         box.config = replace(box.config, limits=limits)
+
+    @override
+    async def refresh(
+        self, container: ContainerId, files: Sequence[Mount], then: Callable[[], Awaitable[None]]
+    ) -> None:
+        await self.change("refresh", container)
+        box = self._known(container, "refresh")
+        wanted = {given.target: given for given in files if given.digest}
+        mounts = tuple(wanted.get(given.target, given) for given in box.config.mounts)
+        await then()
+        box.config = replace(box.config, mounts=mounts)
 
     @override
     async def check(
@@ -217,6 +233,8 @@ class FakeContainers(Faults, ContainerDriver):
             self._fail(box, run)
             return
         box.phase = Running(pid=next(self._pids), run=run, started=self.clock())
+        for session in self._attached.get(container, ()):
+            session.join(box.program, tty=box.config.tty)
         code = _begin(box.program, box.files)
         if code is not None:
             loop = asyncio.get_running_loop()
@@ -268,6 +286,18 @@ class FakeContainers(Faults, ContainerDriver):
     async def exec(self, container: ContainerId, config: ExecConfig) -> "FakeSession":
         await self.change("exec", container)
         return self._exec(self._running(container, "run a command in container"), config)
+
+    @override
+    async def attach(self, container: ContainerId) -> "FakeAttached":
+        await self.look("attach", container)
+        session = FakeAttached(
+            feed=partial(self._fed, container), send=partial(self._sent, container)
+        )
+        self._attached.setdefault(container, []).append(session)
+        box = self._boxes.get(container)
+        if box is not None and isinstance(box.phase, Running):
+            session.join(replace(box.program, output=b"", errors=b""), tty=box.config.tty)
+        return session
 
     @override
     async def probe(self, container: ContainerId, probe: Probe, *, timeout: float) -> ProbeOutput:
@@ -383,6 +413,20 @@ class FakeContainers(Faults, ContainerDriver):
         box.sessions.append(session)
         return session
 
+    def _sent(self, container: ContainerId, number: int) -> None:
+        box = self._boxes.get(container)
+        if box is not None:
+            self._deliver(box, number)
+
+    def _fed(self, container: ContainerId, data: bytes) -> None:
+        box = self._boxes[container]
+        if not box.config.stdin_open or not box.program.echoes:
+            return
+        for session in self._attached.get(container, ()):
+            session.hear(data)
+        if not data and box.config.stdin_once:
+            self._end(box, 0)
+
     def _deliver(self, box: _Box, number: int) -> None:
         code = 128 + number if number == signal.SIGKILL else box.program.signals.get(number)
         if code is not None and isinstance(box.phase, Running):
@@ -416,6 +460,8 @@ class FakeContainers(Faults, ContainerDriver):
         self._tell(box.config.id, box.phase)
 
     def _tell(self, container: ContainerId, exited: Exited) -> None:
+        for session in self._attached.pop(container, ()):
+            session.end(exited.code)
         for callback in self._callbacks:
             callback(container, exited)
 
@@ -482,6 +528,50 @@ class FakeSession(ExecSession):
         if not self._code.done():
             self._code.set_result(code)
             self._chunks.put_nowait((0, b""))
+
+
+class FakeAttached(FakeSession):
+    """One who takes part in the streams of a main process."""
+
+    def __init__(self, *, feed: Callable[[bytes], None], send: Callable[[int], None]) -> None:
+        """Wait for a run; ``feed`` passes on what is written, ``send`` signals."""
+        super().__init__(Program(), code=None, tty=False)
+        self._feed = feed
+        self._send = send
+
+    @override
+    async def write(self, data: bytes) -> None:
+        self._feed(data)
+
+    @override
+    async def signal(self, number: int) -> None:
+        self._send(number)
+
+    @override
+    async def close(self) -> None:
+        self._chunks.put_nowait((0, b""))
+
+    def join(self, program: Program, *, tty: bool) -> None:
+        """Take part in a run of ``program``."""
+        self._tty = tty
+        self._print(1, program.output)
+        self._print(1 if tty else 2, program.errors)
+
+    def hear(self, data: bytes) -> None:
+        """Hear what the main process says."""
+        self._print(1, data)
+
+    def end(self, code: int) -> None:
+        """Learn how the run ended."""
+        self._end(code)
+
+
+def _settled(config: ContainerConfig) -> ContainerConfig:
+    """Return what of a configuration makes another container where it is another one."""
+    mounts = tuple(
+        replace(given, content=b"", digest="") if given.digest else given for given in config.mounts
+    )
+    return replace(config, mounts=mounts, limits=Limits(), remarks={})
 
 
 def _begin(program: Program, files: set[str]) -> int | None:

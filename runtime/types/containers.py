@@ -46,6 +46,9 @@ class Mount:
     gid: int | None = None
     options: tuple[str, ...] = ()
     content: bytes = field(default=b"", repr=False)
+    digest: str = ""
+    """What tells the content of a file from others where it may be changed in the container that
+    is there; empty where another content makes another container."""
 
 
 class IoKind(StrEnum):
@@ -196,6 +199,8 @@ class ContainerConfig:
     stop_signal: str | None = None
     tty: bool = False
     stdin_open: bool = False
+    stdin_once: bool = False
+    """An open standard input ends when the first who is attached has no more for it, or leaves."""
     init: bool = False
     read_only: bool = False
     privileged: bool = False
@@ -311,6 +316,8 @@ class ContainerFacts:
     phase: ContainerPhase
     created_wall: float
     log: Path
+    tty: bool = False
+    """Its streams are one, a terminal."""
     logged: bool = True
     """Its output is kept, so that it can be read again."""
     limits: Limits = field(default_factory=Limits)

@@ -24,20 +24,6 @@ def pids(pyorch):
     return pyorch.processes("one/a.1") + pyorch.processes("one/a.2")
 
 
-def test_a_killed_daemon_comes_back_to_what_runs(pyorch):
-    pyorch.write(STACK)
-    pyorch.run("up", "-d", "--wait")
-    before, daemon = pids(pyorch), pyorch.daemon_pid()
-
-    os.kill(daemon, signal.SIGKILL)
-    listed = pyorch.ps("one")
-
-    assert {one["State"] for one in listed.values()} == {"running"}
-    assert pids(pyorch) == before
-    assert pyorch.daemon_pid() != daemon
-    assert pyorch.try_("plan").code == 0
-
-
 def test_a_stopped_daemon_leaves_containers_running(pyorch):
     pyorch.write(STACK)
     pyorch.run("up", "-d", "--wait")
@@ -136,15 +122,6 @@ def test_two_ups_at_once_have_one_result(pyorch):
 
     assert [code for _, code in ends] == [0, 0], ends
     assert sorted(pyorch.ps("one")) == ["one-a-1", "one-a-2"]
-
-
-def test_a_second_daemon_is_refused(pyorch):
-    pyorch.run("ls")
-
-    done = pyorch.try_("daemon", "run")
-
-    assert done.code == 100
-    assert f"pid {pyorch.daemon_pid()}" in done.err
 
 
 def test_a_daemon_killed_under_a_waiting_up_is_started_again_and_goes_on(pyorch):

@@ -8,6 +8,7 @@ import pytest
 
 from runtime.network.netns import run_inside
 from runtime.network.nftables import generation
+from tests.invariants import check_invariants
 from tests.lab import HOST, WITH_PYTHON, Answer, eventually
 
 pytestmark = pytest.mark.root
@@ -149,12 +150,13 @@ def forwarding_is_turned_off(lab):
     ],
     ids=lambda damage: damage.__name__,
 )
-def test_it_is_mended_when(net, damage):
+def test_f28_f29_it_is_mended_when(net, damage):
     assert everything_works(net)
 
     damage(net)
 
     eventually(lambda: everything_works(net), bool)
+    check_invariants(net.pyorch, again=False)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_it_is_mended_when(net, damage):
     [the_bridge_is_set_down, the_bridge_is_deleted, a_link_is_deleted],
     ids=lambda damage: damage.__name__,
 )
-def test_connections_outlive(net, damage):
+def test_f29_connections_outlive(net, damage):
     path = Path(f"/proc/{net.pyorch.main_process('net/app.1')}/ns/net")
     address = net.address("net", "net-web-1", "net_default")
     near = run_inside(path, lambda: socket.create_connection((address, 80), 20))
@@ -179,7 +181,7 @@ def test_connections_outlive(net, damage):
             assert channel.recv(100).startswith(b"web-1")
 
 
-def test_a_port_on_loopback_is_never_reachable_from_outside_meanwhile(net):
+def test_f28_a_port_on_loopback_is_never_reachable_from_outside_meanwhile(net):
     found = set()
     for _ in range(30):
         net.nft("flush ruleset")

@@ -116,7 +116,7 @@ def test_m20_labels_of_an_image_steer_nothing(bare, busybox):
     assert list(bare.ps("x")) == ["x-a-1"]
 
 
-def test_m29_a_healthcheck_that_forks_and_floods_is_ended(bare, busybox):
+def test_m29_f40_a_healthcheck_that_forks_and_floods_is_ended(bare, busybox):
     check = {
         "Test": ["CMD-SHELL", "sleep 1000 & while true; do echo yyyyyyyyyyyyyyyyyyyyyyy; done"],
         "Interval": 10**9,

@@ -141,7 +141,17 @@ def test_an_image_is_inspected_and_its_steps_are_listed(bare, tmp_path, busybox)
     assert found["References"] == ["docker.io/library/tiny:latest"]
     assert found["Config"]["config"]["Env"] == ["COLOUR=green"]
     assert found["Manifest"]["schemaVersion"] == 2
-    assert bare.run("image", "history", "tiny").split() == ["CREATED", "LAYER", "CREATED", "BY"]
+    bare.run("image", "import", str(busybox), "base")
+    bare.write("name: shop\nservices: {web: {image: base, command: [sleep, '600']}}\n")
+    bare.run("up", "-d")
+    bare.run("commit", "web", "grown")
+    assert [line.split() for line in bare.run("image", "history", "base").splitlines()] == [
+        ["CREATED", "LAYER", "CREATED", "BY"],
+        ["yes", "(the", "image", "does", "not", "say)"],
+    ]
+    *_, upper, lower = bare.run("image", "history", "grown", "--format", "json").splitlines()
+    assert json.loads(upper)["Created"]
+    assert json.loads(lower)["Comment"] == "(the image does not say)"
 
 
 # ── logins ───────────────────────────────────────────────────────────────────────────────
@@ -166,6 +176,7 @@ def test_a_login_is_proven_kept_to_root_and_never_shown(tiny, guarded):
 
     assert (refused.code, before.code, told.code) == (1, 1, 0)
     assert "pyorch login" in before.err
+    assert "hint: check the user and the password" in refused.err
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     said = refused.out + refused.err + told.out + told.err + tiny.settings.daemon_log.read_text()
     assert "s3cret" not in said

@@ -115,7 +115,7 @@ def test_nothing_is_lost_while_logs_turn_over_and_the_daemon_is_killed(pyorch):
 
 
 @pytest.mark.attribute("services.*.logging.options")
-def test_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
+def test_f42_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
     some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
     line = f"i=1; while [ $$i -lt 40000 ]; do {some}; sleep 0.02; done; echo end; sleep 600"
     count(pyorch, line, options='{max-size: 100k, max-file: "4"}')
@@ -134,7 +134,7 @@ def test_a_log_stays_within_its_bounds_and_is_compressed(pyorch):
     assert 1 < int(numbers[0]) < int(numbers[-1])
 
 
-def test_a_flood_is_told_of_with_how_much_went_too_soon(pyorch):
+def test_f42_a_flood_is_told_of_with_how_much_went_too_soon(pyorch):
     # In pieces: what is printed at once is one file, and stays until there is a next.
     some = "n=0; while [ $$n -lt 400 ]; do echo $$i; i=$$((i+1)); n=$$((n+1)); done"
     count(
@@ -188,7 +188,7 @@ def test_logs_outlast_the_container_and_tell_runs_apart(pyorch):
     assert texts(pyorch, "--until", stamp)[-1] == "second"
 
 
-def test_whatever_is_printed_comes_out_byte_for_byte(pyorch):
+def test_f42_whatever_is_printed_comes_out_byte_for_byte(pyorch):
     folder = folder_of(pyorch)
     odd = "\\\\033[31mred\\\\033[0m\\\\r\\\\377\\\\000x\\\\n"
     long = "busybox head -c 300000 /dev/zero | busybox tr '\\\\0' y"
@@ -214,7 +214,7 @@ def small_disk(pyorch):
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_full_disk_holds_nobody_up_and_what_is_lost_is_told(pyorch, small_disk):
+def test_f17_a_full_disk_holds_nobody_up_and_what_is_lost_is_told(pyorch, small_disk):
     filler = small_disk / "filler"
     filler.write_bytes(bytes(300 * 1024))
     line = (
@@ -239,7 +239,7 @@ def test_a_full_disk_holds_nobody_up_and_what_is_lost_is_told(pyorch, small_disk
     assert told.out.splitlines()[-1] == "after"
 
 
-def test_a_single_line_that_was_lost_is_told_to_the_byte(pyorch, small_disk):
+def test_f17_a_single_line_that_was_lost_is_told_to_the_byte(pyorch, small_disk):
     # With its head and its end the first line is a page of the file: the next one needs another.
     first, lost = "x" * (4096 - HEAD_SIZE - 1), "lost" * 5
     step = "while [ ! -e /{0} ]; do sleep 0.05; done; echo {1}; touch /{0}.done; "

@@ -258,7 +258,7 @@ def resolvers(lab):
     return [int(path.read_text()) for path in sorted(folder.glob("*.pid"))]
 
 
-def test_a_killed_resolver_comes_back_with_its_names(own_shop):
+def test_f47_a_killed_resolver_comes_back_with_its_names(own_shop):
     before = resolvers(own_shop)
     known = own_shop.query("shop/web.1", "db").addresses
     for pid in before:
@@ -275,7 +275,7 @@ def test_a_killed_resolver_comes_back_with_its_names(own_shop):
     assert set(resolvers(own_shop)).isdisjoint(before)
 
 
-def test_names_resolve_while_the_daemon_is_dead_and_follow_when_it_is_back(own_shop):
+def test_f47_names_resolve_while_the_daemon_is_dead_and_follow_when_it_is_back(own_shop):
     server = own_shop.nameserver("shop/web.1")
     os.kill(own_shop.pyorch.daemon_pid(), signal.SIGKILL)
 

@@ -338,7 +338,7 @@ def test_an_udp_flow_that_began_before_anybody_was_ready_finds_who_is(own_web):
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 @pytest.mark.parametrize("bound", ["0.0.0.0", HOST])
-def test_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
+def test_f35_a_port_in_use_is_told_with_its_holder(lab, kind, bound):
     protocol = "tcp" if kind == socket.SOCK_STREAM else "udp"
     with lab.socket("host", kind) as holder:
         holder.bind((bound, 8080))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runtime.syscalls import MNT_DETACH, umount2
+from tests.invariants import check_invariants
 from tests.leaks import find_cgroups, find_links, find_mounts, find_processes
 
 pytestmark = pytest.mark.root
@@ -102,7 +103,7 @@ def up(pyorch):
     return pyorch
 
 
-def test_after_a_reboot_everything_that_ran_runs_again_in_order(up):
+def test_f24_after_a_reboot_everything_that_ran_runs_again_in_order(up):
     reboot(up)
     come_back(up)
 
@@ -110,7 +111,21 @@ def test_after_a_reboot_everything_that_ran_runs_again_in_order(up):
     assert started(db) < started(web)
 
 
-def test_what_a_container_wrote_is_still_there_after_a_reboot(up):
+def test_f24_what_was_stopped_by_hand_stays_so_after_a_reboot(up):
+    up.run("stop", "web")
+
+    reboot(up)
+    up.run("ls")
+    up.until("one", lambda state: state["reported"] and state["settled"])
+
+    assert up.ps("one")["one-web-1"]["State"] == "exited"
+    assert up.ps("one")["one-db-1"]["State"] == "running"
+    check_invariants(up)
+    up.run("start", "web")
+    assert up.ps("one")["one-web-1"]["State"] == "running"
+
+
+def test_f24_what_a_container_wrote_is_still_there_after_a_reboot(up):
     reboot(up)
     come_back(up)
 
@@ -119,7 +134,7 @@ def test_what_a_container_wrote_is_still_there_after_a_reboot(up):
     assert read(up, "db", "/settings") == "a setting"
 
 
-def test_what_had_ended_before_a_reboot_does_not_run_again(up):
+def test_f24_what_had_ended_before_a_reboot_does_not_run_again(up):
     reboot(up)
     come_back(up)
 
@@ -128,11 +143,12 @@ def test_what_had_ended_before_a_reboot_does_not_run_again(up):
     assert (layer / "runs").read_text() == "run\n"
 
 
-def test_a_plan_after_a_reboot_is_empty_once_everything_runs(up):
+def test_f24_a_plan_after_a_reboot_is_empty_once_everything_runs(up):
     reboot(up)
     come_back(up)
 
     assert up.try_("plan").code == 0
+    check_invariants(up)
 
 
 def test_stopped_with_its_containers_the_daemon_leaves_nothing_running(up):

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.instance import Pyorch
+from tests.instance import Pyorch, new_name
 from tests.lab import eventually
 
 pytestmark = pytest.mark.root
@@ -136,7 +135,7 @@ def well(pyorch):
 def test_f16_on_a_full_disk_the_daemon_says_that_it_is_not_well_until_there_is_room(
     tmp_path, busybox
 ):
-    pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path / "p")
+    pyorch = Pyorch(name=new_name(), home=tmp_path / "p")
     with on_a_disk_of_its_own(pyorch, "24m") as data:
         pyorch.run("image", "import", str(busybox), "busybox")
         pyorch.write(STACK)

@@ -61,6 +61,15 @@ def test_labels_and_variables_come_from_the_image_and_then_from_the_file():
     }
 
 
+def test_a_pattern_that_never_ends_elsewhere_ends_here():
+    names = "a" * 100_000
+    endless = {"labels_regex": "^(a+)+$", "env_regex": "(a*)*b"}
+
+    found = config("journald", told={names: "x", f"{names}!": "y"}, **endless)
+
+    assert found.attributes == {names: "x"}
+
+
 def test_what_an_image_says_is_text_or_made_so():
     odd = ImageFacts(
         id=IMAGE.id,

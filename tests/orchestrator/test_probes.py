@@ -172,7 +172,7 @@ async def test_another_check_is_taken_up_without_a_restart(world):
     assert moments(world) == [0.0, 5.0, 25.0, 45.0]
 
 
-async def test_one_replica_is_probed_once_at_a_time(world):
+async def test_f40_one_replica_is_probed_once_at_a_time(world):
     answer(world)
 
     async with world.daemon():

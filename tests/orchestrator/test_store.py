@@ -53,7 +53,9 @@ def full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_what_a_full_disk_does_not_take_is_refused_and_what_comes_later_is_kept(store, tmp_path):
+def test_f16_what_a_full_disk_does_not_take_is_refused_and_what_comes_later_is_kept(
+    store, tmp_path
+):
     store.stacks.save_generation("shop", MODEL, {}, owner_uid=7)
     with full_disk():
         for change in (
@@ -317,7 +319,7 @@ def test_the_file_given_is_not_touched(store):
 
 
 @pytest.mark.parametrize("version", range(len(SCHEMA)))
-def test_a_database_of_any_older_schema_becomes_todays(tmp_path, store, version):
+def test_f9_a_database_of_any_older_schema_becomes_todays(tmp_path, store, version):
     old = tmp_path / "old"
     old.mkdir()
     with sqlite3.connect(old / "state.db") as database:
@@ -334,7 +336,7 @@ def test_a_database_of_any_older_schema_becomes_todays(tmp_path, store, version)
     migrated.close()
 
 
-def test_a_database_of_a_newer_pyorch_is_refused_and_left_alone(tmp_path):
+def test_f9_f46_a_database_of_a_newer_pyorch_is_refused_and_left_alone(tmp_path):
     Store(tmp_path).close()
     with sqlite3.connect(tmp_path / "state.db") as database:
         database.execute(f"PRAGMA user_version = {len(SCHEMA) + 1}")
@@ -361,7 +363,7 @@ def cut_short(data):
 
 
 @pytest.mark.parametrize("damage", [broken_header, broken_pages, cut_short])
-def test_a_broken_database_is_one_sentence_and_a_hint(tmp_path, damage):
+def test_f19_a_broken_database_is_one_sentence_and_a_hint(tmp_path, damage):
     store = Store(tmp_path)
     for number in range(50):
         store.stacks.save_generation(

@@ -29,7 +29,9 @@ class World:
         self.folder = folder
         self.settings = Settings(name="test", data=folder / "data", run=folder / "run")
         self.store = Store(self.settings.data)
-        self.host = FakeHost(clock=now)
+        self.slept = 0.0
+        """Seconds the machine was asleep: time passes, and no timer goes on."""
+        self.host = FakeHost(clock=self.now)
         self.host.images.add("app")
         self.containers = self.host.containers
         self.drivers = Drivers(
@@ -45,7 +47,7 @@ class World:
     @asynccontextmanager
     async def daemon(self):
         """Run a daemon on this host; at the end it lets go of it and containers go on."""
-        self.orchestrator = build(self.settings, self.drivers, self.store, now=now)
+        self.orchestrator = build(self.settings, self.drivers, self.store, now=self.now)
         try:
             async with running(self.orchestrator):
                 yield self.orchestrator
@@ -85,6 +87,10 @@ class World:
                 if entry["type"] == "state" and so(entry):
                     return entry
         raise AssertionError(f"stack `{stack}` went away meanwhile")
+
+    def now(self):
+        """Tell seconds since boot, sleep included."""
+        return now() + self.slept
 
     def phases(self):
         """Return every container's phase as one word, by name."""

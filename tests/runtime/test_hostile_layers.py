@@ -637,6 +637,25 @@ def test_m23_an_archive_with_a_header_that_fills_the_memory_is_refused(tmp_path,
         intake.load(store, tmp_path / "image.tar", "a")
 
 
+@pytest.mark.parametrize(("count", "code"), [(0, "manifest"), (128, "layer_count")])
+def test_m30_m14_a_docker_archive_has_layers_and_no_more_than_can_be_mounted(
+    tmp_path, store, count, code
+):
+    told = [{"Config": "c.json", "Layers": ["l.tar"] * count, "RepoTags": ["a:1"]}]
+    config = {"rootfs": {"diff_ids": ["sha256:" + "0" * 64] * count}}
+    source = archive(
+        tmp_path,
+        member("manifest.json", data=json.dumps(told).encode()),
+        member("c.json", data=json.dumps(config).encode()),
+        member("l.tar", data=layer(member("f", data=b"x")).getvalue()),
+    )
+
+    with pytest.raises(InvalidError) as caught:
+        intake.load(store, source, None)
+    assert caught.value.code == code
+    assert store.catalog().names == {}
+
+
 def test_m30_more_layers_than_can_be_mounted_are_refused_with_their_number(tmp_path, store):
     entry = {"digest": "sha256:" + "0" * 64, "size": 0}
     manifest = json.dumps({"config": entry, "layers": [entry] * 1000}).encode()

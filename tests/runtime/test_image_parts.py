@@ -320,6 +320,16 @@ def test_m16_a_configuration_no_process_can_have_is_refused(said):
     assert str(refused.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    "history", [5, [5], [{"created": 1}], [{"comment": ["x"]}], [{}] * 10_001], ids=lambda _: ""
+)
+def test_m16_a_history_that_is_none_is_refused(history):
+    with pytest.raises(InvalidError) as refused:
+        parse_config(json.dumps({"history": history}).encode(), "x")
+
+    assert refused.value.code == "image_config"
+
+
 def test_m16_a_variable_that_is_none_is_left_out():
     data = json.dumps({"config": {"Env": ["NOEQUALS", "A=b"]}, "history": [{}] * 9}).encode()
 

@@ -63,7 +63,7 @@ def test_a_record_is_read_as_it_was_written_without_what_files_hold(path):
     assert (found.created_wall, found.fingerprint) == (1.5, "f")
 
 
-def test_a_record_of_another_version_is_read_for_what_both_know(path):
+def test_f46_a_record_of_another_version_is_read_for_what_both_know(path):
     records.save_record(path, Record(config=CONFIG, created_wall=1.5, fingerprint="f"))
     document = json.loads(path.read_bytes())
     document["later"] = document["config"]["later"] = document["config"]["limits"]["later"] = 1
@@ -101,7 +101,7 @@ def test_a_folder_that_is_not_called_as_a_container_is_none(path):
     assert records.load_record(path) is None
 
 
-def test_the_state_of_a_run_is_read_for_what_both_versions_know(tmp_path):
+def test_f46_the_state_of_a_run_is_read_for_what_both_versions_know(tmp_path):
     state = RunState(run=2, pid=1, start_ticks=3, boot="b", started=1.0, code=3, why="x")
     path = tmp_path / "state.json"
     records.save_state(path, state)

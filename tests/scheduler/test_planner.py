@@ -7,10 +7,12 @@ from scheduler import CyclicDependencyError, plan_stack
 from scheduler.desired import (
     CheckKind,
     Condition,
+    Content,
     Dependency,
     DesiredVolume,
     Healthcheck,
     Intent,
+    OnChange,
     Port,
     RestartMode,
     RestartPolicy,
@@ -54,6 +56,58 @@ def test_other_limits_are_taken_on_without_a_new_container():
 
     assert plan(wanted, found) == (
         "#1 update limits of web.1: memory 64 MiB → 128 MiB, cpus none → 1, processes 10 → none"
+    )
+
+
+def holding(on_change, told=""):
+    """Files of a service whose contents are changed in place, and are other ones by now."""
+    return {"/f": Content(name="config app", digest="new", on_change=on_change, told=told)}
+
+
+def test_other_content_is_put_in_place_and_told_as_the_file_says():
+    old = {"/f": "old"}
+    for on_change, told, step in (
+        (OnChange.NONE, "", "#1 refresh files of web.1: config app has other content"),
+        (
+            OnChange.SIGNAL,
+            "sends SIGHUP",
+            "#1 refresh files of web.1: config app has other content, sends SIGHUP",
+        ),
+        (OnChange.RESTART, "", "#1 stop web.1: config app has other content"),
+    ):
+        wanted = stack(service(contents=holding(on_change, told)))
+        assert plan(wanted, host(replica(1, contents=old))) == step
+        assert plan(wanted, host(replica(1, contents={"/f": "new"}))) == ""
+
+
+def test_replicas_are_restarted_for_other_content_one_after_the_other():
+    old, new = {"/f": "old"}, {"/f": "new"}
+    wanted = stack(service(contents=holding(OnChange.RESTART), replicas=2))
+
+    both = host(replica(1, contents=old), replica(2, contents=old))
+    first = host(
+        replica(1, Exited(code=0, at=NOW - 1, stopped=True), contents=old),
+        replica(2, contents=old),
+    )
+    second = host(replica(1, contents=new), replica(2, contents=old))
+
+    assert plan(wanted, both) == (
+        "#1 stop web.1: config app has other content\nheld web.2: waiting for web.1 to be restarted"
+    )
+    assert plan(wanted, first).startswith(
+        "#1 refresh files of web.1: config app has other content\n"
+        "#2 start web.1 after #1: was stopped\n"
+    )
+    assert plan(wanted, second) == "#1 stop web.2: config app has other content"
+
+
+def test_what_does_not_run_is_told_nothing_and_finds_other_content_when_it_starts():
+    wanted = stack(service(contents=holding(OnChange.SIGNAL, "sends SIGHUP"), restart=ALWAYS))
+    down = Exited(code=1, at=NOW - 60, lived=60.0)
+
+    assert plan(wanted, host(replica(1, down, contents={"/f": "old"}))) == (
+        "#1 refresh files of web.1: config app has other content\n"
+        "#2 start web.1 after #1: exited with 1, restart 1"
     )
 
 
@@ -220,7 +274,7 @@ def test_a_port_somebody_else_has_is_named_with_its_holder():
     assert any(held.stuck for held in found.held)
 
 
-def test_a_cycle_is_named():
+def test_f39_a_cycle_is_named():
     one = service("a", dependencies=(Dependency(service=ServiceName("b")),))
     other = service("b", dependencies=(Dependency(service=ServiceName("a")),))
 

@@ -141,7 +141,7 @@ def test_no_replica_starts_before_its_dependencies(desired):
                         assert isinstance(world.seen[first].phase, Running)
 
 
-def test_a_thousand_services_of_three_replicas_take_two_steps_a_replica():
+def test_f39_a_thousand_services_of_three_replicas_take_two_steps_a_replica():
     many = DesiredStack(
         name=SHOP,
         services=tuple(

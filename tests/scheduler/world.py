@@ -25,6 +25,7 @@ from scheduler.actions import (
     PauseUpdate,
     PrepareReplica,
     PullImage,
+    RefreshReplica,
     RemoveNetwork,
     RemoveReplica,
     RemoveVolume,
@@ -37,6 +38,7 @@ from scheduler.actions import (
 from scheduler.desired import (
     CheckKind,
     Condition,
+    Content,
     Dependency,
     DesiredNetwork,
     DesiredService,
@@ -45,6 +47,7 @@ from scheduler.desired import (
     Healthcheck,
     HookKind,
     Membership,
+    OnChange,
     OnUnhealthy,
     RestartMode,
     RestartPolicy,
@@ -99,6 +102,16 @@ def reserving(one, cpus, memory):
     return replace(one, cpu_reservation=cpus, memory_reservation=memory, limits=words)
 
 
+contents = st.one_of(
+    st.just({}),
+    st.builds(
+        lambda on_change: {"/f": Content(name="config f", digest="d1", on_change=on_change)},
+        st.sampled_from(OnChange),
+    ),
+)
+"""What a service has in files that are changed in place."""
+
+
 @st.composite
 def services(draw, name, earlier, *, reserves):
     """A service that may depend on those before it, so that there is no circle."""
@@ -134,6 +147,7 @@ def services(draw, name, earlier, *, reserves):
         networks=(Membership(network=NET),),
         volumes=(DATA,) if draw(st.booleans()) else (),
         stop_grace=draw(st.sampled_from([0.0, 10.0])),
+        contents=draw(contents),
         pre_start=draw(st.booleans()),
         post_start=draw(st.booleans()),
     )
@@ -173,6 +187,7 @@ replicas = st.builds(
     asked=st.booleans(),
     healing=st.booleans(),
     follows=st.sampled_from(["", "f1", "f2"]),
+    contents=st.sampled_from([{}, {"/f": "d0"}, {"/f": "d1"}]),
     networks=st.just((NET,)),
     sandbox_intact=st.booleans(),
 )
@@ -260,6 +275,11 @@ class World:
         """Return which very one a container is; it must be there."""
         return self.replicas[parse_container_name(container)[1]].made
 
+    def _contents(self, key):
+        """Return what files of a slot hold once they hold what they should."""
+        wanted = self.services[key.service].contents
+        return {target: content.digest for target, content in wanted.items()}
+
     def _phase(self, key, phase):
         self.replicas[key] = replace(self.replicas[key], phase=phase)
 
@@ -306,6 +326,7 @@ class World:
                     cpu_reservation=service.cpu_reservation,
                     memory_reservation=service.memory_reservation,
                     limits=service.limits,
+                    contents=self._contents(action.replica),
                 )
                 for network, address in action.addresses:
                     lease = AddressLease(
@@ -313,6 +334,9 @@ class World:
                     )
                     if lease not in self.addresses:
                         self.addresses.append(lease)
+            case RefreshReplica(replica=key, react=react):
+                assert not react or isinstance(self.replicas[key].phase, Running)
+                self.replicas[key] = replace(self.replicas[key], contents=self._contents(key))
             case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
             case LimitStack():

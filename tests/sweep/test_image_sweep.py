@@ -91,13 +91,13 @@ def sweep(request, pyorch, name, operation, *, prepare, present, made=NAME, shar
     assert len(came) >= len(fired) * FIRED_AT_LEAST, f"only {came} of {list(fired)} came"
 
 
-def test_a_kill_at_any_point_of_a_load_leaves_all_or_nothing(bare, request, layout):
+def test_f6_a_kill_at_any_point_of_a_load_leaves_all_or_nothing(bare, request, layout):
     operation = ("image", "load", str(layout), "--name", "tiny")
 
     sweep(request, bare, "load", operation, prepare=lambda: bare.run("ls"), present=True)
 
 
-def test_a_kill_at_any_point_of_a_pull_leaves_all_or_nothing(bare, request, layout, registry):
+def test_f6_a_kill_at_any_point_of_a_pull_leaves_all_or_nothing(bare, request, layout, registry):
     flags = ["-q", "--dest-tls-verify=false"]
     place = f"docker://{registry}/library/tiny:latest"
     subprocess.run(["skopeo", "copy", *flags, f"oci:{layout}", place], check=True)
@@ -115,7 +115,9 @@ def test_a_kill_at_any_point_of_a_pull_leaves_all_or_nothing(bare, request, layo
 
 
 @pytest.mark.parametrize("operation", [("image", "rm", "tiny"), ("image", "prune", "-a")])
-def test_a_kill_at_any_point_of_a_removal_leaves_all_or_nothing(bare, request, layout, operation):
+def test_f6_a_kill_at_any_point_of_a_removal_leaves_all_or_nothing(
+    bare, request, layout, operation
+):
     def prepare():
         with contextlib.suppress(AssertionError):
             bare.run("image", "rm", "tiny")
@@ -124,7 +126,7 @@ def test_a_kill_at_any_point_of_a_removal_leaves_all_or_nothing(bare, request, l
     sweep(request, bare, operation[1], operation, prepare=prepare, present=False)
 
 
-def test_a_kill_at_any_point_of_a_build_leaves_all_or_nothing(bare, request, layout):
+def test_f6_a_kill_at_any_point_of_a_build_leaves_all_or_nothing(bare, request, layout):
     bare.write(
         """
         name: shop

@@ -108,7 +108,7 @@ def check_it_fired(fired: dict[Point, bool]) -> None:
     assert len(missed) <= allowed, f"{len(missed)} of {len(fired)} kills did not come: {missed}"
 
 
-def test_a_kill_at_any_point_of_coming_up_is_mended(guestbook, request):
+def test_f2_f3_f7_a_kill_at_any_point_of_coming_up_is_mended(guestbook, request):
     counting = Traced(guestbook)
     counting.wait_until_it_answers_or_is_dead()
     before = counting.calls()
@@ -131,7 +131,7 @@ def test_a_kill_at_any_point_of_coming_up_is_mended(guestbook, request):
     check_it_fired(fired)
 
 
-def test_a_kill_at_any_point_of_starting_over_is_mended(guestbook, request):
+def test_f8_a_kill_at_any_point_of_starting_over_is_mended(guestbook, request):
     canary = Canary(guestbook)
     guestbook.run("up", "-d", "--wait")
     canary.write()
@@ -158,7 +158,7 @@ def test_a_kill_at_any_point_of_starting_over_is_mended(guestbook, request):
     check_it_fired(fired)
 
 
-def test_a_kill_at_any_point_of_going_away_is_mended(guestbook, request):
+def test_f5_a_kill_at_any_point_of_going_away_is_mended(guestbook, request):
     guestbook.run("up", "-d", "--wait")
     guestbook.run("daemon", "stop")
     counting = Traced(guestbook)
@@ -184,7 +184,7 @@ def test_a_kill_at_any_point_of_going_away_is_mended(guestbook, request):
     check_it_fired(fired)
 
 
-def test_a_program_killed_while_the_stack_comes_up_is_made_good(guestbook, request):
+def test_f3_a_program_killed_while_the_stack_comes_up_is_made_good(guestbook, request):
     counting = Traced(guestbook, programs=True)
     counting.wait_until_it_answers_or_is_dead()
     before = counting.calls()

@@ -39,21 +39,32 @@ class Traced:
     """A daemon that runs under strace from its first moment.
 
     With ``point`` the daemon is killed as it enters that call. With ``programs`` the programs
-    it runs are traced, too, and whoever comes first to the point is killed.
+    it runs are traced, too, and whoever comes first to the point is killed. ``fault`` is what
+    happens instead of a kill, as strace has it; ``every`` so many calls it happens again.
     """
 
     NOTHING: ClassVar[Calls] = (Counter(), Counter())
     """The calls of one that has not begun."""
 
-    def __init__(self, pyorch: Pyorch, point: Point | None = None, *, programs: bool = False):
+    def __init__(
+        self,
+        pyorch: Pyorch,
+        point: Point | None = None,
+        *,
+        programs: bool = False,
+        fault: str = "signal=KILL",
+        every: int = 0,
+    ):
         self._pyorch = pyorch
         self._log = pyorch.home / "strace.log"
         self._log.unlink(missing_ok=True)
-        line = ["strace", "-f", "-qq", "-o", str(self._log), "-e", f"trace={CHANGING}"]
+        calls = CHANGING if point is None else f"{CHANGING},{point.call}"
+        line = ["strace", "-f", "-qq", "-o", str(self._log), "-e", f"trace={calls}"]
         if not programs:
             line += ["-b", "execve"]
         if point is not None:
-            line += ["-e", f"inject={point.call}:signal=KILL:when={point.number}"]
+            when = f"{point.number}+{every}" if every else str(point.number)
+            line += ["-e", f"inject={point.call}:{fault}:when={when}"]
         with pyorch.settings.daemon_log.open("ab") as told:
             self._process = subprocess.Popen(
                 [*line, sys.executable, "-m", "orchestrator.daemon"],
@@ -90,6 +101,10 @@ class Traced:
     def fired(self) -> bool:
         """Whether the kill came."""
         return "+++ killed by SIGKILL +++" in self._lines()
+
+    def injected(self) -> bool:
+        """Whether a fault that is no kill came."""
+        return "(INJECTED)" in self._lines()
 
     def daemon_was_killed(self) -> bool:
         """Whether it was the daemon itself that was killed."""

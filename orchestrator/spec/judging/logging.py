@@ -1,6 +1,6 @@
 """``logging``: what of it is wrong, and what is accepted and not carried out. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from orchestrator.spec.models import Logging
 from orchestrator.spec.problems import suggest
@@ -26,8 +26,9 @@ def mistakes(logging: Logging) -> Iterator[tuple[str, str, str | None]]:
     if logging.driver not in DRIVERS:
         return
     size = "write a size like 10m, or -1 for no bound"
+    pattern = "write it as RE2 has it: nothing is looked ahead or behind for, or referred back to"
     file = "write where it is on this host, as /etc/ssl/logs.pem"
-    checks = {
+    checks: dict[str, tuple[Callable[[str], object], str | None]] = {
         "max-size": (parse_size, size),
         "cache-max-size": (parse_size, size),
         "max-file": (parse_count, "write how many files are kept, at least 1"),
@@ -41,13 +42,13 @@ def mistakes(logging: Logging) -> Iterator[tuple[str, str, str | None]]:
         "syslog-tls-cert": (parse_file, file),
         "syslog-tls-key": (parse_file, file),
         "syslog-tls-skip-verify": (parse_truth, "write true or false"),
-        "labels-regex": (parse_pattern, None),
-        "env-regex": (parse_pattern, None),
+        "labels-regex": (parse_pattern, pattern),
+        "env-regex": (parse_pattern, pattern),
     }
     for name, text in logging.options.items():
-        check, hint = checks.get(name, (None, None))
-        if check is None or name not in OPTIONS[logging.driver]:
+        if name not in checks or name not in OPTIONS[logging.driver]:
             continue
+        check, hint = checks[name]
         try:
             check(text)
         except ValueError as error:

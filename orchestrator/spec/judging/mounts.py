@@ -1,10 +1,13 @@
 """What mounts, volumes, configs and secrets may say and cannot be carried out. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from orchestrator.spec.models import Mount, Secret, Service, StackFile, Volume
+from orchestrator.spec.models.extensions import CarriedExtension
 from orchestrator.spec.models.resources import Carried
 from orchestrator.spec.tree import Path, Refusal
+from orchestrator.spec.values.signals import is_signal
 from orchestrator.spec.values.templates import KNOWN, parse_template
 
 MOUNTED = ("bind", "volume", "tmpfs", "image")
@@ -66,6 +69,58 @@ def carried_refusals(stack: StackFile) -> Iterator[Refusal]:
                         cause = "a driver keeps what is `external`"
                         yield (*path, key), cause, "write `external: true`, or leave it out"
             yield from _template(resource, (*path, "template_driver"))
+            yield from _on_change(resource, (*path, "x-pyorch"))
+
+
+def brought_refusals(stack: StackFile) -> Iterator[Refusal]:
+    """Yield every template that brings what is changed in place: it would keep the old content."""
+    sections: dict[str, Mapping[str, Carried]] = {
+        "configs": stack.configs,
+        "secrets": stack.secrets,
+    }
+    found = {}
+    for service in stack.services.values():
+        for kind, section in sections.items():
+            for given in getattr(service, kind):
+                resource = section.get(given.source)
+                if resource is not None and resource.template_driver:
+                    for name in _brought(resource, service, sections):
+                        found[kind, given.source] = name
+    for path, name in found.items():
+        cause = f"it brings `{name}`, whose content is changed in place by `on_change`"
+        yield (*path, "template_driver"), cause, "leave `on_change` out there"
+
+
+def _brought(
+    resource: Carried, service: Service, sections: Mapping[str, Mapping[str, Carried]]
+) -> Iterator[str]:
+    """Yield what is changed in place of what a template of a service brings."""
+    with suppress(ValueError):  # told elsewhere
+        for part in parse_template((resource.payload or b"").decode()):
+            if isinstance(part, str):
+                continue
+            kind = f"{part.what}s"
+            for given in getattr(service, kind) if kind in sections else ():
+                other = sections[kind].get(given.source)
+                meant = part.name in (given.source, given.target)
+                if meant and other is not None and other.x_pyorch.on_change != "recreate":
+                    yield part.name
+
+
+def _on_change(resource: Carried, path: Path) -> Iterator[Refusal]:
+    own = resource.x_pyorch
+    if own.on_change != "recreate" and resource.template_driver:
+        cause = f"`{own.on_change}` is not for a template: every replica has a content of its own"
+        yield (*path, "on_change"), cause, "leave it out, or `template_driver`"
+    if own.on_change == "exec" and not own.exec:
+        cause = "`exec` needs the command to run"
+        yield (*path, "on_change"), cause, "write `exec: [program, argument]` beside it"
+    for key, usual in (("signal", CarriedExtension().signal), ("exec", ())):
+        if getattr(own, key) != usual and own.on_change != key:
+            cause = f"it says nothing with `on_change: {own.on_change}`"
+            yield (*path, key), cause, f"write `on_change: {key}`, or leave it out"
+    if not is_signal(own.signal):
+        yield (*path, "signal"), f"`{own.signal[:60]}` is no signal", "write one like SIGUSR1"
 
 
 def _template(resource: Carried, path: Path) -> Iterator[Refusal]:

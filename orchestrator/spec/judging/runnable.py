@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from orchestrator.spec.judging.deploying import deploy_refusals
 from orchestrator.spec.judging.limits import ceiling_refusals, limit_refusals
 from orchestrator.spec.judging.logging import mistakes
-from orchestrator.spec.judging.mounts import carried_refusals, mount_refusals, volume_refusals
+from orchestrator.spec.judging.mounts import (
+    brought_refusals,
+    carried_refusals,
+    mount_refusals,
+    volume_refusals,
+)
 from orchestrator.spec.judging.networking import networking_refusals
 from orchestrator.spec.judging.process import process_refusals
 from orchestrator.spec.judging.support import REFUSED
@@ -18,13 +23,13 @@ from orchestrator.spec.models import Service, StackFile
 from orchestrator.spec.models.stack import MOST_REPLICAS
 from orchestrator.spec.tree import Path, Refusal
 from orchestrator.spec.values.pulling import POLICY
+from orchestrator.spec.values.signals import SIGNAL
 
 RESTART = re.compile(r"(no|always|unless-stopped|on-failure(:[0-9]+)?)?")
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 HOSTNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,62}")
 PLATFORM = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+(/[a-z0-9.]+)?)?", re.IGNORECASE)
 USER = re.compile(r"[^:\s]+(:[^:\s]+)?")
-SIGNAL = re.compile(r"(SIG)?(RT(MIN|MAX)([+-][0-9]{1,2})?|[A-Z][A-Z0-9]{1,7})|[0-9]{1,2}")
 LONGEST_STACK = 63
 LONGEST_NAME = 128
 RUNNABLE_NAME = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9._-]{{0,{LONGEST_NAME - 1}}}")
@@ -61,10 +66,15 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from limit_refusals(service, path)
         yield from mount_refusals(service, path)
         yield from _hooks(service, path)
+    for number, one in enumerate(stack.x_pyorch.notify):
+        if bool(one.webhook) == bool(one.command):
+            where = ("x-pyorch", "notify", str(number))
+            yield where, "it is either a `webhook` or a `command`", "write one entry for each"
     yield from networking_refusals(stack)
     yield from ceiling_refusals(stack)
     yield from volume_refusals(stack)
     yield from carried_refusals(stack)
+    yield from brought_refusals(stack)
 
 
 def _hooks(service: Service, path: Path) -> Iterator[Refusal]:

@@ -141,7 +141,8 @@ CARRIED_OUT = {
     """,
     "services.*.x-pyorch.probes.*.grpc": "port service",
     "services.*.x-pyorch.probes.*.http": "path port tls",
-    "x-pyorch": "logs resources",
+    "x-pyorch": "logs notify resources",
+    "x-pyorch.notify.*": "command on timeout webhook",
     "x-pyorch.resources": "cpus memory pids",
     "networks.*": """
         attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name
@@ -151,11 +152,13 @@ CARRIED_OUT = {
     "networks.*.ipam.config.*": "aux_addresses gateway ip_range subnet",
     "volumes.*": "driver driver_opts external labels name",
     "volumes.*.external": "name",
-    "configs.*": "content environment external file labels name template_driver",
+    "configs.*": "content environment external file labels name template_driver x-pyorch",
+    "configs.*.x-pyorch": "exec on_change signal timeout",
     "configs.*.external": "name",
     "secrets.*": """
-        driver driver_opts environment external file labels name template_driver
+        driver driver_opts environment external file labels name template_driver x-pyorch
     """,
+    "secrets.*.x-pyorch": "exec on_change signal timeout",
     "secrets.*.external": "name",
 }
 """Keys that do what they say, by the mapping they are in."""

@@ -14,7 +14,12 @@ from orchestrator.spec.models.deploy import (
     Resources,
     UpdateConfig,
 )
-from orchestrator.spec.models.extensions import ProbeExtension, ServiceExtension, StackExtension
+from orchestrator.spec.models.extensions import (
+    CarriedExtension,
+    ProbeExtension,
+    ServiceExtension,
+    StackExtension,
+)
 from orchestrator.spec.models.mounts import Device, DeviceRequest, FileMount, Mount, Ulimit
 from orchestrator.spec.models.resources import AiModel, Config, Ipam, Network, Secret, Volume
 from orchestrator.spec.models.service import (
@@ -32,6 +37,7 @@ __all__ = [
     "AiModel",
     "BlkioConfig",
     "Build",
+    "CarriedExtension",
     "Config",
     "Dependency",
     "Deploy",

@@ -1,11 +1,12 @@
 """What only pyorch understands: ``x-pyorch``, at the top and in services. Strict both ways."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from orchestrator.spec.models.base import Duration, Size, Whole
+from orchestrator.spec.values.addresses import is_web_address
 
 MOST_LOGS = 4 * 1024**3
 """Bytes of logs a stack keeps where its file does not say."""
@@ -15,6 +16,8 @@ class Extension(BaseModel):
     """Closed to the last key: a spelling mistake here is noticed by nobody else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    WORDS: ClassVar[tuple[str, ...]] = ()
+    """What may stand for the mapping as a whole."""
 
 
 class BackoffExtension(Extension):
@@ -83,6 +86,20 @@ class ProbeExtension(Extension):
         return self
 
 
+class CarriedExtension(Extension):
+    """``configs.*.x-pyorch`` and ``secrets.*.x-pyorch``: what becomes of a change of content."""
+
+    on_change: Literal["recreate", "restart", "signal", "exec", "none"] = Field(
+        default="recreate",
+        description="What is done with containers that have it, once its content is another.",
+    )
+    signal: str = Field(default="SIGHUP", description="What is sent to the main process.")
+    exec: tuple[str, ...] = Field(default=(), description="The command that is run in them.")
+    timeout: Duration = Field(
+        default=10.0, ge=0.001, le=600, description="How long the command may take."
+    )
+
+
 class Ceiling(Extension):
     """``x-pyorch.resources``."""
 
@@ -114,6 +131,8 @@ class JobExtension(Extension):
 class UpdateExtension(Extension):
     """``services.*.x-pyorch.update``; the word `safe` alone is its mode."""
 
+    WORDS = ("safe",)
+
     mode: Literal["", "safe"] = Field(
         default="",
         description="`safe`: the new one is ready before the old one goes, or all is undone.",
@@ -130,7 +149,7 @@ class UpdateExtension(Extension):
     @model_validator(mode="before")
     @classmethod
     def _from_word(cls, given: object) -> object:
-        return {"mode": given} if isinstance(given, str) else given
+        return {"mode": given} if given in cls.WORDS else given
 
 
 class ServiceExtension(Extension):
@@ -174,6 +193,45 @@ class ServiceExtension(Extension):
     )
 
 
+Notable = Literal["crash_loop", "given_up", "heal", "rollback", "disk"]
+
+
+class NotifyExtension(Extension):
+    """``x-pyorch.notify.*``: somebody who is told of what happens to the stack."""
+
+    webhook: str = Field(
+        default="", max_length=2000, description="A URL the fact is sent to: a POST of JSON."
+    )
+    command: tuple[str, ...] = Field(
+        default=(),
+        description="A program and its words, run as the stack's owner, the fact on its input.",
+    )
+    on: tuple[Notable, ...] = Field(
+        default=("crash_loop", "given_up", "heal", "rollback", "disk"),
+        min_length=1,
+        description="What it is told of.",
+    )
+    timeout: Duration = Field(
+        default=10.0, ge=0.001, le=600, description="How long telling it once may take."
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_url(cls, text: str) -> str:
+        if text and not is_web_address(text):
+            raise ValueError("it is no URL: write https://HOST/PATH or http://HOST/PATH")
+        return text
+
+    @field_validator("command")
+    @classmethod
+    def _is_program(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if words and not words[0].startswith("/"):
+            raise ValueError("it begins with no absolute path: write where the program is")
+        if any("\0" in word for word in words):
+            raise ValueError("a word of it holds a null byte")
+        return words
+
+
 class StackExtension(Extension):
     """Top-level ``x-pyorch``."""
 
@@ -181,6 +239,9 @@ class StackExtension(Extension):
         default=MOST_LOGS,
         ge=0,
         description="What the logs of all replicas may take on the disk together; 0: no cap.",
+    )
+    notify: tuple[NotifyExtension, ...] = Field(
+        default=(), max_length=16, description="Who is told of what happens to the stack."
     )
     resources: Ceiling = Field(
         default=Ceiling(), description="What all containers of the stack may use together."

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from orchestrator.spec.models.base import Labels, Payload, SpecModel, Texts, Truth, Whole
+from orchestrator.spec.models.extensions import CarriedExtension
 
 
 class IpamConfig(SpecModel):
@@ -58,6 +59,9 @@ class Carried(SpecModel):
     external: Truth = Field(default=False, description="Somebody else keeps it.")
     labels: Labels = Field(default={}, description="Labels.")
     template_driver: str = Field(default="", description="What fills placeholders in it.")
+    x_pyorch: CarriedExtension = Field(
+        default=CarriedExtension(), alias="x-pyorch", description="What only pyorch understands."
+    )
     payload: Payload | None = Field(
         default=None, repr=False, description="The content, carried along; never in a file."
     )

@@ -9,7 +9,12 @@ from pydantic.fields import FieldInfo
 
 from orchestrator.spec.grammar import STACK
 from orchestrator.spec.grammar.shapes import Either, ListOf, MapOf, Record, Shape
-from orchestrator.spec.models import ServiceExtension, StackExtension, StackFile
+from orchestrator.spec.models import (
+    CarriedExtension,
+    ServiceExtension,
+    StackExtension,
+    StackFile,
+)
 from orchestrator.spec.tree import Path
 
 OWN = "x-pyorch"
@@ -19,6 +24,8 @@ INTERNAL = ("recreate", "origin", "payload", "seccomp")
 EXTENSIONS: dict[Path, type[BaseModel]] = {
     (): StackExtension,
     ("services", "*"): ServiceExtension,
+    ("configs", "*"): CarriedExtension,
+    ("secrets", "*"): CarriedExtension,
 }
 """Where `x-pyorch` may stand, and what it holds there."""
 
@@ -98,8 +105,8 @@ def _fields(path: Path, model: type[BaseModel]) -> Iterator[Key]:
 
 
 def place_in(path: Path, annotation: Any) -> Path:
-    """Return where the models are that a type is about: it, or each of what it maps to."""
-    return (*path, "*") if get_origin(annotation) is Mapping else path
+    """Return where the models are that a type is about: it, or each of what it maps to or lists."""
+    return (*path, "*") if get_origin(annotation) in (Mapping, tuple) else path
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

@@ -194,6 +194,8 @@ def _own_type(annotation: Any) -> str:
             return word
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{one}`" for one in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return f"list of {_plural(_own_type(get_args(annotation)[0]))}"
     return "mapping"
 
 

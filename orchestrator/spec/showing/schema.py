@@ -15,6 +15,7 @@ from orchestrator.spec.composing.unique import UNIQUE
 from orchestrator.spec.grammar import STACK
 from orchestrator.spec.grammar.shapes import Either, ListOf, MapOf, Record, Scalar, Shape
 from orchestrator.spec.judging.support import Kind, fate
+from orchestrator.spec.models.extensions import Extension
 from orchestrator.spec.showing.keys import EXTENSIONS, OWN, Key, keys, model_in, place_in
 from orchestrator.spec.tree import Path
 
@@ -100,13 +101,17 @@ class _Writer:
             below = model_in(field.annotation)
             found = self._below(where, field, below) if below else _field(field)
             properties[name] = _about(self._keys[where]) | found
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        found = {"type": "object", "properties": properties, "additionalProperties": False}
+        words = model.WORDS if issubclass(model, Extension) else ()
+        return {"anyOf": [{"enum": list(words)}, found]} if words else found
 
     def _below(self, path: Path, field: FieldInfo, model: type[BaseModel]) -> Schema:
         place = place_in(path, field.annotation)
         found = self._model(place, model)
         if place == path:
             return found
+        if get_origin(field.annotation) is tuple:
+            return {"type": "array", "items": found}
         names = get_args(get_args(field.annotation)[0])
         properties = dict.fromkeys(names, found)
         return {"type": "object", "properties": properties, "additionalProperties": False}
@@ -140,6 +145,8 @@ def _field(field: FieldInfo) -> Schema:
         return {"type": ["boolean", "string"]}
     if field.annotation == tuple[str, ...]:
         return {"type": "array", "items": {"type": "string"}}
+    if get_origin(field.annotation) is tuple:
+        return {"type": "array", "items": _words(list(get_args(get_args(field.annotation)[0])))}
     if get_origin(field.annotation) is not Literal:
         raise TypeError(f"{field.annotation}: say here how an editor is told of such a key")
     return _words(list(get_args(field.annotation)))

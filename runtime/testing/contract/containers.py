@@ -69,6 +69,44 @@ class ContainerContract(SessionContract, LimitContract):
         assert found.memory is not None
         assert found.oom_kills == 0
 
+    # ── files that change ────────────────────────────────────────────────────────────────
+
+    async def test_other_contents_of_a_file_are_no_other_container_and_are_noted_once_told(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        def file(content: bytes, digest: str) -> Mount:
+            return Mount(
+                kind=MountKind.FILE, target="/conf", read_only=True, content=content, digest=digest
+            )
+
+        async def digests() -> list[str]:
+            return [one.digest for facts in await driver.list() for one in facts.mounts]
+
+        async def told() -> None:
+            assert await digests() == ["a"], "it does not count before it is told"
+            heard.append("told")
+
+        async def refuse() -> None:
+            raise NotFoundError("tell", WEB, "nobody is there")
+
+        heard: list[str] = []
+        config = container(WEB, image, tmp_path, *STUBBORN, mounts=(file(b"old", "a"),))
+        await run(driver, config)
+
+        await driver.refresh(WEB, (file(b"new", "b"),), told)
+        after = await digests()
+        with pytest.raises(NotFoundError):
+            await driver.refresh(WEB, (file(b"newer", "c"),), refuse)
+
+        assert heard == ["told"]
+        assert after == await digests() == ["b"]
+        await driver.kill(WEB)
+        with pytest.raises(AlreadyExistsError):
+            await driver.create(replace(config, mounts=(file(b"newest", "d"),)))
+        assert await digests() == ["d"]
+        with pytest.raises(ConflictError):
+            await driver.create(replace(config, mounts=(file(b"old", ""),)))
+
     # ── made and removed ─────────────────────────────────────────────────────────────────
 
     async def test_a_created_container_does_not_run_yet(

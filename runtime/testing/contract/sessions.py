@@ -11,6 +11,7 @@ from runtime.testing.contract.specimens import (
     COPYING,
     LONG,
     MISSING,
+    OBEDIENT,
     PATIENCE,
     STUBBORN,
     TALKING,
@@ -18,6 +19,7 @@ from runtime.testing.contract.specimens import (
     container,
     listen,
     phase,
+    ready,
     run,
 )
 from runtime.types import (
@@ -138,6 +140,70 @@ class SessionContract:
                 await driver.exec(name, ExecConfig(argv=TALKING))
             with pytest.raises(NotFoundError):
                 await driver.probe(name, ExecProbe(TALKING), timeout=PATIENCE)
+
+    async def test_who_attaches_ahead_hears_a_run_from_its_first_byte_to_its_end(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        session = await driver.attach(WEB)
+        await run(driver, container(WEB, image, tmp_path, *TALKING))
+
+        heard = await listen(session)
+
+        assert heard == {1: b"out\n", 2: b"err\n"}
+        assert await session.wait() == 4
+        assert await session.read() == (0, b"")
+        await session.close()
+
+    async def test_what_is_written_reaches_a_main_process_that_listens(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        once = {"stdin_open": True, "stdin_once": True}
+        await run(driver, container(WEB, image, tmp_path, *COPYING, **once))
+        session = await driver.attach(WEB)
+
+        await session.write(b"hello\n")
+        await session.write(b"")
+
+        assert await listen(session) == {1: b"hello\n"}
+        assert await session.wait() == 0
+        await session.close()
+
+    async def test_a_signal_reaches_the_main_process_whose_code_is_returned(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await run(driver, container(WEB, image, tmp_path, *OBEDIENT))
+        await ready(driver)
+        session = await driver.attach(WEB)
+
+        await session.signal(15)
+
+        async with asyncio.timeout(PATIENCE):
+            assert await session.wait() == 7
+        await session.close()
+
+    async def test_who_leaves_takes_nobody_along(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await run(driver, container(WEB, image, tmp_path, *COPYING, stdin_open=True))
+        leaving, staying = await driver.attach(WEB), await driver.attach(WEB)
+
+        await leaving.close()
+        await staying.write(b"hello\n")
+
+        async with asyncio.timeout(PATIENCE):
+            assert await staying.read() == (1, b"hello\n")
+        assert isinstance(await phase(driver), Running)
+        await staying.close()
+
+    async def test_a_program_that_is_not_there_ends_what_is_attached(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        session = await driver.attach(WEB)
+        await run(driver, container(WEB, image, tmp_path, *MISSING))
+
+        assert await listen(session) == {}
+        assert await session.wait() == 127
+        await session.close()
 
     async def test_a_probe_answers_with_code_and_output(
         self, driver: ContainerDriver, image: Digest, tmp_path: Path

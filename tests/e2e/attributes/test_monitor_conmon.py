@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.invariants import check_invariants
+
 pytestmark = pytest.mark.root
 
 TALKS = "[sh, -c, 'while :; do echo word; sleep 0.1; done']"
@@ -38,7 +40,7 @@ def killed(pyorch, last):
 
 @pytest.mark.parametrize("more", ["", ", tty: true"], ids=["pipes", "tty"])
 @pytest.mark.parametrize("command", [TALKS, "sleep 1000"], ids=["talking", "silent"])
-def test_a_container_whose_monitor_dies_is_told_and_started_again(pyorch, command, more):
+def test_f11_a_container_whose_monitor_dies_is_told_and_started_again(pyorch, command, more):
     pyorch.write(STACK.format(command=command, restart="always", more=more))
     pyorch.run("up", "-d", "--wait")
     before = pyorch.main_process("mon/one.1")
@@ -57,9 +59,10 @@ def test_a_container_whose_monitor_dies_is_told_and_started_again(pyorch, comman
     ), told
     assert pyorch.main_process("mon/one.1") != before
     assert monitor(pyorch) in map(int, filter(str.isdigit, os.listdir("/proc")))
+    check_invariants(pyorch)
 
 
-def test_a_job_whose_monitor_dies_goes_on_and_its_exit_code_is_kept(pyorch):
+def test_f11_a_job_whose_monitor_dies_goes_on_and_its_exit_code_is_kept(pyorch):
     command = "[sh, -c, 'until [ -e /go ]; do sleep 0.05; done; exit 7']"
     pyorch.write(STACK.format(command=command, restart="no", more=""))
     pyorch.run("up", "-d", "--wait")
@@ -75,7 +78,7 @@ def test_a_job_whose_monitor_dies_goes_on_and_its_exit_code_is_kept(pyorch):
     assert pyorch.ps("mon")["mon-one-1"]["Status"] == "Exited (7), monitor died"
 
 
-def test_the_death_of_a_monitor_is_known_to_the_daemon_that_comes_next(pyorch):
+def test_f11_the_death_of_a_monitor_is_known_to_the_daemon_that_comes_next(pyorch):
     pyorch.write(STACK.format(command="sleep 1000", restart="always", more=""))
     pyorch.run("up", "-d", "--wait")
     before = pyorch.main_process("mon/one.1")
@@ -88,3 +91,4 @@ def test_the_death_of_a_monitor_is_known_to_the_daemon_that_comes_next(pyorch):
     )
 
     assert pyorch.main_process("mon/one.1") != before
+    check_invariants(pyorch)

@@ -77,7 +77,9 @@ def fake(pyorch, tmp_path, victim):
         ("start babbles", ""),
     ],
 )
-def test_a_runtime_that_does_not_do_what_it_says_is_told_and_tried_again(pyorch, fake, does, told):
+def test_f45_a_runtime_that_does_not_do_what_it_says_is_told_and_tried_again(
+    pyorch, fake, does, told
+):
     (fake / "does").write_text(f"{does}\n")
     pyorch.write(STACK)
     command = pyorch.start("up", "-d")
@@ -104,7 +106,7 @@ def test_a_runtime_that_does_not_do_what_it_says_is_told_and_tried_again(pyorch,
         assert not Path(f"/proc/{pid}/exe").exists(), "the runtime that hung is still there"
 
 
-def test_a_runtime_that_hangs_for_one_stack_holds_up_no_other(pyorch, fake):
+def test_f45_a_runtime_that_hangs_for_one_stack_holds_up_no_other(pyorch, fake):
     pyorch.write(STACK.replace("fake", "good"), "good.yml")
     pyorch.run("-f", "good.yml", "up", "-d", "--wait")
     (fake / "does").write_text("create hangs\n")

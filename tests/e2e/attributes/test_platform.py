@@ -7,11 +7,16 @@ import urllib.request
 import pytest
 
 from runtime.image.manifest import OCI_INDEX, OCI_MANIFEST
+from runtime.oci.emulation import OF_32_BITS
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.uname().machine != "x86_64", reason="the images are for amd64"),
 ]
+
+needs_386 = pytest.mark.skipif(
+    not OF_32_BITS.exists(), reason="this kernel runs no programs of 386"
+)
 
 STACK = """
 name: plat
@@ -85,6 +90,7 @@ def test_a_locked_stack_runs_on_what_was_locked_for_each_platform(bare, several)
     assert all(f"{several}@{digest}" in pinned for digest in locked.values())
 
 
+@needs_386
 def test_what_is_here_under_a_name_is_used_where_it_is_for_the_platform(pyorch):
     service = "{image: busybox, command: [sleep, '1000'], pull_policy: never, platform: PLATFORM}"
     text = f"name: plat\nservices:\n  web: {service}\n"
@@ -118,6 +124,7 @@ def test_a_platform_nothing_here_runs_is_refused_before_anything_is_done(pyorch,
     assert pyorch.try_("plan").code == 1
 
 
+@needs_386
 def test_a_platform_a_registry_does_not_have_is_told_with_those_it_has(bare, several):
     bare.write(STACK.format(image=several).replace("amd64/v2", "386"))
 

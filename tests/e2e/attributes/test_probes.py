@@ -123,7 +123,7 @@ services:
     "services.*.x-pyorch.probes.*.start_period",
     "services.*.x-pyorch.probes.*.timeout",
 )
-async def test_a_server_that_comes_late_is_found_and_a_check_that_hangs_is_not_waited_for(
+async def test_f40_a_server_that_comes_late_is_found_and_a_check_that_hangs_is_not_waited_for(
     pyorch, tmp_path
 ):
     certificate, key = make_certificate(tmp_path)

@@ -131,7 +131,7 @@ def test_network_mode_host_has_links_names_and_name_of_the_host(shown):
     assert shown.namespace("net-host", "net") == host("net")
     assert shown.run("net-host", "hostname") == os.uname().nodename
     own = shown.run("net-host", "cat", "/etc/hosts")
-    assert own.splitlines() == Path("/etc/hosts").read_text().splitlines()
+    assert own.splitlines() == Path("/etc/hosts").read_text().strip().splitlines()
 
 
 def test_network_mode_none_has_a_loopback_alone(shown):

@@ -50,7 +50,7 @@ def test_mem_limit_that_ends_a_container_is_told_as_out_of_memory(pyorch):
     assert one["OOMKilled"] is True
 
 
-def test_an_exit_for_want_of_memory_is_an_event_and_the_reason_of_the_restart(pyorch):
+def test_f13_an_exit_for_want_of_memory_is_an_event_and_the_reason_of_the_restart(pyorch):
     pyorch.write(STACK.format(command=GREEDY_LATER, more="restart: always"))
     pyorch.run("up", "-d", "--wait")
 
@@ -62,7 +62,7 @@ def test_an_exit_for_want_of_memory_is_an_event_and_the_reason_of_the_restart(py
     assert told[-1][2] == "exited with 137, out of memory, limit 24 MiB, restart 1"
 
 
-def test_a_child_that_is_killed_for_want_of_memory_is_an_event_of_a_container_that_runs(pyorch):
+def test_f13_a_child_that_is_killed_for_want_of_memory_is_an_event_of_a_container_that_runs(pyorch):
     pyorch.write(STACK.format(command=GREEDY_CHILD, more=""))
     pyorch.run("up", "-d", "--wait")
     before = pyorch.main_process("oom/greedy.1")

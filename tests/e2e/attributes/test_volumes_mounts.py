@@ -30,6 +30,7 @@ services:
       - {type: volume, source: parts, target: /locked, read_only: true}
       - ./made/on/demand:/made
       - ./plain:/plain-bind:ro,z
+      - ./guarded:/guarded
       - {type: bind, source: ./tree, target: /readonly, read_only: true}
       - {type: bind, source: ./tree, target: /flat, bind: {recursive: disabled}}
       - type: bind
@@ -82,8 +83,11 @@ def mounted(tmp_path_factory, layout):
     pyorch = Pyorch(name=f"t{secrets.token_hex(3)}", home=tmp_path_factory.mktemp("m") / "p")
     pyorch.environment["HOME"] = str(pyorch.work / "person")
     tree = pyorch.work / "tree"
-    for folder in ("tree/below", "plain", "person/home"):
+    for folder in ("tree/below", "plain", "guarded", "person/home"):
         (pyorch.work / folder).mkdir(parents=True)
+    guarded = pyorch.work / "guarded"
+    subprocess.run(["mount", "-t", "tmpfs", "guarded", guarded], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro,nosuid,noexec", guarded], check=True)
     subprocess.run(["mount", "--bind", tree, tree], check=True)
     subprocess.run(["mount", "--make-shared", tree], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "below", tree / "below"], check=True)
@@ -98,7 +102,7 @@ def mounted(tmp_path_factory, layout):
         yield pyorch
     finally:
         left = pyorch.clean()
-        subprocess.run(["umount", "-R", "-l", tree], check=True)
+        subprocess.run(["umount", "-R", "-l", tree, guarded], check=True)
     assert left == []
 
 
@@ -214,6 +218,10 @@ def test_volumes_bind_recursive_enabled_is_read_only_below_too(mounted):
     assert inside(mounted, "cat /readonly/below/leaf") == "green"
     assert "Read-only" in tried(mounted, "> /readonly/x").err
     assert "Read-only" in tried(mounted, "> /readonly/below/x").err
+
+
+def test_volumes_bind_allows_nothing_that_the_hosts_mount_does_not(mounted):
+    assert {"ro", "nosuid", "noexec"} <= set(mount_of(mounted, "/guarded")[5].split(","))
 
 
 @pytest.mark.attribute("services.*.volumes.*.bind.recursive")

@@ -28,6 +28,9 @@ from orchestrator.building.ignore import Ignored, read_rules
         ("**", ["a", "a/b"], []),
         (".", ["a", "a/b"], []),
         ("", [], ["a"]),
+        ("a?c\n*\udcff", ["a\udc80c", "\udcff"], ["a\udc80", "b"]),
+        ("?", ["\n"], ["a\n"]),
+        (f"{'a*' * 25}b", [f"{'a' * 60}b"], ["a" * 60, "a" * 200]),
     ],
 )
 def test_patterns_mean_what_they_mean_to_docker(rules, left_out, kept):

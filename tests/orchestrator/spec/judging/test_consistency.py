@@ -124,7 +124,7 @@ def test_a_stack_that_was_settled_elsewhere_is_checked_again(load):
     assert "s: services.a.restart: `maybe` is no restart policy" in said
 
 
-def test_a_circle_among_very_many_services_is_found():
+def test_f39_a_circle_among_very_many_services_is_found():
     chain = {f"s{n:05}": (f"s{n + 1:05}",) for n in range(20_000)}
 
     assert find_circle(chain) == ()

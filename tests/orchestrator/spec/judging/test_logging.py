@@ -21,6 +21,8 @@ def logging(driver, **options):
         ({"syslog_tls_key": "key.pem"}, "`key.pem` is no absolute path"),
         ({"syslog_tls_skip_verify": "maybe"}, "`maybe` is neither true nor false"),
         ({"env_regex": "("}, "`(` is no regular expression"),
+        ({"labels_regex": "(?=a)"}, "`(?=a)` is no regular expression: invalid perl operator"),
+        ({"env_regex": "(a{900}){900}"}, "`(a{900}){900}` is no regular expression"),
         ({"cache_max_size": "much"}, "`much` is no size"),
     ],
 )

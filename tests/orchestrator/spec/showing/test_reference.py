@@ -291,6 +291,12 @@ NEEDED = {
     "services.*.build.secrets.*.source",
     "services.*.build.ulimits.*.hard",
     "services.*.build.ulimits.*.soft",
+    "configs.*.x-pyorch.exec",
+    "configs.*.x-pyorch.on_change",
+    "secrets.*.x-pyorch.exec",
+    "secrets.*.x-pyorch.on_change",
+    "x-pyorch.notify.*.command",
+    "x-pyorch.notify.*.webhook",
     "services.*.x-pyorch.probes.*.exec",
     "services.*.x-pyorch.probes.*.grpc",
     "services.*.x-pyorch.probes.*.grpc.port",
@@ -385,12 +391,16 @@ def meaning(stack):
         )
         for service in desired.services
     ]
+    reactions = [
+        list(factory.mounting.reactions(ReplicaId(one.name, 1), one.contents))
+        for one in desired.services
+    ]
     volumes = [factory.mounting.volume(one.name) for one in desired.volumes]
     volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
     hooks = hooks_of(stack, containers)
     hooks += [checks_of(service, None) for _, service in sorted(stack.services.items())]
-    logs = factory.log_cap, unattached(stack), going_back
-    return desired, containers, (volumes, hooks), networks, sandboxes, logs
+    logs = factory.log_cap, unattached(stack), stack.x_pyorch.notify, going_back
+    return desired, containers, (volumes, hooks, reactions), networks, sandboxes, logs
 
 
 def hooks_of(stack, containers):
