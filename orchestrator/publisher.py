@@ -60,6 +60,7 @@ class Publisher:
                 health=self.health(),
                 leases=self.store.leases.ports(),
                 aside=self.store.replicas.aside(),
+                addresses=self.store.leases.addresses(),
             )
             own = [zone for zone in self._guests if zone not in exposure.zones]
             await self.drivers.networks.publish(replace(exposure, zones=(*exposure.zones, *own)))

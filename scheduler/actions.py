@@ -73,6 +73,14 @@ class LeasePort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseAddresses:
+    """Note which addresses a service has of its own, besides those of its replicas."""
+
+    service: ServiceName
+    addresses: Addresses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateReplica:
     """Fill a slot: sandbox with these addresses, then the container; nothing runs yet."""
 
@@ -252,6 +260,7 @@ Action = (
     | CreateVolume
     | RemoveVolume
     | LeasePort
+    | LeaseAddresses
     | CreateReplica
     | MendSandbox
     | PrepareReplica
@@ -297,6 +306,9 @@ def describe(action: Action) -> str:
                 f"publish {bound(action.host_ip)}:{action.host_port}/{action.protocol}"
                 f" to {action.service}:{action.target}"
             )
+        case LeaseAddresses():
+            found = " ".join(str(address) for _, address in action.addresses)
+            return f"give {action.service} the address {found}"
         case CreateReplica(replica=replica):
             return f"create {replica}"
         case MendSandbox(replica=replica):

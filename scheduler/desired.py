@@ -290,6 +290,8 @@ class DesiredService:
     pre_start: bool = False
     post_start: bool = False
     ports: tuple[Port, ...] = ()
+    virtual: bool = False
+    """It has an address of its own in each of its networks, which stays whoever serves."""
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0

@@ -192,6 +192,8 @@ class _Planner:
             shut = shut or str(taken)
             hint = "stop it, or publish another port" if taken.holder else "leave it out"
             self.plan.hold(service.name, str(taken), hint=hint, stuck=True)
+        if not shut and service.virtual:
+            self.networks.lease_virtual(service)
         if not shut:
             for lease in leases:
                 after.append(self.plan.add(lease, "is published"))

@@ -35,7 +35,7 @@ from runtime.types import (
 )
 from scheduler import actions
 from scheduler.desired import HookKind
-from scheduler.ids import NetworkName, ReplicaId, StackName, container_name
+from scheduler.ids import NetworkName, ReplicaId, StackName, container_name, service_slot
 from scheduler.observed import PortLease
 from scheduler.plan import Step
 
@@ -96,6 +96,8 @@ class StackActions:
                         target=action.target,
                     )
                 )
+            case actions.LeaseAddresses(service=service, addresses=addresses):
+                self.store.leases.lease_addresses(self.stack, service_slot(service), addresses)
             case actions.CreateReplica() | actions.PrepareReplica():
                 await self._create(action)
             case actions.MendSandbox(replica=replica, addresses=addresses):
@@ -291,6 +293,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.CreateVolume: "volume.created",
     actions.RemoveVolume: "volume.removed",
     actions.LeasePort: "port.leased",
+    actions.LeaseAddresses: "address.leased",
     actions.CreateReplica: "replica.created",
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
@@ -324,6 +327,7 @@ def subject_of(action: actions.Action) -> str:
             return volume
         case (
             actions.LeasePort(service=service)
+            | actions.LeaseAddresses(service=service)
             | actions.BeginUpdate(service=service)
             | actions.PauseUpdate(service)
             | actions.CompleteUpdate(service)

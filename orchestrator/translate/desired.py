@@ -317,6 +317,7 @@ def _service(
         ),
         contents=_contents(model, service),
         ports=_ports(model, service, settings),
+        virtual=deploy is not None and deploy.endpoint_mode == "vip",
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,

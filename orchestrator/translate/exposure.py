@@ -17,8 +17,9 @@ from scheduler.ids import (
     ReplicaId,
     StackName,
     parse_container_name,
+    service_slot,
 )
-from scheduler.observed import Health, PortLease
+from scheduler.observed import AddressLease, Health, PortLease
 
 Name = tuple[host.NetworkId, str, StackName]
 """In which network, which name, given by which stack."""
@@ -41,10 +42,12 @@ def build_exposure(
     health: Mapping[host.ContainerId, Health],
     leases: Iterable[PortLease],
     aside: Collection[host.ContainerId] = (),
+    addresses: Iterable[AddressLease] = (),
 ) -> host.Exposure:
     """Return everything that is to be reachable right now, in a settled order.
 
-    Who stands ``aside`` gets no new connections as long as anybody else can take them.
+    ``addresses`` are those held by services as a whole. Who stands ``aside`` gets no new
+    connections as long as anybody else can take them.
     """
     running = _running(view, health, aside)
     networks = {NetworkName(facts.config.id): facts.config for facts in view.networks}
@@ -55,6 +58,12 @@ def build_exposure(
     names: dict[Name, list[Address]] = {}
     own: dict[Name, list[Address]] = {}
     zones: set[host.Zone] = set()
+    own_addresses = {
+        (one.stack, one.replica.service, one.network): one.address
+        for one in addresses
+        if one.replica == service_slot(one.replica.service)
+    }
+    virtual: list[host.VirtualAddress] = []
     for stack in stacks:
         for service in stack.services:
             places = running.get((stack.name, service.name), [])
@@ -65,12 +74,33 @@ def build_exposure(
                 ports += _published(lease, service, ready, networks)
             for membership in (one for one in service.networks if not one.nameless):
                 network = host.NetworkId(membership.network)
-                for alias in (service.name, *membership.aliases):
-                    names.setdefault((network, alias, stack.name), []).extend(
-                        address
-                        for place in ready
-                        for address in place.addresses.get(membership.network, ())
+                answers = [
+                    address
+                    for place in ready
+                    for address in place.addresses.get(membership.network, ())
+                ]
+                held_by_all = own_addresses.get((stack.name, service.name, membership.network))
+                if service.virtual and held_by_all is not None:
+                    virtual.append(
+                        host.VirtualAddress(
+                            network=network,
+                            address=held_by_all,
+                            targets=tuple(
+                                sorted(
+                                    (
+                                        address
+                                        for place in ready
+                                        for address in place.addresses.get(membership.network, ())
+                                        if address.version == held_by_all.version
+                                    ),
+                                    key=_in_order,
+                                )
+                            ),
+                        )
                     )
+                    answers = [held_by_all, *(one for one in answers if one.version == 6)]
+                for alias in (service.name, *membership.aliases):
+                    names.setdefault((network, alias, stack.name), []).extend(answers)
                 for place in places:
                     if membership.network in place.addresses:
                         name = f"{stack.name}-{place.replica.service}-{place.replica.slot}"
@@ -81,6 +111,7 @@ def build_exposure(
         ports=tuple(sorted(ports, key=lambda port: (port.protocol, port.host_port, port.host_ip))),
         names=(*_named(own, primary=True), *_named(names, primary=False)),
         zones=tuple(sorted(zones)),
+        virtual=tuple(sorted(virtual, key=lambda one: (one.network, _in_order(one.address)))),
     )
 
 

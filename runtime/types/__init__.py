@@ -52,6 +52,7 @@ from runtime.types.networks import (
     SandboxConfig,
     SandboxFacts,
     Subnet,
+    VirtualAddress,
     Zone,
 )
 from runtime.types.probes import (
@@ -121,6 +122,7 @@ __all__ = [
     "TcpProbe",
     "Usage",
     "Verdict",
+    "VirtualAddress",
     "VolumeConfig",
     "VolumeFacts",
     "VolumeId",

@@ -18,6 +18,7 @@ from scheduler.actions import (
     FailTrial,
     HealReplica,
     KillReplica,
+    LeaseAddresses,
     LeasePort,
     LimitReplica,
     LimitStack,
@@ -337,6 +338,13 @@ class World:
             case RefreshReplica(replica=key, react=react):
                 assert not react or isinstance(self.replicas[key].phase, Running)
                 self.replicas[key] = replace(self.replicas[key], contents=self._contents(key))
+            case LeaseAddresses(service=name, addresses=addresses):
+                self.addresses += [
+                    AddressLease(
+                        stack=SHOP, replica=ReplicaId(name, 0), network=network, address=address
+                    )
+                    for network, address in addresses
+                ]
             case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
             case LimitStack():

@@ -85,9 +85,6 @@ def deploy_warnings(stack: StackFile) -> Iterator[str]:
     """Yield one sentence for everything that is accepted and of which nothing comes."""
     for name, service in stack.services.items():
         deploy = service.deploy
-        if deploy and deploy.endpoint_mode == "vip":
-            why = "names always answer with replicas' own addresses"
-            yield f"services.{name}.deploy.endpoint_mode: accepted, but {why}"
         if deploy and deploy.everywhere and deploy.replicas not in (None, 1):
             why = f"`mode: {deploy.mode}` is one replica on every machine"
             yield f"services.{name}.deploy.replicas: accepted, but {why}"

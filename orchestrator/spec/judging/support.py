@@ -186,7 +186,7 @@ REMARKS = {
     "services.*.device_cgroup_rules": "what is said of numbers; the node itself is of `devices`",
     "services.*.gpus": "by the descriptions of CDI their makers leave in /etc/cdi",
     "services.*.gpus.*.options": "there is none that means anything to CDI",
-    "services.*.deploy.endpoint_mode": "`dnsrr`; `vip` is warned about",
+    "services.*.deploy.endpoint_mode": "`dnsrr` where it is left out",
     "services.*.deploy.rollback_config": "of `pyorch rollback`, and where an update undoes itself",
     "services.*.deploy.update_config.order": "see updates.md for who cannot have `start-first`",
     "services.*.deploy.rollback_config.order": "as in `update_config`",

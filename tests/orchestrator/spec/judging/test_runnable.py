@@ -240,13 +240,6 @@ def test_replicas_of_what_is_once_on_every_machine_are_named(load):
     assert (usual.stack.services["a"].replicas, usual.warnings) == (3, ())
 
 
-@pytest.mark.parametrize(("mode", "told"), [("vip", True), ("dnsrr", False)])
-def test_an_address_for_a_whole_service_is_named_as_what_there_is_none_of(load, mode, told):
-    warnings = load(f"{HEAD}    deploy: {{endpoint_mode: {mode}}}\n").warnings
-
-    assert [one.split(":")[0] for one in warnings] == ["services.a.deploy.endpoint_mode"] * told
-
-
 def test_what_is_carried_out_is_not_warned_about(load):
     found = load(
         HEAD + "    deploy: {replicas: 2}\n    healthcheck: {test: x}\n    cap_add: [CHOWN]\n"
