@@ -38,7 +38,9 @@ def addresses(pyorch):
 
 
 def ask(pyorch, address):
-    return pyorch.try_("exec", "client", "wget", "-q", "-T", "5", "-O", "-", f"http://{address}")
+    return pyorch.try_(
+        "exec", "client", "timeout", "5", "wget", "-q", "-O", "-", f"http://{address}"
+    )
 
 
 def test_a_service_has_one_address_that_leads_to_each_of_its_replicas(pyorch):
