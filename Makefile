@@ -14,7 +14,7 @@ JOBS := 2
 RUNTIME := crun runc conmon nftables dnsmasq-base golang-github-containers-common python3-venv tini
 VM := mmdebstrap e2fsprogs qemu-system-x86 python3-venv gcc make libc6-dev flex bison bc patch xz-utils binutils
 TESTS := $(RUNTIME) buildah busybox-static git skopeo docker-registry iproute2 strace libfaketime mmdebstrap openssl fish
-TESTS += e2fsprogs iptables openssh-client
+TESTS += e2fsprogs iptables openssh-client systemd
 PYTHON := .venv/bin/python
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 

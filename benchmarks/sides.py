@@ -30,19 +30,19 @@ class Pyorch:
             "PYORCH_RUN": str(folder / "run"),
         }
         self._program = str(Path(sys.executable).parent / "pyorch")
-        self._run("image", "import", str(make_image(folder)), IMAGE)
+        self.run("image", "import", str(make_image(folder)), IMAGE)
 
     def up(self, count: int) -> None:
         """Bring the stack up detached, or find it up already."""
-        self._run("up", "-d", "-f", str(write_stack(self._folder, count)))
+        self.run("up", "-d", "-f", str(write_stack(self._folder, count)))
 
     def ps(self, count: int) -> None:
         """List it."""
-        self._run("-p", f"bench{count}", "ps")
+        self.run("-p", f"bench{count}", "ps")
 
     def down(self, count: int) -> None:
         """Take it away, killing at once."""
-        self._run("-p", f"bench{count}", "down", "-t", "0")
+        self.run("-p", f"bench{count}", "down", "-t", "0")
 
     def prepare_pull(self) -> None:
         """Have a registry answer."""
@@ -50,12 +50,12 @@ class Pyorch:
 
     def pull(self) -> None:
         """Pull the large image."""
-        self._run("image", "pull", "-q", self._shelf.image)
+        self.run("image", "pull", "-q", self._shelf.image)
 
     def forget(self) -> None:
         """Remove it with everything of it."""
-        self._run("image", "rm", self._shelf.image)
-        self._run("image", "prune")
+        self.run("image", "rm", self._shelf.image)
+        self.run("image", "prune")
 
     def process(self, count: int, number: int) -> int:
         """Return the host's id of a service's process; 0 while there is none."""
@@ -83,11 +83,12 @@ class Pyorch:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        for line in self._run("ls").splitlines()[1:]:
-            self._run("-p", line.split()[0], "down", "-v", "-t", "0")
-        self._run("daemon", "stop")
+        for line in self.run("ls").splitlines()[1:]:
+            self.run("-p", line.split()[0], "down", "-v", "-t", "0")
+        self.run("daemon", "stop")
 
-    def _run(self, *words: str) -> str:
+    def run(self, *words: str) -> str:
+        """Run a command of its client, and return what it prints."""
         return command([self._program, *words], self._environment)
 
 

@@ -39,6 +39,7 @@ from orchestrator.sources.exits import watch_exits
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.losses import tell_losses
 from orchestrator.sources.probes import Prober
+from orchestrator.sources.refreshing import Refresher
 from orchestrator.sources.timers import run_sweeps
 from orchestrator.store import Store
 from orchestrator.tally import Tally
@@ -133,6 +134,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
             group.create_task(queue.run(), name="queue"),
             group.create_task(orchestrator.reconciler.prober.run(), name="prober"),
             group.create_task(orchestrator.reconciler.hooks.run(), name="hooks"),
+            group.create_task(orchestrator.reconciler.refresher.run(), name="refresher"),
             group.create_task(orchestrator.notifier.run(), name="notifier"),
             group.create_task(watch_drift(drivers.networks), name="drift"),
             group.create_task(drivers.logs.run(), name="logs"),
@@ -171,6 +173,7 @@ def build(
             wake=queue.add,
             tell=chronicle.tell,
         ),
+        refresher=Refresher(containers=drivers.containers, wake=queue.add, tell=chronicle.tell),
         progress=progress,
         tally=tally,
     )

@@ -5,7 +5,7 @@ Between reading what is wanted of a stack and writing it nothing waits: no other
 between, and none is overheard.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator import selection
@@ -65,6 +65,22 @@ class Intents:
         wish = Wish(stop_grace=grace, restart_before=self.reconciler.now())
         self._put(stored, dict.fromkeys(names, wish))
 
+    async def pause(self, stack: str, services: Iterable[str], *, paused: bool) -> None:
+        """Have every process of services stand still, or go on, where they run.
+
+        It is so until somebody asks otherwise, or they stop. Raises PyorchError where none runs.
+        """
+        replicas = await self._replicas(stack)
+        stored, _, names = self._look(stack, services)
+        hit = [one for one in replicas if one.running and one.service in names]
+        _need_running(stack, names, hit)
+        for one in hit:
+            await self.drivers.containers.pause(one.container, paused=paused)
+            told = "replica.paused" if paused else "replica.unpaused"
+            subject = str(parse_container_name(one.container)[1])
+            self.reconciler.chronicle.tell(stored.name, told, subject, "it was asked for")
+        self.wake(stored.name)
+
     async def kill(self, stack: str, services: Iterable[str], *, signal: str) -> None:
         """Send a signal to the main processes of services; SIGKILL also has them stay down.
 
@@ -74,12 +90,7 @@ class Intents:
         replicas = await self._replicas(stack)
         stored, _, names = self._look(stack, services)
         hit = [one for one in replicas if one.running and one.service in names]
-        if not hit:
-            raise PyorchError(
-                f"nothing of {', '.join(f'`{name}`' for name in names)} runs",
-                hint=f"see `pyorch -p {stack} ps -a`",
-                code="conflict",
-            )
+        _need_running(stack, names, hit)
         if number == KILL:
             wish = Wish(intent=ServiceIntent.STOPPED, stop_grace=0.0)
             self._put(stored, dict.fromkeys((one.service for one in hit), wish))
@@ -143,6 +154,15 @@ class _Replica:
     container: host.ContainerId
     service: ServiceName
     running: bool
+
+
+def _need_running(stack: str, services: Iterable[str], running: Sequence[_Replica]) -> None:
+    if not running:
+        raise PyorchError(
+            f"nothing of {', '.join(f'`{name}`' for name in services)} runs",
+            hint=f"see `pyorch -p {stack} ps -a`",
+            code="conflict",
+        )
 
 
 def _need_containers(stack: str, services: Iterable[str], replicas: Iterable[_Replica]) -> None:

@@ -6,6 +6,7 @@ Names and labels are promises: ``docs/watching.md`` lists them.
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ async def look(orchestrator: Orchestrator) -> Look:
         stacks=stacks,
         usages=usages,
         limits={facts.id: facts.limits.memory for facts in containers},
-        tally=orchestrator.tally,
+        # It is written out in a thread, while passes go on.
+        tally=deepcopy(orchestrator.tally),
         disk_size=disk.f_blocks * disk.f_frsize,
         disk_free=disk.f_bavail * disk.f_frsize,
     )

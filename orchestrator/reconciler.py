@@ -30,6 +30,7 @@ from orchestrator.settings import Settings
 from orchestrator.shares import Shares
 from orchestrator.sources.hooks import HookRunner
 from orchestrator.sources.probes import Prober
+from orchestrator.sources.refreshing import Refresher
 from orchestrator.spec.models import StackFile
 from orchestrator.spec.models.extensions import NotifyExtension
 from orchestrator.store import Store, StoredStack
@@ -101,6 +102,7 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    refresher: Refresher
     progress: Progress
     tally: Tally
     halting: bool = False
@@ -229,6 +231,7 @@ class Reconciler:
             volumes_of_others=self._volumes_of_others(stored),
             named={share.container for one in desired.services for share in one.shares},
             hooks=self._hooks(stored, model, present),
+            refreshing=self.refresher.running,
         )
         return with_words(desired, observed, model, self._kept(stored)), observed, images, view
 
@@ -362,6 +365,7 @@ class Reconciler:
             factory=factory,
             hooks=self._hooks(stored, model, present),
             begin_hooks=self.hooks.begin,
+            refresh=self.refresher.refresh,
             sandbox=partial(_sandbox, model, desired),
             network=lambda action: build_network(model, action, stored.name),
             secrets=secrets_of(model),

@@ -47,6 +47,7 @@ class ReplicaView:
     slot: int
     one_off: str
     """Which service it is a single run of; empty for a replica like others."""
+    paused: bool
     tty: bool
     phase: str
     health: str
@@ -253,6 +254,7 @@ class Views:
             container=name_of(facts),
             service=replica.service,
             slot=replica.slot,
+            paused=isinstance(phase, host.Running) and phase.paused,
             tty=facts.tty,
             one_off=facts.labels.get(labelling.ONE_OFF, ""),
             phase=_phase_word(phase),

@@ -23,7 +23,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from runtime.errors import UnavailableError
+from runtime.errors import UnavailableError, UnsupportedError
 from runtime.procfs import mounts
 
 ROOT = Path("/sys/fs/cgroup")
@@ -210,6 +210,35 @@ def write(path: str, file: str, value: str) -> None:
     if target is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), file)
     target.write_text(f"{value}\n")
+
+
+def freeze(path: str, *, frozen: bool) -> None:
+    """Have every process in the group stand still, or go on; blocks until it is so.
+
+    Raises UnsupportedError where no hierarchy can, UnavailableError where it takes too long.
+    """
+    old, new = find(path, "freezer.state"), find(path, "cgroup.freeze")
+    if old is None and new is None:
+        raise UnsupportedError("freeze processes of", path, "this kernel has no freezer for them")
+    deadline = time.monotonic() + PATIENCE
+    if old is not None:
+        write(path, "freezer.state", "FROZEN" if frozen else "THAWED")
+    else:
+        write(path, "cgroup.freeze", str(int(frozen)))
+    while is_frozen(path) is not frozen:
+        if time.monotonic() > deadline:
+            if frozen:
+                freeze(path, frozen=False)
+            raise UnavailableError("freeze processes of", path, "some do not stand still")
+        time.sleep(0.002)
+
+
+def is_frozen(path: str) -> bool:
+    """Whether every process in the group stands still."""
+    state = read(path, "freezer.state")
+    if state is not None:
+        return state == "FROZEN"
+    return count(path, "cgroup.events", "frozen") == "1"
 
 
 def oom_kills(path: str) -> int:

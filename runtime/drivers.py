@@ -30,6 +30,7 @@ from runtime.types import (
     NetworkId,
     Probe,
     ProbeOutput,
+    ProcessFacts,
     PullProgress,
     Rates,
     SandboxConfig,
@@ -154,6 +155,19 @@ class ContainerDriver(Protocol):
 
         Does not wait. One already told keeps its moment. One that does not run, or does not
         exist, is left alone.
+        """
+
+    async def pause(self, container: ContainerId, *, paused: bool) -> None:
+        """Have every process of it stand still, or go on.
+
+        One told to stop, or killed, goes on by itself. Raises NotFoundError when it does not
+        run, UnsupportedError where this host cannot.
+        """
+
+    async def processes(self, container: ContainerId) -> Sequence[ProcessFacts]:
+        """Report its processes, by number; those of commands beside it as well.
+
+        Raises NotFoundError when it does not run.
         """
 
     async def kill(self, container: ContainerId) -> None:

@@ -1,14 +1,23 @@
 """What control groups have used, as the kernel counts it, on version 1 and 2. Everything blocks."""
 
+import os
+from pathlib import Path
+
 from runtime import cgroups
-from runtime.types import Usage
+from runtime.procfs import name_of, stat_of
+from runtime.types import ProcessFacts, Usage
 
 NANOSECONDS = 10**9
 MICROSECONDS = 10**6
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def read_usage(path: str) -> Usage:
-    """Return what the group ``path`` uses, and has used; None for what is not counted here."""
+def read_usage(path: str, pid: int | None = None) -> Usage:
+    """Return what the group ``path`` uses, and has used; None for what is not counted here.
+
+    ``pid`` is a process that sees the network interfaces that are its own.
+    """
+    received, sent = _carried(pid)
     return Usage(
         cpu=_cpu(path),
         memory=_number(path, "memory.current", "memory.usage_in_bytes"),
@@ -16,8 +25,47 @@ def read_usage(path: str) -> Usage:
         pids=_number(path, "pids.current"),
         read=_moved(path, "rbytes", "Read"),
         written=_moved(path, "wbytes", "Write"),
+        received=received,
+        sent=sent,
         oom_kills=cgroups.oom_kills(path),
     )
+
+
+def list_processes(path: str) -> tuple[ProcessFacts, ...]:
+    """Return the processes of a group and those below; who ends meanwhile is left out."""
+    found = []
+    for pid in sorted(cgroups.processes(path)):
+        try:
+            fields = stat_of(pid)
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+            told = [os.fsdecode(word) for word in words] or [f"[{name_of(pid)}]"]
+            found.append(
+                ProcessFacts(
+                    pid=pid,
+                    parent=int(fields[1]),
+                    uid=Path(f"/proc/{pid}").stat().st_uid,
+                    cpu=(int(fields[11]) + int(fields[12])) / TICKS,
+                    started=int(fields[19]) / TICKS,
+                    terminal=fields[4] != "0",
+                    command=" ".join(told),
+                )
+            )
+        except (OSError, IndexError):
+            continue
+    return tuple(found)
+
+
+def _carried(pid: int | None) -> tuple[int | None, int | None]:
+    """Return the bytes that came and went over all interfaces but the loopback."""
+    try:
+        lines = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:] if pid else None
+    except OSError:
+        lines = None
+    if lines is None:
+        return None, None
+    figures = [line.split(":", 1) for line in lines]
+    counts = [text.split() for name, text in figures if name.strip() != "lo"]
+    return sum(int(one[0]) for one in counts), sum(int(one[8]) for one in counts)
 
 
 def _cpu(path: str) -> float | None:

@@ -108,6 +108,8 @@ class Running:
     """Since when its checks say that it is ready; for one without checks, that it runs."""
     monitored: bool = True
     """Somebody keeps its output, and will see how it ends."""
+    paused: bool = False
+    """Somebody has it stand still: it is to be left so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,8 @@ class ObservedReplica:
     limits: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
     """Where files are that can be changed, and a hash of what they hold."""
+    refreshing: bool = False
+    """It is being told that they hold something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

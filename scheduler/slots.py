@@ -238,6 +238,9 @@ class Slots:
         changed = self.changed_files(found)
         if not changed or isinstance(found.phase, Stopping):
             return ()
+        if found.refreshing and isinstance(found.phase, Running):
+            self.plan.hold(str(found.id), "it is being told of its files")
+            return ()
         reason = _other_content(changed.values())
         react: tuple[str, ...] = ()
         if isinstance(found.phase, Running):
@@ -479,7 +482,7 @@ class Slots:
 
     def heal(self, found: ObservedReplica, running: Running) -> bool:
         """End a replica that is unhealthy so that it runs anew; say whether that has begun."""
-        if not self.service.heals or running.illness is None:
+        if not self.service.heals or running.illness is None or running.paused:
             return False
         match decide_healing(self.service.restart, found, running.illness, now=self.now):
             case RestartNow(attempt, reason, counted):

@@ -4,16 +4,13 @@ Every action is safe to repeat: what an interrupted pass left behind is taken ov
 made anew where it differs.
 """
 
-import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import assert_never
 
 from orchestrator.actions.updating import Updating
 from orchestrator.chronicle import Chronicle
-from orchestrator.hiding import blacken
 from orchestrator.observer import Drivers, find_images
 from orchestrator.publisher import Publisher
 from orchestrator.store import Store
@@ -21,9 +18,8 @@ from orchestrator.translate import labels
 from orchestrator.translate.container import ContainerFactory
 from orchestrator.translate.hooks import HookBatch, HookBook, hook_images
 from orchestrator.translate.observed import made_of
+from orchestrator.translate.refreshing import Refreshment
 from runtime.errors import AlreadyExistsError, ConflictError
-from runtime.process import readable
-from runtime.signals import signal_number
 from runtime.types import (
     ContainerConfig,
     ContainerId,
@@ -57,6 +53,7 @@ class StackActions:
     factory: ContainerFactory
     hooks: HookBook
     begin_hooks: Callable[[HookBatch], None]
+    refresh: Callable[[Refreshment], Awaitable[None]]
     sandbox: Sandbox
     network: Network
     secrets: Sequence[bytes] = ()
@@ -111,9 +108,7 @@ class StackActions:
                 await drivers.networks.limit_sandbox(container, self.factory.rates(replica))
                 await drivers.containers.limit(container, self.factory.limits(replica))
             case actions.RefreshReplica(replica=replica, react=react):
-                files = self.factory.mounting.build(replica)
-                tell = partial(self._tell_changed, replica, react)
-                await drivers.containers.refresh(self._container(replica), files, tell)
+                await self.refresh(self._refreshment(replica, react, reason))
             case actions.StartReplica(replica=replica):
                 await drivers.containers.start(self._container(replica))
                 self.store.replicas.record_start(
@@ -164,24 +159,16 @@ class StackActions:
             now=self.now,
         )
 
-    async def _tell_changed(self, replica: ReplicaId, react: Collection[str]) -> None:
-        """Tell a replica that files of it hold something else, each way once."""
-        told = set()
-        for change in self.factory.mounting.reactions(replica, react):
-            if change in told:
-                continue
-            told.add(change)
-            container = self._container(replica)
-            if isinstance(change, str):
-                await self.drivers.containers.signal(container, signal_number(change))
-                continue
-            probe, timeout = change
-            ended = await self.drivers.containers.probe(container, probe, timeout=timeout)
-            if ended.code != 0:
-                how = "took too long" if ended.code < 0 else f"exited with {ended.code}"
-                said = readable(blacken(ended.output, self.secrets).decode(errors="replace"))
-                words = f"`{shlex.join(probe.argv)}` {how}" + (f": {said}" if said else "")
-                self.publish("replica.refresh_failed", str(replica), words)
+    def _refreshment(self, replica: ReplicaId, react: Collection[str], reason: str) -> Refreshment:
+        return Refreshment(
+            stack=self.stack,
+            replica=replica,
+            container=self._container(replica),
+            files=self.factory.mounting.build(replica),
+            reactions=tuple(self.factory.mounting.reactions(replica, react)),
+            reason=reason,
+            secrets=self.secrets,
+        )
 
     async def _create_network(self, action: actions.CreateNetwork) -> None:
         networks = self.drivers.networks
@@ -298,7 +285,6 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
     actions.LimitReplica: "replica.limited",
-    actions.RefreshReplica: "replica.refreshed",
     actions.LimitStack: "stack.limited",
     actions.StartReplica: "replica.started",
     actions.HealReplica: "replica.healing",

@@ -7,6 +7,10 @@ from aiohttp import web
 
 from orchestrator.api.streams import KEY, peer, read_body
 from orchestrator.intents import Intents
+from orchestrator.translate.observed import name_of
+from runtime.errors import NotFoundError
+from runtime.types import ContainerFacts, Running
+from scheduler.ids import parse_container_name
 
 
 def routes() -> list[web.RouteDef]:
@@ -16,6 +20,10 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/stacks/{name}/start", _start),
         web.post("/v1/stacks/{name}/restart", _restart),
         web.post("/v1/stacks/{name}/kill", _kill),
+        web.post("/v1/stacks/{name}/pause", _pause),
+        web.post("/v1/stacks/{name}/unpause", _unpause),
+        web.get("/v1/stacks/{name}/usage", _usage),
+        web.get("/v1/stacks/{name}/processes", _processes),
         web.post("/v1/stacks/{name}/rm", _remove),
         web.post("/v1/stacks/{name}/scale", _scale),
     ]
@@ -69,6 +77,61 @@ async def _kill(request: web.Request) -> web.StreamResponse:
     name, services = _asked(request)
     await _intents(request).kill(name, services, signal=request.query.get("signal", "SIGKILL"))
     return web.json_response({}, status=202)
+
+
+async def _pause(request: web.Request) -> web.StreamResponse:
+    name, services = _asked(request)
+    await _intents(request).pause(name, services, paused=True)
+    return web.json_response({}, status=202)
+
+
+async def _unpause(request: web.Request) -> web.StreamResponse:
+    name, services = _asked(request)
+    await _intents(request).pause(name, services, paused=False)
+    return web.json_response({}, status=202)
+
+
+async def _usage(request: web.Request) -> web.StreamResponse:
+    """Send what each container that runs uses; ``at`` is the moment, in seconds since boot."""
+    found = []
+    running = await _running(request)
+    usages = await request.app[KEY].drivers.containers.usage()
+    at = request.app[KEY].reconciler.now()
+    for facts, told in running:
+        usage = usages.get(facts.id)
+        if usage is not None:
+            limit = facts.limits.memory
+            found.append({**told, "at": at, "memory_limit": limit, **asdict(usage)})
+    return web.json_response(found)
+
+
+async def _processes(request: web.Request) -> web.StreamResponse:
+    """Send the processes of each container that runs."""
+    drivers = request.app[KEY].drivers
+    found = []
+    for facts, told in await _running(request):
+        try:
+            processes = await drivers.containers.processes(facts.id)
+        except NotFoundError:
+            continue  # it has ended meanwhile
+        found.append({**told, "processes": [asdict(one) for one in processes]})
+    return web.json_response(found)
+
+
+async def _running(request: web.Request) -> list[tuple[ContainerFacts, dict[str, object]]]:
+    """Return what runs of what a request is about, with what people call it."""
+    name, services = _asked(request)
+    await request.app[KEY].need_services(name, services)
+    found = []
+    for facts in await request.app[KEY].drivers.containers.list():
+        stack, replica = parse_container_name(facts.id)
+        if stack != name or not isinstance(facts.phase, Running):
+            continue
+        if services and replica.service not in services:
+            continue
+        told: dict[str, object] = {"container": name_of(facts), "service": replica.service}
+        found.append((facts, {**told, "paused": facts.phase.paused}))
+    return found
 
 
 async def _remove(request: web.Request) -> web.StreamResponse:

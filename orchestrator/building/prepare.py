@@ -35,6 +35,8 @@ class Wishes:
     """What a command line says about every build."""
 
     args: Mapping[str, str] = field(default_factory=dict)
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Arguments of builds that have none of their names."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Files of private keys, by id."""
     no_cache: bool = False
@@ -144,6 +146,7 @@ def prepare(loaded: Loaded, service: str, wishes: Wishes, fetch: Fetch) -> Prepa
         platforms=_platforms(stack.services[service]),
         target=build.target,
         args={
+            **{name: text for name, text in wishes.proxies.items() if name not in build.args},
             **{name: value for name, value in build.args.items() if value is not None},
             **wishes.args,
         },

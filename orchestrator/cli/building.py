@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.building.pack import pack
 from orchestrator.building.prepare import (
@@ -18,6 +18,7 @@ from orchestrator.building.prepare import (
     refused,
 )
 from orchestrator.cli.loading import fetch_remote, request_of, warn
+from orchestrator.cli.proxies import read_proxies
 from orchestrator.cli.render import COLOURS, safe
 from orchestrator.client import Building, Client
 from orchestrator.errors import PyorchError
@@ -95,6 +96,7 @@ def build_images(
         if build is not None and len(build.platforms) > 1:
             warn([f"services.{name}.build.platforms: only this machine's is built"])
     printer.width = max((len(name) for name in ordered), default=0)
+    wishes = replace(wishes, proxies=read_proxies())
     prepared = {name: prepare(loaded, name, wishes, fetch_remote) for name in ordered}
     needs = {name: needed_builds(loaded.whole, name) for name in ordered}
     return _Round(client, printer).run(prepared, needs)

@@ -25,6 +25,8 @@ TOLD = {
     "replica.refreshed": "Container {subject} Refreshed: {reason}",
     "replica.refresh_failed": "Container {subject} Refreshed, but {reason}",
     "hook.done": "Container {subject} {reason}",
+    "replica.paused": "Container {subject} Paused",
+    "replica.unpaused": "Container {subject} Unpaused",
     "replica.stopping": "Container {subject} Stopping",
     "replica.killed": "Container {subject} Killed",
     "replica.log_waiting": "Container {subject} Log waits {reason}",

@@ -5,11 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import cache
 from orchestrator.cli.cache import Settled
+from orchestrator.cli.proxies import with_proxies
 
 if TYPE_CHECKING:
     from orchestrator.spec.load import LoadRequest
@@ -27,7 +29,7 @@ def settle(args: argparse.Namespace, services: tuple[str, ...] = ()) -> Settled:
         settled = _load(args, place, services)
     for warning in settled.warnings:
         sys.stderr.write(f"warning: {warning}\n")
-    return settled
+    return replace(settled, document=with_proxies(settled.document))
 
 
 def _load(

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     shown = [
         one
         for one in replicas
-        if (args.all or state(one) in ("running", "stopping", "restarting"))
+        if (args.all or state(one) in ("running", "stopping", "restarting", "paused"))
         and (not one["one_off"] or args.all)
         and (not args.services or (one["one_off"] or one["service"]) in args.services)
     ]

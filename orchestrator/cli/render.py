@@ -25,6 +25,8 @@ def status(replica: dict[str, Any]) -> str:
         case "running":
             since = replica.get("started_wall") or time.time()
             health = "" if replica["health"] == "none" else f" ({replica['health']})"
+            if replica["paused"]:
+                health = " (Paused)"
             if replica["given_up"]:
                 health += f", given up: {replica['given_up']}"
             elif replica["crash_loop"]:
@@ -52,6 +54,8 @@ def in_a_row(replica: dict[str, Any]) -> str:
 
 def state(replica: dict[str, Any]) -> str:
     """Return a replica's state in one word, as `docker ps` has it."""
+    if replica["paused"]:
+        return "paused"
     return "restarting" if replica["restarting_wall"] else str(replica["phase"])
 
 

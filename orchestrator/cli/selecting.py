@@ -56,6 +56,17 @@ def have_started(state: State, services: Iterable[str]) -> bool:
     return ready and not waiting and not names & set(state["restarting"])
 
 
+def are_paused(state: State, services: Iterable[str]) -> bool:
+    """Whether all that runs of the services stands still."""
+    running = [one for one in _of(state, services) if one["phase"] == "running"]
+    return all(one["paused"] or one["one_off"] for one in running)
+
+
+def any_is_paused(state: State, services: Iterable[str]) -> bool:
+    """Whether anything of the services stands still."""
+    return any(one["paused"] for one in _of(state, services))
+
+
 def are_gone(state: State, services: Iterable[str]) -> bool:
     """Whether the services have no containers."""
     chosen = set(services)

@@ -131,7 +131,8 @@ class Prober:
         wanted: dict[ContainerId, tuple[Mapping[CheckKind, Check], float]] = {}
         for replica in observed.replicas if desired.intent is Intent.RUN else ():
             found = checks.get(replica.id.service)
-            if found and isinstance(replica.phase, Running):
+            # What stands still answers nobody, and is not ill for it.
+            if found and isinstance(replica.phase, Running) and not replica.phase.paused:
                 name = ContainerId(container_name(desired.name, replica.id))
                 wanted[name] = (found, replica.phase.since)
         for name, watched in list(self._watched.items()):

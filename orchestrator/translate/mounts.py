@@ -10,6 +10,7 @@ from orchestrator.spec import models
 from orchestrator.spec.values.templates import Placeholder, parse_template
 from orchestrator.translate import labels
 from orchestrator.translate.references import reference_of
+from orchestrator.translate.refreshing import Reaction
 from runtime.errors import NotFoundError
 from runtime.types import (
     ContainerFacts,
@@ -84,13 +85,8 @@ class MountFactory:
                 found.setdefault(target, own)
         return found
 
-    def reactions(
-        self, replica: ReplicaId, targets: Collection[str]
-    ) -> Iterator[str | tuple[ExecProbe, float]]:
-        """Yield what is done in a slot when files at ``targets`` have changed.
-
-        A signal, or a command with how long it may take.
-        """
+    def reactions(self, replica: ReplicaId, targets: Collection[str]) -> Iterator[Reaction]:
+        """Yield what is done in a slot when files at ``targets`` have changed."""
         for kind, target, given in carried_files(self.model.services[replica.service]):
             if target in targets:
                 section = self.model.configs if kind == "configs" else self.model.secrets

@@ -78,6 +78,7 @@ def build_observed(
     volumes_of_others: Mapping[str, tuple[StackName, ...]],
     named: Collection[str] = (),
     hooks: HookBook,
+    refreshing: Collection[host.ContainerId] = (),
 ) -> ObservedStack:
     """Say what of ``view`` concerns ``stack``, in the planner's words.
 
@@ -89,7 +90,8 @@ def build_observed(
     ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
     ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
     containers the stack's services share something with, by whatever name. ``hooks`` is what
-    is known of the stack's hooks.
+    is known of the stack's hooks. ``refreshing`` are containers that are being told of other
+    contents of their files.
     """
     sandboxes = {facts.config.id: facts for facts in view.sandboxes}
     replicas = []
@@ -148,6 +150,7 @@ def build_observed(
                 units=reservation.units,
                 limits=limits_in_words(facts.limits),
                 contents={one.target: one.digest for one in facts.mounts if one.digest},
+                refreshing=facts.id in refreshing,
             )
         )
     members: dict[host.NetworkId, int] = {}
@@ -305,6 +308,7 @@ def phase_of(
                 illness=illness,
                 ready_since=running.started if health is Health.NONE else ready_since,
                 monitored=running.monitored,
+                paused=running.paused,
             )
         case host.Running() as stopping:
             return Stopping(until=stopping.stop_by or 0.0)

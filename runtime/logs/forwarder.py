@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from runtime.files import in_thread
 from runtime.logs.changes import Changes
 from runtime.logs.folder import Segment, list_segments
 from runtime.logs.journal import JournalWriter
 from runtime.logs.losses import Loss
+from runtime.logs.pace import Pace, Turns
 from runtime.logs.progress import (
     Progress,
     Route,
@@ -38,14 +39,10 @@ from runtime.logs.syslog import SyslogWriter
 from runtime.logs.targets import Target, Targets
 from runtime.types import LogConfig, LogDriver
 
-BATCH = 64 * 1024
+BATCH = 256 * 1024
 """Bytes of lines read and sent at once."""
 SETTLE = 0.1
 """Seconds in which further lines join the first."""
-SHARE = 4
-"""Of so many seconds, one of a processor is spent on lines, as long as there are more."""
-BESIDE = 2
-"""What lines cost over again that was spent on reading them: they are sent, too."""
 SAVE = 1.0
 """Seconds between two notes of how far it is."""
 TELL = 60.0
@@ -53,37 +50,9 @@ TELL = 60.0
 AGAIN = 1.0
 """Seconds after which a log is looked at again that could not be read."""
 REMOVED = "its log was removed"
-T = TypeVar("T")
 NEVER = 2**62
 """After every run: it is not known yet where to begin."""
 FULL = "its place was needed before it could be sent"
-
-
-class Turns:
-    """Has one log read at a time, and never for long.
-
-    Containers, and everything else that is done in this process, are to notice nothing of it.
-    """
-
-    def __init__(self) -> None:
-        """Let the first one read at once."""
-        self._lock = asyncio.Lock()
-        self._free = 0.0
-
-    async def take(self, read: Callable[[], T]) -> T:
-        """Return what ``read``, which blocks, returns beside the event loop."""
-        async with self._lock:
-            loop = asyncio.get_running_loop()
-            await asyncio.sleep(self._free - loop.time())
-            found, spent = await in_thread(_spending, read)
-            self._free = loop.time() + spent * BESIDE * (SHARE - 1)
-            return found
-
-
-def _spending(read: Callable[[], T]) -> tuple[T, float]:
-    began = time.thread_time()
-    found = read()
-    return found, time.thread_time() - began
 
 
 class Writer(Protocol):
@@ -147,6 +116,7 @@ class Forwarder:
         self._lines: Iterator[Line] | None = None
         self._skip = 0
         self._held: tuple[Line, Route | None] | None = None
+        self._pace = Pace()
         self._writers: dict[int, Writer] = {}
         self._target: Target | None = None
         self._saved = 0.0
@@ -289,7 +259,9 @@ class Forwarder:
     async def _next(self, turns: Turns, *, ended: bool) -> tuple[_Batch | None, bool]:
         """Return what is to be sent next, if anything is, and whether the log cannot be read."""
         try:
-            return await turns.take(partial(self._read, ended=ended)), False
+            return await turns.take(
+                partial(self._read, ended=ended), hopeless=self._pace.is_hopeless
+            ), False
         except OSError:
             # No descriptors, or a disk that fails: what is there is there later, too.
             return None, True
@@ -358,6 +330,7 @@ class Forwarder:
             assert self._target is not None
             await self._target.send(batch.messages)
         with self._lock:
+            self._pace.sent(batch.size, time.monotonic())
             self._advance(batch.place, batch.lines)
         if time.monotonic() - self._saved >= SAVE:
             await in_thread(self._save)
@@ -412,6 +385,7 @@ class Forwarder:
         if not self._unsent:
             self._since = time.time_ns()
         self._unsent += size
+        self._pace.unsent(size)
         if self._progress is not None:
             self._progress = replace(self._progress, unsent=self._progress.unsent + size)
 

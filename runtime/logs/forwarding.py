@@ -7,8 +7,9 @@ from pathlib import Path
 from runtime.files import in_thread
 from runtime.logs.changes import Changes
 from runtime.logs.folder import Segment
-from runtime.logs.forwarder import SETTLE, Forwarded, Forwarder, OnNews, Turns, Waiting
+from runtime.logs.forwarder import SETTLE, Forwarded, Forwarder, OnNews, Waiting
 from runtime.logs.losses import Loss
+from runtime.logs.pace import Turns
 from runtime.logs.progress import FOLDER, NAME, Route, end_progress, is_begun
 from runtime.logs.targets import LocalSockets, Targets
 from runtime.types import LogConfig

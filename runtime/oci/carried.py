@@ -49,11 +49,11 @@ def write_carried(folder: Path, config: ContainerConfig) -> list[dict[str, Any]]
 
 def renew_carried(
     folder: Path, mounts: Sequence[Mount], files: Sequence[Mount], namespace: int | None
-) -> tuple[Mount, ...]:
-    """Write other contents of files that have a digest; return the mounts as they are then.
+) -> None:
+    """Write other contents of files that have a digest.
 
     With the open mount ``namespace`` of a run it sees them at once. Where nothing is mounted any
-    more, because the machine has started since, it is only said what there is to be.
+    more, because the machine has started since, nothing is written: all of it is made anew.
     """
     wanted = {given.target: given for given in files if given.digest}
     carried = [given for given in mounts if given.kind is MountKind.FILE]
@@ -65,6 +65,11 @@ def renew_carried(
             other = wanted.get(given.target)
             if other is not None and other.digest != given.digest:
                 _renew(folder / str(number), other, namespace)
+
+
+def with_digests(mounts: Sequence[Mount], files: Sequence[Mount]) -> tuple[Mount, ...]:
+    """Return mounts as they are once files with a digest hold what ``files`` say."""
+    wanted = {given.target: given for given in files if given.digest}
     return tuple(
         replace(given, digest=wanted[given.target].digest) if given.target in wanted else given
         for given in mounts

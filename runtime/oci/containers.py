@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
-from runtime import limiting
+from runtime import cgroups, limiting
 from runtime.drivers import ContainerDriver, ExecSession, ImageDriver, OnExit, OnLost, OnOom
 from runtime.errors import (
     AlreadyExistsError,
@@ -33,6 +33,7 @@ from runtime.logs.lookout import Lookout
 from runtime.oci import records
 from runtime.oci.attaching import Attachments
 from runtime.oci.bundle import build_process
+from runtime.oci.carried import with_digests
 from runtime.oci.cdi import resolve
 from runtime.oci.choice import find_runtime
 from runtime.oci.emulation import check_platform
@@ -68,10 +69,11 @@ from runtime.types import (
     MountKind,
     Probe,
     ProbeOutput,
+    ProcessFacts,
     TcpProbe,
     Usage,
 )
-from runtime.usage import read_usage
+from runtime.usage import list_processes, read_usage
 from runtime.volumes import Volumes
 
 PROBE_OUTPUT = 4096
@@ -188,12 +190,18 @@ class Containers(ContainerDriver):
             record = self._known(container, "refresh")
             namespace = self._runs.open_namespace(container, "mnt")
             try:
-                renewed = await in_thread(self._folders.refresh, record, files, namespace)
+                await in_thread(self._folders.refresh, record.config, files, namespace)
             finally:
                 if namespace is not None:
                     os.close(namespace)
-            await then()
-            self._records[container] = await in_thread(self._folders.note, renewed)
+        # Whoever is told may take a while, and can be stopped meanwhile.
+        await then()
+        async with self._holding(container, "refresh"):
+            record = self._known(container, "refresh")
+            config = replace(record.config, mounts=with_digests(record.config.mounts, files))
+            self._records[container] = await in_thread(
+                self._folders.note, replace(record, config=config)
+            )
 
     @override
     async def check(
@@ -218,12 +226,21 @@ class Containers(ContainerDriver):
 
     @override
     async def usage(self) -> Mapping[ContainerId, Usage]:
-        groups = {
-            name: self._layout.cgroup(record.config)
+        running = {
+            name: (self._layout.cgroup(record.config), self._own_network(record.config))
             for name, record in self._records.items()
             if self._runs.is_running(name)
         }
-        return await in_thread(lambda: {name: read_usage(group) for name, group in groups.items()})
+
+        def read() -> Mapping[ContainerId, Usage]:
+            return {name: read_usage(group, pid) for name, (group, pid) in running.items()}
+
+        return await in_thread(read)
+
+    def _own_network(self, config: ContainerConfig) -> int | None:
+        """Return a process that sees a container's interfaces; None where these are the host's."""
+        state = self._runs.lasting(config.id)
+        return state.pid if state is not None and config.netns is not None else None
 
     @override
     async def start(self, container: ContainerId) -> None:
@@ -279,12 +296,40 @@ class Containers(ContainerDriver):
             image = await self._images.find(record.config.image)
             name = record.config.stop_signal or (image.config.stop_signal if image else "")
             self._runs.send(container, state, signal_number(name or "SIGTERM"))
+            # What stands still hears of nothing.
+            await self._go_on(container)
+
+    @override
+    async def pause(self, container: ContainerId, *, paused: bool) -> None:
+        verb = "pause container" if paused else "unpause container"
+        async with self._holding(container, verb):
+            self._known(container, verb)
+            state = self._runs.running(container, verb)
+            if paused and state.stop_by is None:
+                # Written down first: whoever comes after a kill in between has it go on.
+                self._runs.pause(container, state, paused=True)
+                try:
+                    await in_thread(cgroups.freeze, self._cgroup(container), frozen=True)
+                except DriverError:
+                    self._runs.pause(container, state, paused=False)
+                    raise
+            elif not paused:
+                await self._go_on(container)
+
+    @override
+    async def processes(self, container: ContainerId) -> Sequence[ProcessFacts]:
+        verb = "list processes of container"
+        self._known(container, verb)
+        self._runs.running(container, verb)
+        return await in_thread(list_processes, self._cgroup(container))
 
     @override
     async def kill(self, container: ContainerId) -> None:
         state = self._runs.lasting(container)
         if state is None:
             return
+        await self._go_on(container)
+        state = self._runs.lasting(container) or state
         if state.stop_by is None:
             self._runs.stop_by(container, state, self._clock())
         await self._runs.kill(container, state)
@@ -319,7 +364,9 @@ class Containers(ContainerDriver):
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:
         verb = "run a command in container"
         record = self._known(container, verb)
-        self._runs.running(container, verb)
+        if self._runs.running(container, verb).paused:
+            hint = "`pyorch unpause` has it go on"
+            raise ConflictError(verb, container, "it is paused", hint=hint)
         image = await self._image(record, verb)
         user = record.config.user if config.user is None else config.user
         resolved = await in_thread(
@@ -488,6 +535,12 @@ class Containers(ContainerDriver):
                 f"`{shared.config.id}` does not share its memory",
                 hint="write `ipc: shareable` there",
             )
+
+    async def _go_on(self, container: ContainerId) -> None:
+        state = self._runs.lasting(container)
+        if state is not None and state.paused:
+            await in_thread(cgroups.freeze, self._cgroup(container), frozen=False)
+            self._runs.pause(container, self._runs.lasting(container) or state, paused=False)
 
     def _attach(self, record: Record) -> None:
         bundle = self._layout.data / record.config.id

@@ -148,14 +148,12 @@ class Folders:
         )
         return self.note(replace(record, config=renewed))
 
-    def refresh(self, record: Record, files: Sequence[Mount], namespace: int | None) -> Record:
-        """Have carried files hold something else, in the open mount namespace of a run, too.
-
-        Returns what is to be written down of the container once that counts.
-        """
-        folder = self._layout.scratch / record.config.id / CARRIED
-        mounts = renew_carried(folder, record.config.mounts, files, namespace)
-        return replace(record, config=replace(record.config, mounts=mounts))
+    def refresh(
+        self, config: ContainerConfig, files: Sequence[Mount], namespace: int | None
+    ) -> None:
+        """Have carried files hold something else, in the open mount namespace of a run, too."""
+        folder = self._layout.scratch / config.id / CARRIED
+        renew_carried(folder, config.mounts, files, namespace)
 
     def note(self, record: Record) -> Record:
         """Write down what a container is now."""

@@ -40,6 +40,8 @@ class RunState:
     why: str = ""
     lost: bool = False
     """Its monitor died under it."""
+    paused: bool = False
+    """Its processes were told to stand still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,6 +137,7 @@ class Runs:
                 started=state.started,
                 stop_by=state.stop_by,
                 monitored=not state.lost,
+                paused=state.paused,
             )
         ended = state.ended if state.ended is not None else state.started
         same_boot = state.boot == records.boot_id()
@@ -191,6 +192,10 @@ class Runs:
     def stop_by(self, container: ContainerId, state: RunState, deadline: float) -> None:
         """Remember until when a container that is being stopped may take."""
         self._note(container, replace(state, stop_by=deadline))
+
+    def pause(self, container: ContainerId, state: RunState, *, paused: bool) -> None:
+        """Remember whether a container's processes stand still."""
+        self._note(container, replace(state, paused=paused))
 
     def send(self, container: ContainerId, state: RunState, number: int) -> None:
         """Send a signal to a container's main process, if it still is that process."""

@@ -31,6 +31,7 @@ from runtime.types import (
     MountKind,
     Probe,
     ProbeOutput,
+    ProcessFacts,
     Running,
     Usage,
     VolumeId,
@@ -246,10 +247,29 @@ class FakeContainers(Faults, ContainerDriver):
         box = self._boxes.get(container)
         if box is None or not isinstance(box.phase, Running) or box.phase.stop_by is not None:
             return
-        box.phase = replace(box.phase, stop_by=self.clock() + grace)
+        box.phase = replace(box.phase, stop_by=self.clock() + grace, paused=False)
         image = self.images.find_now(box.config.image)
         name = box.config.stop_signal or (image.config.stop_signal if image else "") or "SIGTERM"
         self._deliver(box, int(signal.Signals[name]))
+
+    @override
+    async def pause(self, container: ContainerId, *, paused: bool) -> None:
+        await self.change("pause", container)
+        box = self._running(container, "pause container")
+        if isinstance(box.phase, Running) and box.phase.stop_by is None:
+            box.phase = replace(box.phase, paused=paused)
+
+    @override
+    async def processes(self, container: ContainerId) -> Sequence[ProcessFacts]:
+        await self.look("processes", container)
+        box = self._running(container, "list processes of container")
+        pid = box.phase.pid if isinstance(box.phase, Running) else 0
+        command = " ".join(box.config.command or ())
+        return (
+            ProcessFacts(
+                pid=pid, parent=1, uid=0, cpu=0.0, started=0.0, terminal=False, command=command
+            ),
+        )
 
     @override
     async def kill(self, container: ContainerId) -> None:

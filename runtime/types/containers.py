@@ -275,6 +275,8 @@ class Running:
     stop_by: float | None = None
     monitored: bool = True
     """Its output is kept. Not so once its monitor died; it runs on, and may break over that."""
+    paused: bool = False
+    """Its processes stand still until somebody has them go on, or stop."""
 
 
 MONITOR_DIED = "monitor died"
@@ -343,7 +345,24 @@ class Usage:
     read: int | None = None
     """Bytes from block devices."""
     written: int | None = None
+    received: int | None = None
+    """Bytes over its own network interfaces; None for those of its host."""
+    sent: int | None = None
     oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """A process of a container, as its host sees it."""
+
+    pid: int
+    parent: int
+    uid: int
+    cpu: float
+    """In seconds of a processor."""
+    started: float
+    terminal: bool
+    command: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

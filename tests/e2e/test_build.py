@@ -345,3 +345,39 @@ def test_another_machines_platform_is_refused(pyorch):
         assert refused.code == 1
         assert "linux/s390x" in refused.err
         assert "STEP" not in refused.err
+
+
+def test_proxies_of_docker_reach_steps_and_containers_and_stay_in_no_image(pyorch):
+    own, proxies = (
+        pyorch.work / "config.json",
+        {"httpProxy": "http://u:p@proxy:1", "noProxy": "lan"},
+    )
+    own.write_text(json.dumps({"proxies": {"default": proxies}}))
+    pyorch.environment["DOCKER_CONFIG"] = str(pyorch.work)
+    pyorch.write(
+        """
+        name: shop
+        services:
+          web:
+            build:
+              dockerfile_inline: |
+                FROM busybox
+                RUN echo $$HTTP_PROXY $$http_proxy $$no_proxy > /seen
+              args: {http_proxy: "own"}
+            environment: {NO_PROXY: mine}
+            command: [sleep, "1000"]
+            stop_grace_period: 0s
+        """
+    )
+    pyorch.run("up", "-d")
+
+    show = "cat /seen; echo $HTTP_PROXY $NO_PROXY $no_proxy"
+    found = pyorch.run("exec", "-T", "web", "sh", "-c", show)
+    assert found == "http://u:p@proxy:1 own lan\nhttp://u:p@proxy:1 mine lan\n"
+    assert "proxy:1" not in pyorch.run("image", "inspect", "shop-web")
+    assert "proxy:1" not in pyorch.run("config")
+    assert "web" not in pyorch.run("plan")
+
+    own.write_text(json.dumps({"proxies": {"default": {"httpProxy": "http://another"}}}))
+    assert "Using cache" in pyorch.try_("build").err
+    assert "web" in pyorch.try_("plan").out

@@ -394,3 +394,24 @@ async def test_who_is_not_to_be_restarted_is_not_healed(world):
         await asyncio.sleep(600)
 
     assert world.runs() == {DB: 1}
+
+
+async def test_what_is_paused_is_asked_nothing_and_is_not_ill_for_it(world):
+    answer(world, code=0)
+
+    async with world.daemon() as orchestrator:
+        await world.up(CHECKED.replace("    x-pyorch: {on_unhealthy: none}\n", ""))
+        await orchestrator.intents.pause("shop", [], paused=True)
+        await asyncio.sleep(1.0)
+        answer(world, lives=3600.0, code=0)
+        asked = moments(world)
+        await asyncio.sleep(600.0)
+
+        assert moments(world) == asked
+        assert world.runs() == {DB: 1}
+
+        answer(world, code=0)
+        await orchestrator.intents.pause("shop", [], paused=False)
+        state = await world.settled()
+
+    assert [one["health"] for one in state["replicas"]] == ["healthy"]

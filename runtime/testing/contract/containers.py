@@ -484,3 +484,66 @@ class ContainerContract(SessionContract, LimitContract):
         assert first.told.empty()
         with pytest.raises(AlreadyExistsError):
             await other.create(config)
+
+    # ── paused ───────────────────────────────────────────────────────────────────────────
+
+    async def test_what_is_paused_stays_so_for_the_next_driver_and_goes_on(
+        self,
+        driver: ContainerDriver,
+        image: Digest,
+        tmp_path: Path,
+        reopen: Callable[[], Awaitable[ContainerDriver]],
+    ) -> None:
+        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
+
+        await driver.pause(WEB, paused=True)
+        await driver.pause(WEB, paused=True)
+
+        again = await reopen()
+        found = await phase(again)
+        assert isinstance(found, Running)
+        assert found.paused
+        await again.pause(WEB, paused=False)
+        found = await phase(again)
+        assert isinstance(found, Running)
+        assert not found.paused
+
+    async def test_what_is_paused_hears_that_it_is_to_stop(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        ends = Ends(driver)
+        await run(driver, container(WEB, image, tmp_path, *OBEDIENT))
+        await ready(driver)
+        await driver.pause(WEB, paused=True)
+
+        await driver.stop(WEB, grace=60.0)
+
+        assert (await ends.wait(WEB)).code == 7
+
+    async def test_what_is_paused_can_be_killed(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await run(driver, container(WEB, image, tmp_path, *STUBBORN))
+        await driver.pause(WEB, paused=True)
+
+        await driver.kill(WEB)
+
+        found = await phase(driver)
+        assert isinstance(found, Exited)
+        assert found.code == 137
+
+    async def test_only_what_runs_is_paused_and_has_processes(
+        self, driver: ContainerDriver, image: Digest, tmp_path: Path
+    ) -> None:
+        await driver.create(container(WEB, image, tmp_path, *STUBBORN))
+
+        with pytest.raises(NotFoundError):
+            await driver.pause(WEB, paused=True)
+        with pytest.raises(NotFoundError):
+            await driver.processes(WEB)
+
+        await driver.start(WEB)
+
+        found = await phase(driver)
+        assert isinstance(found, Running)
+        assert found.pid in {one.pid for one in await driver.processes(WEB)}

@@ -116,7 +116,7 @@ def test_what_was_changed_outlasts_a_restart_and_a_daemon_and_modes_stay(pyorch)
     begin(pyorch)
     pyorch.write("c", "hup")
     pyorch.write("c", "run")
-    pyorch.run("up", "-d")
+    pyorch.run("up", "-d", "--wait")
     assert inside(pyorch, "signalled", "/hup") == "c"
 
     pyorch.run("daemon", "restart")
@@ -129,7 +129,7 @@ def test_what_was_changed_outlasts_a_restart_and_a_daemon_and_modes_stay(pyorch)
     denied = pyorch.try_("exec", "-T", "executed", "sh", "-c", "echo x >/run/secrets/run")
     assert denied.code != 0
     pyorch.write("d", "run")
-    pyorch.run("up", "-d")
+    pyorch.run("up", "-d", "--wait")
     assert inside(pyorch, "executed", "/run/secrets/run") == "d"
     denied = pyorch.try_("exec", "-T", "executed", "sh", "-c", "echo x >/run/secrets/run")
     assert denied.code != 0, "still read-only"
@@ -177,7 +177,7 @@ def test_secrets_are_told_of_by_signals_and_configs_by_commands_which_end_in_tim
     for name in ("hup", "run", "silent"):
         pyorch.write("new", name)
 
-    done = pyorch.try_("up", "-d")
+    done = pyorch.try_("up", "-d", "--wait")
 
     assert done.code == 0
     assert "Refreshed, but `sleep 1000` took too long" in done.err
@@ -228,7 +228,7 @@ def test_a_daemon_that_dies_before_it_has_told_tells_again(pyorch):
     pyorch.write("x", "run")
     slow = STACK.replace("cat /run/secrets/run >>/seen", "echo x >>/begun; sleep 5; echo x >>/done")
     pyorch.write(slow)
-    command = pyorch.start("up", "-d")
+    command = pyorch.start("up", "-d", "--wait")
     eventually(
         lambda: pyorch.try_("exec", "-T", "executed", "cat", "/begun").code, lambda code: code == 0
     )
@@ -250,7 +250,7 @@ def test_a_command_that_fails_is_told_without_the_secret_and_not_run_again(pyorc
     pyorch.write("hush-hush", "run")
     pyorch.write(failing)
 
-    done = pyorch.try_("up", "-d")
+    done = pyorch.try_("up", "-d", "--wait")
 
     assert done.code == 0
     assert "change-executed-1 Refreshed, but " in done.err

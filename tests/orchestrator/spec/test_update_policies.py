@@ -63,7 +63,7 @@ def test_the_way_back_is_the_way_there_unless_it_says_otherwise(load):
 @pytest.mark.parametrize(
     "more",
     [
-        "    container_name: c\n",
+        "    container_name: one\n",
         "    networks: {default: {mac_address: '02:42:ac:11:00:02'}}\n",
         "    volumes: [/data]\n",
         "  other: {image: i, network_mode: 'service:web'}\n",
@@ -76,7 +76,7 @@ def test_what_cannot_be_there_twice_is_stopped_first(load, more):
 
 
 def test_what_is_in_volumes_of_the_image_is_not_left_behind(load):
-    named = START + "    volumes: ['v:/var/lib/db']\nvolumes: {v: {}}\n"
+    named = START + "    volumes: ['data:/var/lib/db']\nvolumes: {data: {}}\n"
 
     assert policy(load, START, volumes=("/var/lib/db",)).order is UpdateOrder.STOP_FIRST
     assert policy(load, named, volumes=("/var/lib/db/",)).order is UpdateOrder.START_FIRST
