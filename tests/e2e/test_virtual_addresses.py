@@ -43,6 +43,7 @@ def ask(pyorch, address):
     )
 
 
+@pytest.mark.attribute("services.*.deploy.endpoint_mode")
 def test_a_service_has_one_address_that_leads_to_each_of_its_replicas(pyorch):
     up(pyorch)
 
