@@ -31,6 +31,7 @@ from orchestrator.notifier import Notifier
 from orchestrator.observer import Drivers
 from orchestrator.progress import Progress
 from orchestrator.reconciler import Reconciler
+from orchestrator.schedules import Schedules
 from orchestrator.service import Orchestrator
 from orchestrator.settings import Settings
 from orchestrator.sources.disk import DiskWatch
@@ -107,7 +108,7 @@ async def serve(settings: Settings) -> None:
             if await asyncio.to_thread(systemd.is_shutting_down):
                 # Whoever ends the machine gives nobody's database its grace, and knows no order.
                 events_log.info("daemon.halting")
-                await orchestrator.halt()
+                await orchestrator.draining.halt()
             api.cancel()
         events_log.info("daemon.stopped")
 
@@ -117,6 +118,7 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
     """Keep every stack as it is wanted while the context lasts; containers outlast it."""
     drivers, store, queue = orchestrator.drivers, orchestrator.store, orchestrator.queue
     await orchestrator.reconciler.preload()
+    orchestrator.draining.resume()
     await drivers.containers.sweep()
     await drivers.networks.sweep()
     tell_losses(drivers.logs, orchestrator.reconciler.chronicle)
@@ -150,7 +152,12 @@ async def running(orchestrator: Orchestrator) -> AsyncIterator[None]:
 
 
 def build(
-    settings: Settings, drivers: Drivers, store: Store, *, now: Callable[[], float]
+    settings: Settings,
+    drivers: Drivers,
+    store: Store,
+    *,
+    now: Callable[[], float],
+    wall: Callable[[], float] = time.time,
 ) -> Orchestrator:
     """Tie the parts together; nothing runs yet. ``now`` tells seconds since boot."""
     events = EventBus()
@@ -173,6 +180,7 @@ def build(
             wake=queue.add,
             tell=chronicle.tell,
         ),
+        schedules=Schedules(store=store, tell=chronicle.tell, now=now, wall=wall),
         refresher=Refresher(containers=drivers.containers, wake=queue.add, tell=chronicle.tell),
         progress=progress,
         tally=tally,

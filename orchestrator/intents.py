@@ -39,6 +39,7 @@ class Intents:
 
     async def start(self, stack: str, services: Iterable[str]) -> None:
         """Have services run again. Raises PyorchError for one that has no containers."""
+        self.reconciler.need_undrained()
         replicas = await self._replicas(stack)
         stored, model, names = self._look(stack, services)
         _need_containers(stack, names, replicas)
@@ -55,6 +56,7 @@ class Intents:
         With ``dependents`` those that run and whose `depends_on` says `restart: true` do so, too.
         Raises PyorchError for a service that has no containers.
         """
+        self.reconciler.need_undrained()
         replicas = await self._replicas(stack)
         stored, model, names = self._look(stack, services)
         _need_containers(stack, names, replicas)

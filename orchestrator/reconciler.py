@@ -25,6 +25,7 @@ from orchestrator.progress import Progress
 from orchestrator.publisher import Publisher
 from orchestrator.reports import PassReport, Problem, find_problems, report_pass, report_refusal
 from orchestrator.runs import let_go_of_ended
+from orchestrator.schedules import Schedules
 from orchestrator.selection import satisfied
 from orchestrator.settings import Settings
 from orchestrator.shares import Shares
@@ -102,11 +103,14 @@ class Reconciler:
     now: Callable[[], float]
     prober: Prober
     hooks: HookRunner
+    schedules: Schedules
     refresher: Refresher
     progress: Progress
     tally: Tally
     halting: bool = False
-    """Everything stops, without anybody wanting it stopped: the next daemon starts it again."""
+    """Everything stops, without anybody wanting it stopped: it is started again later."""
+    halt_by: float | None = None
+    """When whoever has not stopped by then is killed; None where everybody has all of its time."""
     publisher: Publisher = field(init=False)
     reports: dict[str, PassReport] = field(default_factory=dict)
     desired: dict[str, DesiredStack] = field(default_factory=dict)
@@ -144,6 +148,15 @@ class Reconciler:
                 return self._refused(name, bug)
             return pause
 
+    def need_undrained(self) -> None:
+        """Raise PyorchError while nothing is started, whatever anybody wants."""
+        if self.halting:
+            raise PyorchError(
+                "this machine is drained: nothing is started",
+                hint="`pyorch drain --end` lets everything run again",
+                code="conflict",
+            )
+
     async def preload(self) -> None:
         """Learn what every stack is, before anything is published: a stack that is not known
         yet would lose its ports and names for a moment, and its part of the machine."""
@@ -154,7 +167,7 @@ class Reconciler:
                 _, pins = self.store.stacks.generation(stored.name, stored.generation)
                 names = {reference_of(model, service) for service in model.services}
                 images = await find_images(self.drivers.images, names)
-                self.desired[stored.name] = build_desired(
+                desired = build_desired(
                     model,
                     stored,
                     self.settings,
@@ -162,6 +175,7 @@ class Reconciler:
                     pins=pins,
                     one_offs=self.store.one_offs.of(stored.name),
                 )
+                self.desired[stored.name] = self.schedules.present(desired)
             except (PyorchError, DriverError, ValueError) as error:
                 log.error("stack.unreadable", stack=stored.name, error=str(error))
 
@@ -263,8 +277,8 @@ class Reconciler:
         stored = self.store.stacks.find(name)
         if stored is None:
             return None
-        if self.halting and stored.intent is Intent.RUN:
-            stored = replace(stored, intent=Intent.STOP)
+        if self.halting:
+            stored = self._halted(stored)
         started = self.now()
         found = await self._look(stored)
         plan = self._plan(found)
@@ -300,6 +314,14 @@ class Reconciler:
         self.events.changed(name)
         return self._pause(name, plan, done=done, problems=problems)
 
+    def _halted(self, stored: StoredStack) -> StoredStack:
+        """Return a stack as it is wanted while everything stops."""
+        if stored.intent is Intent.RUN:
+            stored = replace(stored, intent=Intent.STOP, stop_grace=None)
+        if self.halt_by is not None and self.now() >= self.halt_by:
+            stored = replace(stored, stop_grace=0.0)
+        return stored
+
     async def _look(self, stored: StoredStack) -> _Situation:
         """Observe, with images tied to what they stand for and requests handed to replicas."""
         model = self.whole(stored.name, self.model(stored))
@@ -319,6 +341,11 @@ class Reconciler:
                 model, stored, self.settings, images=images, pins=pins, one_offs=one_offs
             )
             desired = with_words(desired, observed, model, self._kept(stored))
+        if self.halting:
+            # Nobody stops it: whatever goes on is gone on with, and what is due is made up for.
+            desired = self.schedules.present(desired)
+        else:
+            desired = self.schedules.look(desired, observed)
         self.desired[stored.name] = desired
         self._lease_again(stored.name, observed)
         return _Situation(
@@ -336,6 +363,10 @@ class Reconciler:
         desired, observed, now = found.desired, found.observed, self.now()
         self._release_leases(desired)
         plan = plan_stack(desired, observed, now=now)
+        if desired.intent is Intent.RUN and (due := self.schedules.next_look(desired)) is not None:
+            plan = replace(plan, wake_at=min(plan.wake_at or due, due))
+        if self.halting and self.halt_by is not None and now < self.halt_by and plan.held:
+            plan = replace(plan, wake_at=min(plan.wake_at or self.halt_by, self.halt_by))
         held, waiting = reserve(desired, observed, now=now), claims(desired, observed, now=now)
         self._wake(self._shares.note(desired.name, held, waiting))
         return plan

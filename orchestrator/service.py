@@ -8,7 +8,6 @@ what is in the store at that moment: where that has changed while something was 
 is decided again.
 """
 
-import asyncio
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from orchestrator import selection
 from orchestrator.builds import Builds
+from orchestrator.draining import Draining
 from orchestrator.errors import PyorchError
 from orchestrator.events import Event, EventBus
 from orchestrator.generations import Generations
@@ -33,6 +33,7 @@ from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
 from orchestrator.store import Store, StoredStack, Wish
 from orchestrator.tally import Tally
+from orchestrator.translate.desired import build_desired
 from orchestrator.translate.devices import cdi_names
 from orchestrator.translate.logging import unattached
 from orchestrator.translate.observed import name_of
@@ -42,7 +43,7 @@ from runtime import types as host
 from runtime.drivers import ExecSession
 from runtime.errors import DriverError
 from scheduler import ask_for_ended, plan_stack
-from scheduler.desired import Intent, ServiceIntent
+from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
 from scheduler.observed import UpdateState
 from scheduler.plan import Plan
@@ -143,6 +144,7 @@ class Orchestrator:
         return await self._apply(lambda: self.reconciler.model(self._known(name)), options)
 
     async def _apply(self, asked: Callable[[], StackFile], options: ApplyOptions) -> Applied:
+        self.reconciler.need_undrained()
         while True:
             model = asked()
             if options.scale:
@@ -213,6 +215,7 @@ class Orchestrator:
         Without ``number`` it is the newest one that is not the same as the present. It becomes
         the next generation. An image that is not here any more is pulled by its name.
         """
+        self.reconciler.need_undrained()
         generations = Generations(store=self.store)
         while True:
             stored = self._known(name)
@@ -259,6 +262,7 @@ class Orchestrator:
         )
         whole = self.reconciler.whole(name, model)
         desired, observed, _, _ = await self.reconciler.prepare(assumed, whole, pins)
+        desired = self.reconciler.schedules.present(desired)
         return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
 
     def pause_updates(self, name: str, services: Iterable[str]) -> tuple[str, ...]:
@@ -303,6 +307,7 @@ class Orchestrator:
 
     async def start(self, name: str) -> None:
         """Have a stopped stack run again."""
+        self.reconciler.need_undrained()
         stored = self._known(name)
         self.store.stacks.set_intent(name, Intent.RUN, wishes={})
         self.store.replicas.request(name, self.reconciler.model(stored).services)
@@ -321,19 +326,27 @@ class Orchestrator:
             drivers=self.drivers, store=self.store, reconciler=self.reconciler, wake=self._wake
         )
 
-    async def halt(self) -> None:
-        """Stop every container in order and return when none runs; what is wanted stays noted.
+    def schedules(self, name: str) -> list[dict[str, Any]]:
+        """Describe what of a stack runs by the clock, and how its runs went."""
+        return list(self.reconciler.schedules.describe(self._planned(name)))
 
-        The daemon is of no use afterwards: it ends, and the next one starts them again.
-        """
-        ended = asyncio.Event()
-        self.drivers.containers.on_exit(lambda *_: ended.set())
-        self.reconciler.halting = True
-        for known in self.store.stacks.all():
-            self.queue.add(known.name)
-        while await self._anything_runs():
-            await ended.wait()
-            ended.clear()
+    def run_now(self, name: str, service: str) -> int:
+        """Have a service that runs by the clock run now, and return the number of that run."""
+        self.reconciler.need_undrained()
+        number = self.reconciler.schedules.ask(self._planned(name), service)
+        self._wake(name)
+        return number
+
+    @property
+    def draining(self) -> Draining:
+        """Stopping everything, and letting it run again."""
+        return Draining(
+            mark=self.settings.run / "drained",
+            drivers=self.drivers,
+            store=self.store,
+            reconciler=self.reconciler,
+            wake=self.queue.add,
+        )
 
     async def stacks(self) -> tuple[StackView, ...]:
         """Describe every stack."""
@@ -375,14 +388,14 @@ class Orchestrator:
 
     async def pack(self, stack: str, service: str, slot: int | None, target: Path) -> None:
         """Write a replica's files to a tarball; the lowest slot where none is given."""
-        facts = await self._container_of(stack, service, slot)
+        facts = await self.container_of(stack, service, slot)
         await self.drivers.containers.pack(facts.id, target, changes=False)
 
     async def commit(
         self, stack: str, service: str, slot: int | None, *, name: str, comment: str
     ) -> host.ImageFacts:
         """Make an image of what a replica is now."""
-        facts = await self._container_of(stack, service, slot)
+        facts = await self.container_of(stack, service, slot)
         with tempfile.TemporaryDirectory(dir=self.settings.data) as folder:
             changes = Path(folder, "changes.tar")
             await self.drivers.containers.pack(facts.id, changes, changes=True)
@@ -390,9 +403,8 @@ class Orchestrator:
                 facts.image, changes, name=name, comment=comment
             )
 
-    async def _container_of(
-        self, stack: str, service: str, slot: int | None
-    ) -> host.ContainerFacts:
+    async def container_of(self, stack: str, service: str, slot: int | None) -> host.ContainerFacts:
+        """Return a replica's container, the lowest slot's where none is given."""
         self._known(stack)
         for facts in await self.drivers.containers.list():
             owner, replica = parse_container_name(facts.id)
@@ -489,10 +501,6 @@ class Orchestrator:
                     pass
         return found
 
-    async def _anything_runs(self) -> bool:
-        containers = await self.drivers.containers.list()
-        return any(isinstance(facts.phase, host.Running) for facts in containers)
-
     async def _check_names(self, model: StackFile) -> None:
         """Refuse a name for a container that one of another stack has, or is to have."""
         taken = {
@@ -544,6 +552,12 @@ class Orchestrator:
         self.store.hooks.renew(name)
         self.reconciler.reports.pop(name, None)
         self.queue.add(name)
+
+    def _planned(self, name: str) -> DesiredStack:
+        """Return what a stack is to be. Raises PyorchError for one nobody knows."""
+        stored = self._known(name)
+        model, settings = self.reconciler.model(stored), self.settings
+        return build_desired(model, stored, settings, images={}, pins={})
 
     def _known(self, name: str) -> StoredStack:
         stored = self.store.stacks.find(name)

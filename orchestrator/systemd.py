@@ -61,6 +61,20 @@ def is_shutting_down() -> bool:
     return done.stdout.strip() == "stopping"
 
 
+def reboot() -> None:
+    """Have this machine start anew. Raises PyorchError where nobody can be asked for it."""
+    line = ["systemctl", "reboot"] if is_running() else ["reboot"]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise PyorchError(
+            "there is no `reboot` here", hint="have this machine start anew by other means"
+        ) from None
+    if done.returncode:
+        why = done.stderr.strip()[:200]
+        raise PyorchError(f"`{' '.join(line)}` failed: {why}", hint="everything is stopped")
+
+
 def unit_of(settings: Settings) -> str:
     """Return the name of an instance's unit."""
     return "pyorchd.service" if settings.name == "main" else f"pyorchd-{settings.name}.service"

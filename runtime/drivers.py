@@ -33,6 +33,7 @@ from runtime.types import (
     ProcessFacts,
     PullProgress,
     Rates,
+    Reached,
     SandboxConfig,
     SandboxFacts,
     Usage,
@@ -190,6 +191,13 @@ class ContainerDriver(Protocol):
 
         Volumes and what is mounted are left out. It may run meanwhile. Raises NotFoundError
         for one that does not exist.
+        """
+
+    def reach(self, container: ContainerId) -> AbstractAsyncContextManager[Reached]:
+        """Yield a descriptor of its root directory, as its own processes see it while it runs.
+
+        What is in there is hostile, links above all: whoever uses it follows none out of it.
+        Raises NotFoundError for one that does not exist.
         """
 
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:

@@ -10,6 +10,7 @@ from scheduler.plan import Held, Plan, Step
 from scheduler.planner import plan_stack
 from scheduler.restart import ask_for_ended
 from scheduler.revision import revision_of
+from scheduler.schedule import check_schedule
 from scheduler.status import Failed, Settled, Waiting, settled
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Waiting",
     "add_up",
     "ask_for_ended",
+    "check_schedule",
     "claims",
     "judge_probe",
     "next_probe",

@@ -51,11 +51,53 @@ class ServiceIntent(StrEnum):
     """Its containers are kept, and stopped; none is made."""
     ABSENT = "absent"
     """It has no containers."""
+    IDLE = "idle"
+    """It runs by the clock, and its time has not come: its containers are kept, none runs."""
 
     @property
     def makes_containers(self) -> bool:
         """Whether empty slots are filled."""
         return self in (ServiceIntent.RUN, ServiceIntent.CREATED)
+
+    @property
+    def between_runs(self) -> "ServiceIntent":
+        """Return what becomes of it where a service runs by the clock, and its time is not now."""
+        return ServiceIntent.IDLE if self.makes_containers else self
+
+
+class Overlap(StrEnum):
+    """What happens when a run is due while the one before still goes on."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    REPLACE = "replace"
+
+
+class CatchUp(StrEnum):
+    """Which runs are made up for that were due while nobody looked."""
+
+    NONE = "none"
+    ONCE = "once"
+    """One for all of them."""
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When a service runs: a cron expression, and whose clock it is about."""
+
+    cron: str
+    zone: str = "UTC"
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp.ONCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a service by the clock: its number, and the moment it was due."""
+
+    number: int
+    due: float
 
 
 class Condition(StrEnum):
@@ -326,6 +368,12 @@ class DesiredService:
     """Runs that began before this moment of the boot clock are to end, and others to begin."""
     at_once: bool = False
     """Whoever asked gave no time: what ends is killed, and what would come first is left out."""
+    schedule: Schedule | None = None
+    """When it runs, where that is not always."""
+    run: Run | None = None
+    """The one that goes on, of a service that runs by the clock."""
+    is_job: bool = False
+    """It is what it should be once it has ended; others are while they run, too."""
     timeout: float = 0.0
     """How long a run may take before it is ended as a failure; 0 for as long as it likes."""
     most_at_once: int = 0

@@ -66,6 +66,8 @@ class Gatekeeper:
         return None
 
     def _one(self, dependency: Dependency, wanted: DesiredService) -> Gate:
+        if wanted.schedule is not None:
+            return Gate()  # that it runs now and then is all there is to wait for
         if self._is_kept_down(wanted):
             return Gate(
                 shut=f"{wanted.name} is not to run",

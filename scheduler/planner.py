@@ -18,7 +18,7 @@ from scheduler.actions import (
     RemoveReplica,
 )
 from scheduler.capacity import refuse_starts
-from scheduler.desired import DesiredService, DesiredStack, Intent
+from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
 from scheduler.discarding import discard
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
@@ -100,6 +100,9 @@ class _Planner:
         gates = Gatekeeper(services=services, replicas=found, now=self.now)
         for name in order:
             service = services[name]
+            if service.intent is ServiceIntent.IDLE:
+                # When its time comes, what it runs from is there; and now is when that is told.
+                self._ground(service)
             if not service.intent.makes_containers:
                 plan_standstill(
                     self.plan,

@@ -108,7 +108,9 @@ class Rolling:
     def concerned(self) -> bool:
         """Whether the service is to be updated, or is being."""
         service = self.slots.service
-        if service.one_off or service.update is None or service.intent is not ServiceIntent.RUN:
+        if service.one_off or service.run is not None or service.update is None:
+            return False
+        if service.intent is not ServiceIntent.RUN:
             return False
         going = any(isinstance(one.phase, Running) for one in self.old())
         unproven = any(one.trial is not None for one in self.new())

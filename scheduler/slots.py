@@ -124,6 +124,10 @@ class Slots:
 
     def outdated(self, found: ObservedReplica) -> str:
         """Return why a replica must be replaced; empty when it need not."""
+        run = self.service.run
+        if run is not None:
+            # A run goes on as it began: what changes meanwhile is for the next one.
+            return "" if found.revision == self.service.revision else f"run {run.number} is due"
         if self.service.one_off:
             return ""
         if found.revision != self.service.revision:

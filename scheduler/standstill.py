@@ -13,6 +13,7 @@ from scheduler.plan import PlanBuilder
 REASONS = {
     ServiceIntent.STOPPED: "was stopped by hand",
     ServiceIntent.ABSENT: "its containers were removed by hand",
+    ServiceIntent.IDLE: "none of its runs is due",
 }
 
 

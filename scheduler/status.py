@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scheduler.desired import DesiredStack, Intent, ServiceIntent
-from scheduler.observed import Exited, Health, ObservedStack, Running
+from scheduler.observed import Exited, Health, ObservedStack, Running, Stopping
 from scheduler.plan import Plan
 from scheduler.restart import proven_at
 
@@ -32,7 +32,7 @@ def settled(
 
     A replica that exited with 0 and is not to be restarted has done its job: it counts as
     ready. Any other that stays down, and one that is unhealthy, fails the stack. One that was
-    restarted is waited for until its run has lasted a moment.
+    restarted is waited for until its run has lasted a moment, and a job until it has ended.
     """
     for held in plan.held:
         if held.stuck:
@@ -50,6 +50,7 @@ def settled(
         for service in desired.services
         if service.intent is not ServiceIntent.RUN or service.one_off
     }
+    jobs = {one.name for one in desired.services if one.is_job and one.schedule is None}
     for replica in observed.replicas:
         if replica.id.service in at_rest:
             continue
@@ -57,6 +58,8 @@ def settled(
             case Running(health=Health.UNHEALTHY):
                 down = down or f"{replica.id} is unhealthy"
             case Running(health=Health.STARTING | Health.UNREADY):
+                waiting = True
+            case Running() | Stopping() if replica.id.service in jobs:
                 waiting = True
             case Running() as running if now < proven_at(replica, running):
                 waiting = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import grp
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,17 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from orchestrator import __version__, metrics
-from orchestrator.api import builds, chronicle, containers, generations, images, resources, services
+from orchestrator.api import (
+    builds,
+    chronicle,
+    containers,
+    files,
+    generations,
+    images,
+    resources,
+    schedules,
+    services,
+)
 from orchestrator.api.logs import send_logs
 from orchestrator.api.streams import KEY, peer, read_body, send_stream, settled
 from orchestrator.dialect import API, models_mark
@@ -76,6 +87,8 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/metrics", _metrics),
             web.get("/v1/version", _version),
             web.post("/v1/shutdown", _shutdown),
+            web.post("/v1/drain", _drain),
+            web.delete("/v1/drain", _end_drain),
             web.get("/v1/stacks", _stacks),
             web.put("/v1/stacks/{name}", _apply),
             web.get("/v1/stacks/{name}", _stack),
@@ -84,9 +97,11 @@ def create_app(orchestrator: Orchestrator, stopping: asyncio.Event) -> web.Appli
             web.get("/v1/stacks/{name}/events", _events),
             web.get("/v1/stacks/{name}/logs", send_logs),
             *containers.routes(),
+            *files.routes(),
             *builds.routes(),
             *images.routes(),
             *resources.routes(),
+            *schedules.routes(),
             *services.routes(),
             *chronicle.routes(),
             *generations.routes(),
@@ -161,6 +176,7 @@ async def _version(request: web.Request) -> web.StreamResponse:
             "models": request.app[MARK],
             "pid": os.getpid(),
             "instance": name,
+            "drained": request.app[KEY].reconciler.halting,
             "platform": str(this_platform()),
         }
     )
@@ -168,8 +184,20 @@ async def _version(request: web.Request) -> web.StreamResponse:
 
 async def _shutdown(request: web.Request) -> web.StreamResponse:
     if (await read_body(request)).get("containers"):
-        await request.app[KEY].halt()
+        await request.app[KEY].draining.halt()
     request.app[STOPPING].set()
+    return web.json_response({}, status=202)
+
+
+async def _drain(request: web.Request) -> web.StreamResponse:
+    budget = float((await read_body(request))["budget"])
+    if not 0 <= budget < math.inf:
+        raise ValueError(f"`{budget}` is no number of seconds")
+    return web.json_response({"stopped": await request.app[KEY].draining.drain(budget)})
+
+
+async def _end_drain(request: web.Request) -> web.StreamResponse:
+    request.app[KEY].draining.end()
     return web.json_response({}, status=202)
 
 

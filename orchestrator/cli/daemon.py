@@ -102,6 +102,8 @@ def _status(settings: Settings) -> int:
         sys.stdout.write("not running\n")
         return 1
     sys.stdout.write(f"running: pid {found['pid']}, version {found['version']}\n")
+    if found.get("drained"):
+        sys.stdout.write("drained: nothing runs until `pyorch drain --end`\n")
     try:
         client.get("/v1/healthz")
     except PyorchError as error:

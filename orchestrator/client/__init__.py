@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
 from orchestrator.client.http import Answer, connect, request
@@ -16,6 +16,7 @@ from orchestrator.errors import PyorchError
 from orchestrator.frames import ERROR, EXIT, HEAD, STDIN, frame
 
 NOT_VALID = 422
+PIECE = 1024 * 1024
 END = {"end": True}
 """The last line of every stream: without it the daemon went away in the middle."""
 
@@ -85,6 +86,45 @@ class Client:
         finally:
             answer.close()
         raise DaemonUnreachableError("the daemon went away")
+
+    def download(self, path: str, query: Mapping[str, Any]) -> Iterator[bytes]:
+        """Yield what is at ``path``, in pieces. Raises DaemonUnreachableError if it is cut off."""
+        answer = self._open("GET", path, query=query, body=None)
+        try:
+            left = int(answer.headers.get("content-length", "0"))
+            while left and (data := answer.read_some(min(left, PIECE))):
+                left -= len(data)
+                yield data
+        except ConnectionError as error:
+            raise DaemonUnreachableError(f"the daemon went away: {error}") from None
+        finally:
+            answer.close()
+        if left:
+            raise DaemonUnreachableError("the daemon went away")
+
+    def upload(self, path: str, query: Mapping[str, Any], source: BinaryIO) -> None:
+        """Send a file to ``path``, from where it is to its end."""
+        begun = source.tell()
+        length = source.seek(0, os.SEEK_END) - begun
+        source.seek(begun)
+        channel = self._connect()
+        try:
+            headers = {"Content-Type": "application/x-tar", "Content-Length": str(length)}
+            whole = f"{quote(path, safe='/%')}?{urlencode(query, doseq=True)}"
+            request(channel, "PUT", whole, None, headers)
+            # Whoever refuses it does not read it to its end, and says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                while data := source.read(PIECE):
+                    channel.sendall(data)
+            answer = Answer(channel)
+        except ConnectionError as error:
+            channel.close()
+            raise DaemonUnreachableError(f"the daemon went away: {error}") from None
+        try:
+            if answer.status >= 400:
+                raise _refusal(answer.read())
+        finally:
+            answer.close()
 
     def exec(self, stack: str, query: Mapping[str, Any], body: Any) -> socket.socket:
         """Begin a command in a replica; return the socket frames are spoken over."""

@@ -52,6 +52,10 @@ class Answer:
             raise BadAnswerError(f"{len(data)} bytes of {length} came")
         return data
 
+    def read_some(self, size: int) -> bytes:
+        """Return as much of the body as there is, ``size`` bytes at most; nothing at its end."""
+        return self._file.read(size)
+
     def readline(self, *, within: float | None = None) -> bytes:
         """Return the next line of the body; nothing at its end.
 

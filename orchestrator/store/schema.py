@@ -141,6 +141,29 @@ SCHEMA: tuple[str, ...] = (
     ) STRICT;
     """,
     """
+    CREATE TABLE clocks (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        schedule TEXT NOT NULL,
+        seen_wall REAL NOT NULL,
+        PRIMARY KEY (stack, service)
+    ) STRICT;
+    CREATE TABLE runs (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        due_wall REAL NOT NULL,
+        origin TEXT NOT NULL,
+        state TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        began_wall REAL,
+        ended_wall REAL,
+        code INTEGER,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (stack, service, number)
+    ) STRICT;
+    """,
+    """
     ALTER TABLE replicas ADD COLUMN trial REAL;
     ALTER TABLE replicas ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE replicas ADD COLUMN admitted REAL;

@@ -9,6 +9,7 @@ from orchestrator.store.leases import Leases, drop_addresses
 from orchestrator.store.oneoffs import OneOffs
 from orchestrator.store.payloads import SecretFiles
 from orchestrator.store.replicas import Replicas
+from orchestrator.store.runs import Runs
 from orchestrator.store.stacks import Stacks
 from orchestrator.store.updates import Updates
 from scheduler.ids import ReplicaId
@@ -30,6 +31,7 @@ class Store:
         self.replicas = Replicas(self.db)
         self.updates = Updates(self.db)
         self.hooks = Hooks(self.db)
+        self.runs = Runs(self.db)
         self.one_offs = OneOffs(self.db)
         self.events = Events(self.db)
 

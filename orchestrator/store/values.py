@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 from scheduler.desired import Intent, ServiceIntent
@@ -98,6 +99,49 @@ class Ending:
     lived: float
     stopped: bool
     at_wall: float
+
+
+class RunState(StrEnum):
+    """What has become of a run by the clock."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Its time came when it could not begin."""
+    MISSED = "missed"
+    """Its time came when nobody looked."""
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run by the clock, or by hand, or ``count`` moments up to one of which none came."""
+
+    service: ServiceName
+    number: int
+    due_wall: float
+    origin: str
+    state: RunState
+    count: int = 1
+    began_wall: float | None = None
+    ended_wall: float | None = None
+    code: int | None = None
+    reason: str = ""
+
+    @property
+    def going(self) -> bool:
+        """Whether it has begun and is not over."""
+        return self.state is RunState.RUNNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Up to which moment a service's runs are decided, and by which schedule."""
+
+    schedule: str
+    seen_wall: float
 
 
 class HookMark(NamedTuple):

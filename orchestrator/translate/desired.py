@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.settings import Settings
 from orchestrator.spec.models import Config, Secret, Service, StackFile
+from orchestrator.spec.models.extensions import JobExtension
 from orchestrator.spec.values.placement import parse_constraint
 from orchestrator.store import OneOff, StoredStack, Wish
 from orchestrator.translate.health import checks_of
@@ -35,6 +36,7 @@ from orchestrator.translate.updates import has_fixed_slots, update_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
+    CatchUp,
     Condition,
     Constraint,
     Content,
@@ -46,9 +48,11 @@ from scheduler.desired import (
     Membership,
     OnChange,
     OnUnhealthy,
+    Overlap,
     Port,
     RestartMode,
     RestartPolicy,
+    Schedule,
 )
 from scheduler.ids import NetworkName, Revision, ServiceName, StackName, VolumeName
 
@@ -116,7 +120,7 @@ def build_desired(
     }
     for one in one_offs:
         if (once := services.get(one.name)) is not None:
-            services[one.name] = replace(once, one_off=True, alone=one.alone)
+            services[one.name] = replace(once, one_off=True, alone=one.alone, schedule=None)
     return DesiredStack(
         name=StackName(model.name),
         intent=stored.intent,
@@ -323,6 +327,8 @@ def _service(
         memory_reservation=(reserved.memory or 0) if reserved else 0,
         units=units_of(service),
         priority=service.x_pyorch.priority,
+        schedule=_schedule(service),
+        is_job=(deploy is not None and deploy.is_job) or service.x_pyorch.job != JobExtension(),
         timeout=service.x_pyorch.job.timeout,
         most_at_once=service.x_pyorch.job.max_concurrent,
         constraints=_constraints(service),
@@ -332,6 +338,18 @@ def _service(
         dns_all=service.x_pyorch.dns == "all",
         dns_servers=service.dns,
         links=_links(service),
+    )
+
+
+def _schedule(service: Service) -> Schedule | None:
+    own = service.x_pyorch.schedule
+    if own is None:
+        return None
+    return Schedule(
+        cron=own.cron,
+        zone=own.timezone,
+        overlap=Overlap(own.overlap),
+        catch_up=CatchUp(own.catch_up),
     )
 
 

@@ -21,11 +21,14 @@ def with_words(
     ``kept`` are older files of the stack, the newest first; no more of them are read than it
     takes.
     """
+    # A run by the clock is told from others by its number, whatever file it was made from.
+    by_clock = {service.name for service in desired.services if service.schedule}
     wanted = {service.name: service.revision for service in desired.services}
     old = {
         (replica.id.service, replica.revision)
         for replica in observed.replicas
         if replica.revision != wanted.get(replica.id.service, replica.revision)
+        and replica.id.service not in by_clock
     }
     words: dict[ServiceName, dict[Revision, str]] = {}
     files = iter(kept)

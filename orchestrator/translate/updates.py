@@ -25,7 +25,7 @@ def update_of(
     """
     service = model.services[name]
     deploy, own = service.deploy, service.x_pyorch.update
-    if deploy is not None and deploy.is_job:
+    if service.x_pyorch.schedule is not None or (deploy is not None and deploy.is_job):
         return None
     forth = deploy.update_config if deploy else None
     way_back = deploy.rollback_config if deploy else None

@@ -9,6 +9,7 @@ followed. Whiteouts become what overlayfs expects (image-spec, layer.md).
 import os
 import stat
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -59,7 +60,26 @@ def unpack_plain(
     _unpack(Tee(source), target, _PlainUnpacker, limit, entries)
 
 
-def _unpack(raw: Tee, target: Path, unpacker: "type[_Unpacker]", limit: int, entries: int) -> str:
+def unpack_copy(source: IO[bytes], target: Path, *, owner: tuple[int, int] | None) -> None:
+    """Unpack a tarball into a directory that has something in it; what is there is merged with.
+
+    ``owner`` owns all of it, where it is not to be whom the tarball says. No link that leads out of
+    ``target`` is followed, whoever made it. Raises as :func:`unpack_layer` does.
+    """
+
+    def copier(root: int, entries: int, limit: int) -> _Unpacker:
+        return _Copier(root, entries, limit, owner)
+
+    _unpack(Tee(source), target, copier, MAX_BYTES, MAX_ENTRIES)
+
+
+def _unpack(
+    raw: Tee,
+    target: Path,
+    unpacker: "Callable[[int, int, int], _Unpacker]",
+    limit: int,
+    entries: int,
+) -> str:
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         reader = ForwardReader(decompress(raw), limit)
@@ -279,6 +299,33 @@ class _PlainUnpacker(_Unpacker):
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         member.uid = member.gid = 0
         super()._member(archive, member)
+
+
+class _Copier(_Unpacker):
+    def __init__(self, root: int, entries: int, limit: int, owner: tuple[int, int] | None) -> None:
+        super().__init__(root, entries, limit)
+        self._owner = owner
+
+    @override
+    def _hidden(self, member: tarfile.TarInfo, folder: int, name: str) -> bool:
+        if not member.isdir() and _is_folder(folder, name):
+            raise _refused(member, "there is a directory of that name", "layer_path")
+        return False
+
+    @override
+    def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        if self._owner is not None:
+            member.uid, member.gid = self._owner
+        if _parts(member.name):
+            # What is copied into was there before, and stays as it is.
+            super()._member(archive, member)
+
+
+def _is_folder(folder: int, name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _mkdir(folder: int, name: str, mode: int) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,7 @@ from runtime.types import (
     Probe,
     ProbeOutput,
     ProcessFacts,
+    Reached,
     TcpProbe,
     Usage,
 )
@@ -359,6 +360,33 @@ class Containers(ContainerDriver):
         with target.open("xb") as file:
             source = root.with_name("upper") if changes else root
             await in_thread(pack_tree, source, file, changes=changes)
+
+    @override
+    @asynccontextmanager
+    async def reach(self, container: ContainerId) -> AsyncIterator[Reached]:
+        verb = "reach files of container"
+        record = self._known(container, verb)
+        state = self._runs.lasting(container)
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        hidden: tuple[str, ...] = ()
+        root: int | None = None
+        if state is not None:
+            with suppress(OSError):
+                root = os.open(f"/proc/{state.pid}/root", flags)
+                if not records.is_alive(state):
+                    # Its number may be somebody else's by now.
+                    os.close(root)
+                    root = None
+        if root is None:
+            hidden = tuple(one.target for one in record.config.mounts)
+            async with self._holding(container, verb):
+                image = await self._image(record, verb)
+                folder = self._layout.data / container
+                root = os.open(await in_thread(mount_root, folder, image.layers), flags)
+        try:
+            yield Reached(root, hidden)
+        finally:
+            os.close(root)
 
     @override
     async def exec(self, container: ContainerId, config: ExecConfig) -> ExecSession:

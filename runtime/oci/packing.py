@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from runtime.errors import InvalidError
+from runtime.errors import InvalidError, NotFoundError
+from runtime.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 
 MAX_DEPTH = 256
+INSIDE = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 CHUNK = 1024 * 1024
 _OPAQUE = "trusted.overlay.opaque"
 _STEERING = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
@@ -32,6 +34,45 @@ def pack_tree(root: Path, out: IO[bytes], *, changes: bool) -> None:
             _Packer(archive, changes=changes).folder(fd, ".", os.fstat(fd), depth=0)
         finally:
             os.close(fd)
+
+
+def pack_entry(root: int, path: str, out: IO[bytes], *, name: str, follow: bool) -> None:
+    """Write what is at ``path`` below ``root`` to ``out``, under ``name``; a folder with all in it.
+
+    ``.`` as a name is for what a folder holds. A link is itself, or with ``follow`` what it leads
+    to, inside the root. Raises NotFoundError where there is nothing, InvalidError as above.
+    """
+    above, _, last = path.rstrip("/").rpartition("/")
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        packer = _Packer(archive, changes=False)
+        try:
+            if follow or last in ("", ".", "..") or name == ".":
+                path = _reached(root, path)
+                above, _, last = path.rpartition("/")
+            folder = openat2(root, above.lstrip("/") or ".", _FOLDER & ~os.O_NOFOLLOW, INSIDE)
+            try:
+                if not last:
+                    packer.folder(folder, name, os.fstat(folder), depth=0)
+                else:
+                    os.lstat(last, dir_fd=folder)
+                    packer.entry(folder, last, name, depth=-1)
+            finally:
+                os.close(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFoundError(
+                "copy from container", path[:200], "there is no such file"
+            ) from None
+
+
+def _reached(root: int, path: str) -> str:
+    """Return where a path leads in the end, as seen from the root. Raises FileNotFoundError."""
+    found = openat2(root, path.lstrip("/") or ".", os.O_PATH, INSIDE)
+    try:
+        top = os.readlink(f"/proc/self/fd/{root}")
+        place = os.readlink(f"/proc/self/fd/{found}")
+    finally:
+        os.close(found)
+    return "/" + place.removeprefix(top).lstrip("/")
 
 
 class _Packer:
@@ -55,11 +96,11 @@ class _Packer:
                 self._archive.addfile(tarfile.TarInfo(f"{path}/.wh..wh..opq"))
         for name in sorted(os.listdir(fd)):
             try:
-                self._entry(fd, name, f"{path}/{name}", depth)
+                self.entry(fd, name, f"{path}/{name}", depth)
             except FileNotFoundError:
                 continue  # it went meanwhile
 
-    def _entry(self, folder: int, name: str, path: str, depth: int) -> None:
+    def entry(self, folder: int, name: str, path: str, depth: int) -> None:
         status = os.lstat(name, dir_fd=folder)
         mode = status.st_mode
         if stat.S_ISDIR(mode):

@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
+import os
 import signal
 import tarfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,7 @@ from runtime.types import (
     Probe,
     ProbeOutput,
     ProcessFacts,
+    Reached,
     Running,
     Usage,
     VolumeId,
@@ -91,6 +94,8 @@ class FakeContainers(Faults, ContainerDriver):
     """What probes that are no commands come to; 1 where it does not say."""
     probed: list[tuple[ContainerId, float]] = field(default_factory=list)
     """Every probe and when it began."""
+    roots: dict[ContainerId, Path] = field(default_factory=dict)
+    """Where the files of containers are, of those that have any."""
     ceilings: dict[str, Limits] = field(default_factory=dict)
     usages: dict[ContainerId, Usage] = field(default_factory=dict)
     """What containers use, where it is said."""
@@ -301,6 +306,18 @@ class FakeContainers(Faults, ContainerDriver):
         with tarfile.open(target, "x") as archive:
             for name in sorted(box.files):
                 archive.addfile(tarfile.TarInfo(name))
+
+    @override
+    @asynccontextmanager
+    async def reach(self, container: ContainerId) -> AsyncIterator[Reached]:
+        await self.look("reach", container)
+        box = self._known(container, "reach files of container")
+        running = isinstance(box.phase, Running)
+        root = os.open(self.roots[container], os.O_PATH | os.O_DIRECTORY)
+        try:
+            yield Reached(root, () if running else tuple(one.target for one in box.config.mounts))
+        finally:
+            os.close(root)
 
     @override
     async def exec(self, container: ContainerId, config: ExecConfig) -> "FakeSession":

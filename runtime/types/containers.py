@@ -351,6 +351,17 @@ class Usage:
     oom_kills: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A container's root directory, open. ``hidden`` are the places whose content is elsewhere.
+
+    Those are what is mounted in it, while it does not run.
+    """
+
+    root: int
+    hidden: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessFacts:
     """A process of a container, as its host sees it."""

@@ -41,18 +41,26 @@ class World:
             volumes=self.host.volumes,
             builds=self.host.builds,
         )
+        self.ahead = 0.0
+        """Seconds the clock on the wall is ahead of the loop's."""
         self.orchestrator = None
         self.applied = None
 
     @asynccontextmanager
     async def daemon(self):
         """Run a daemon on this host; at the end it lets go of it and containers go on."""
-        self.orchestrator = build(self.settings, self.drivers, self.store, now=self.now)
+        self.orchestrator = build(
+            self.settings, self.drivers, self.store, now=self.now, wall=self.wall
+        )
         try:
             async with running(self.orchestrator):
                 yield self.orchestrator
         finally:
             await self.containers.close()
+
+    def wall(self):
+        """Tell what the clock on the wall shows."""
+        return now() + self.ahead
 
     async def apply(self, text, **options):
         """Have a stack file of this text wanted from now on."""

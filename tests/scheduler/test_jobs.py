@@ -2,9 +2,9 @@
 
 from builders import NOW, host, replica, service, stack
 
-from scheduler import Failed, plan_stack, settled
+from scheduler import Failed, Settled, Waiting, plan_stack, settled
 from scheduler.actions import StartReplica
-from scheduler.desired import Condition, Dependency, RestartMode, RestartPolicy
+from scheduler.desired import Condition, Dependency, RestartMode, RestartPolicy, Schedule
 from scheduler.ids import ServiceName
 from scheduler.observed import Created, Exited, Running
 
@@ -61,6 +61,18 @@ def test_nobody_who_waits_for_success_takes_a_run_that_was_too_long_for_one():
 
     assert [(one.subject, one.stuck) for one in made.held] == [("next.1", True)]
     assert starts(plan(wanted, host(replica(1, Exited(code=0, at=NOW))))) == ["next.1"]
+
+
+def test_a_job_is_waited_for_until_it_has_ended_and_other_services_are_not():
+    for wanted in (service(), service(is_job=True, schedule=Schedule(cron="@daily"))):
+        found = host(replica(1))
+        state = settled(stack(wanted), found, plan(stack(service()), found), now=NOW)
+        assert state == Settled()
+
+    job = stack(service(is_job=True, restart=ONCE))
+    running, done = host(replica(1)), host(replica(1, Exited(code=0, at=NOW)))
+    assert settled(job, running, plan(job, running), now=NOW) == Waiting()
+    assert settled(job, done, plan(job, done), now=NOW) == Settled()
 
 
 def test_so_many_replicas_run_at_one_time_and_the_others_follow():

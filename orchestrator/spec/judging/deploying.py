@@ -36,9 +36,13 @@ def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
         elif policy is None and service.restart in ("always", "unless-stopped"):
             cause = f"`mode: {deploy.mode}` is not started again once it has succeeded"
             yield (*path, "restart"), cause, hint
-    elif service.x_pyorch.job != JobExtension() and not _ends(service):
+    elif not _ends(service):
         cause = "a service that is started again whenever it ends is no job"
-        yield (*path, "x-pyorch", "job"), cause, "write `restart: on-failure`, or a job's mode"
+        hint = "write `restart: on-failure`, or a job's mode"
+        if service.x_pyorch.job != JobExtension():
+            yield (*path, "x-pyorch", "job"), cause, hint
+        if service.x_pyorch.schedule is not None:
+            yield (*path, "x-pyorch", "schedule"), cause, hint
     for key, config in (
         ("update_config", deploy.update_config),
         ("rollback_config", deploy.rollback_config),

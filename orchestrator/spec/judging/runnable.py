@@ -66,6 +66,7 @@ def refusals(stack: StackFile) -> Iterator[Refusal]:
         yield from limit_refusals(service, path)
         yield from mount_refusals(service, path)
         yield from _hooks(service, path)
+        yield from _waits(stack, service, path)
     for number, one in enumerate(stack.x_pyorch.notify):
         if bool(one.webhook) == bool(one.command):
             where = ("x-pyorch", "notify", str(number))
@@ -87,6 +88,16 @@ def _hooks(service: Service, path: Path) -> Iterator[Refusal]:
         if first.per_replica:
             where = (*path, "pre_start", str(number), "per_replica")
             yield where, REFUSED["services.*.pre_start.*.per_replica"], "leave it out"
+
+
+def _waits(stack: StackFile, service: Service, path: Path) -> Iterator[Refusal]:
+    for name, wanted in service.depends_on.items():
+        other = stack.services.get(name)
+        by_clock = other is not None and other.x_pyorch.schedule is not None
+        if by_clock and wanted.condition != "service_started":
+            cause = f"`{name}` runs by its schedule: that it is done is no state it stays in"
+            hint = "leave it out, or write `service_started`, which waits for nothing"
+            yield (*path, "depends_on", name, "condition"), cause, hint
 
 
 def _probes(service: Service, path: Path) -> Iterator[Refusal]:

@@ -130,11 +130,12 @@ CARRIED_OUT = {
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
     "services.*.x-pyorch": """
-        backoff dns heal_limit job on_unhealthy priority probes quarantine rates update
+        backoff dns heal_limit job on_unhealthy priority probes quarantine rates schedule update
     """,
     "services.*.x-pyorch.update": "deadline drain mode",
     "services.*.x-pyorch.rates": "receive send",
     "services.*.x-pyorch.job": "max_concurrent timeout",
+    "services.*.x-pyorch.schedule": "catch_up cron overlap timezone",
     "services.*.x-pyorch.backoff": "delay max_delay reset_after",
     "services.*.x-pyorch.probes.*": """
         exec grpc http interval log retries start_interval start_period tcp timeout

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from orchestrator.spec.models.base import Duration, Size, Whole
 from orchestrator.spec.values.addresses import is_web_address
+from scheduler import check_schedule
 
 MOST_LOGS = 4 * 1024**3
 """Bytes of logs a stack keeps where its file does not say."""
@@ -152,6 +153,27 @@ class UpdateExtension(Extension):
         return {"mode": given} if given in cls.WORDS else given
 
 
+class ScheduleExtension(Extension):
+    """``services.*.x-pyorch.schedule``: when a service runs that does so by the clock."""
+
+    cron: str = Field(
+        description="Minute, hour, day, month and weekday, as in crontab(5); or `@daily`."
+    )
+    timezone: str = Field(default="UTC", description="Whose clock it is about: `Europe/Berlin`.")
+    overlap: Literal["skip", "queue", "replace"] = Field(
+        default="skip", description="What happens when the run before still goes on."
+    )
+    catch_up: Literal["none", "once", "all"] = Field(
+        default="once",
+        description="Which runs are made up for that were due while no daemon ran.",
+    )
+
+    @model_validator(mode="after")
+    def _comes(self) -> "ScheduleExtension":
+        check_schedule(self.cron, self.timezone)
+        return self
+
+
 class ServiceExtension(Extension):
     """``services.*.x-pyorch``."""
 
@@ -176,6 +198,9 @@ class ServiceExtension(Extension):
     )
     update: UpdateExtension = Field(
         default=UpdateExtension(), description="How replicas are replaced, besides `deploy`."
+    )
+    schedule: ScheduleExtension | None = Field(
+        default=None, description="When it runs, each time to its end; always without."
     )
     quarantine: int | None = Field(
         default=None, ge=1, description="Restarts in a row after which it is left alone."

@@ -127,7 +127,7 @@ def test_a_run_that_takes_too_long_is_ended_as_a_failure_and_tried_again_as_one(
 
     assert runs(pyorch) == 2
     assert pyorch.ps("job")["job-once-1"]["ExitCode"] == 0
-    told = pyorch.run("-p", "job", "events", "--since", "1h", "--until", "0s")
+    told = pyorch.run("-p", "job", "events")
     assert "ran for more than 0.3 s" in told
     pyorch.run("down", "-v", "-t", "0")
 

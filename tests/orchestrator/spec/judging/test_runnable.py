@@ -54,6 +54,16 @@ REST = "networks: {net: {driver: DRIVER}}\nvolumes: {vol: {driver: VDRIVER}}\n"
         ("deploy: {mode: global-job}\n    restart: on-failure:3", None),
         ("restart: on-failure\n    x-pyorch: {job: {timeout: 1m}}", None),
         ("x-pyorch: {job: {max_concurrent: 2}}", None),
+        ("x-pyorch: {schedule: {cron: '@daily', timezone: Europe/Berlin}}", None),
+        (
+            "restart: unless-stopped\n    x-pyorch: {schedule: {cron: '@daily'}}",
+            "x-pyorch.schedule: a service that is started again whenever it ends is no job",
+        ),
+        (
+            "x-pyorch: {schedule: {cron: '@daily'}}\n"
+            "  b:\n    image: i\n    depends_on: {a: {condition: service_completed_successfully}}",
+            "services.b.depends_on.a.condition: `a` runs by its schedule",
+        ),
         (
             "restart: always\n    x-pyorch: {job: {timeout: 1m}}",
             "x-pyorch.job: a service that is started again whenever it ends is no job",

@@ -297,6 +297,7 @@ NEEDED = {
     "secrets.*.x-pyorch.on_change",
     "x-pyorch.notify.*.command",
     "x-pyorch.notify.*.webhook",
+    "services.*.x-pyorch.schedule.cron",
     "services.*.x-pyorch.probes.*.exec",
     "services.*.x-pyorch.probes.*.grpc",
     "services.*.x-pyorch.probes.*.grpc.port",
