@@ -39,6 +39,7 @@ def plan_replicas(
     if rolling.concerned:
         rolling.run()
         return
+    rolling.close()
     by_slot = {replica.id.slot: replica for replica in observed}
     numbers = slots_of(service, observed)
     for slot in sorted(set(by_slot) - set(numbers), reverse=True):

@@ -137,6 +137,14 @@ class Rolling:
     def _policy(self) -> UpdatePolicy:
         return self.slots.service.update or UpdatePolicy()
 
+    def close(self) -> None:
+        """Note that an update is over which nobody wants any more."""
+        record, image = self.record, self.slots.ground.image
+        going = (UpdateState.RUNNING, UpdateState.PAUSED)
+        if record is not None and record.state in going and image is not None and not self.is_open:
+            reason = "something else is wanted by now"
+            self._plan.add(CompleteUpdate(self.slots.service.name), reason)
+
     def old(self) -> list[ObservedReplica]:
         """Return the replicas that give way."""
         return [one for one in self.observed if self.slots.outdated(one)]
