@@ -7,6 +7,8 @@
 # make test-docker the same fifty files under Docker and under pyorch: what the process sees
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
 # make updates fifty updates of a service under load, good ones and bad ones, beside a daemon that dies
+# make model   stacks are changed and broken in thousands of ways, and compared with a model
+# make soak    thousands of passes and restarts, after which the daemon is as large as before
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
 SHELL := /bin/sh
 # Files of tests that run beside one another; each has a pyorch of its own.
@@ -21,10 +23,14 @@ SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
 # Examples for each of the eleven tests of `make fuzz`.
 FUZZ := 20000
 
+# Things done in `make model`, and passes in `make soak`; a tenth as many containers are restarted.
+STEPS := 5000
+PASSES := 10000
+
 # Which part of the tests `make test-vm` runs; what has run already is not run again.
 SHARD := 1/1
 
-.PHONY: demo down bench docs fuzz sweep updates test test-docker test-failed test-pure test-vm check install install-dev
+.PHONY: demo down bench docs fuzz model soak sweep updates test test-docker test-failed test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -73,6 +79,13 @@ updates: install-dev
 
 sweep: install-dev
 	$(SUDO) env PYORCH_SWEEP_POINTS=100000 $(PYTHON) -m pytest -q tests/sweep
+
+model: install-dev
+	$(SUDO) env PYORCH_MODEL_STEPS=$(STEPS) $(PYTHON) -m pytest -q tests/model/test_life.py
+
+soak: install-dev
+	$(SUDO) env PYORCH_SOAK_PASSES=$(PASSES) PYORCH_SOAK_RESTARTS=$$(($(PASSES) / 10)) \
+		$(PYTHON) -m pytest -q tests/model/test_soak.py
 
 test-pure:
 	@packaging/venv '[dev]'

@@ -66,7 +66,7 @@ class Pyorch:
 
     def begin_checked(self) -> None:
         """Have a service with a healthcheck run, and be well."""
-        self._run("up", "-d", "--wait", "-f", str(write_checked(self._folder)))
+        self.run("up", "-d", "--wait", "-f", str(write_checked(self._folder)))
 
     def checked(self) -> int:
         """Return the host's id of its process; 0 while there is none."""
@@ -74,7 +74,7 @@ class Pyorch:
 
     def end_checked(self) -> None:
         """Take it away."""
-        self._run("-p", "benchill", "down", "-t", "0")
+        self.run("-p", "benchill", "down", "-t", "0")
 
     def machinery(self) -> tuple[int, list[int]]:
         """Return the daemon, and everything that runs besides the containers' processes."""

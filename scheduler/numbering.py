@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator, Sequence
 from itertools import count, islice
 
 from scheduler.desired import DesiredService, UpdateOrder
-from scheduler.observed import ObservedReplica
+from scheduler.observed import ObservedReplica, UpdateRecord, UpdateState
 
 
 def slots_of(service: DesiredService, present: Sequence[ObservedReplica]) -> tuple[int, ...]:
@@ -25,19 +25,18 @@ def slots_of(service: DesiredService, present: Sequence[ObservedReplica]) -> tup
 
 
 def slots_with_newcomers(
-    service: DesiredService, present: Sequence[ObservedReplica]
+    service: DesiredService, present: Sequence[ObservedReplica], record: UpdateRecord | None
 ) -> tuple[int, ...]:
     """Return the slots of a service, and those of replicas an update starts beside the old ones."""
-    slots = slots_of(service, present)
-    policy = service.update
+    slots, policy = slots_of(service, present), service.update
     if policy is None or policy.order is not UpdateOrder.START_FIRST:
         return slots
-    if all(replica.revision == service.revision for replica in present):
+    if record is None or record.state is not UpdateState.RUNNING:
         return slots
     taken = {replica.id.slot for replica in present}
-    most = policy.parallelism or service.replicas
-    fresh = {one.id.slot for one in present if one.revision == service.revision}
-    return tuple(sorted({*slots, *fresh, *free_slots(taken, most)}))
+    unproven = {replica.id.slot for replica in present if replica.trial is not None}
+    fresh = free_slots(taken, policy.parallelism or service.replicas)
+    return tuple(sorted({*slots, *unproven, *fresh}))
 
 
 def free_slots(taken: Container[int], number: int) -> Iterator[int]:

@@ -31,8 +31,8 @@ from scheduler.ids import (
     container_name,
     parse_container_name,
 )
+from scheduler.leftovers import LEFT_BEHIND, find_leftovers
 from scheduler.networks import NetworkPlanner
-from scheduler.numbering import slots_of
 from scheduler.observed import HookProgress, ObservedReplica, ObservedStack, PortLease
 from scheduler.placement import Refusal
 from scheduler.plan import Plan, PlanBuilder
@@ -96,7 +96,8 @@ class _Planner:
                 discard(
                     self.plan, replica, grace=10.0, reason="not in the stack file", now=self.now
                 )
-        self._leftover_sandboxes(services)
+        for leftover in find_leftovers(self.desired, self.observed):
+            self.plan.add(RemoveReplica(leftover), LEFT_BEHIND)
         gates = Gatekeeper(services=services, replicas=found, now=self.now)
         for name in order:
             service = services[name]
@@ -151,13 +152,6 @@ class _Planner:
                 self.volume_steps[volume.name] = self.plan.add(
                     CreateVolume(volume.name), "is missing"
                 )
-
-    def _leftover_sandboxes(self, services: dict[ServiceName, DesiredService]) -> None:
-        for replica in sorted(self.observed.sandboxes):
-            service = services.get(replica.service)
-            present = [one for one in self.observed.replicas if one.id.service == replica.service]
-            if service is None or replica.slot not in slots_of(service, present):
-                self.plan.add(RemoveReplica(replica), "left behind by an interrupted pass")
 
     def _ground(self, service: DesiredService) -> Ground:
         after: list[int] = []

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scheduler.actions import KillReplica, RemoveNetwork, RemoveReplica, RemoveVolume, StopReplica
-from scheduler.desired import DesiredStack, HookKind, Intent
+from scheduler.desired import DesiredStack, HookKind, Intent, ServiceIntent
 from scheduler.graph import dependents, start_order
 from scheduler.hooks import await_hooks
 from scheduler.ids import NetworkName, ReplicaId, ServiceName
+from scheduler.leftovers import LEFT_BEHIND, find_leftovers
 from scheduler.observed import Hooks, ObservedReplica, ObservedStack, Running, Stopping
 from scheduler.plan import Plan, PlanBuilder
+
+REMOVED_BY_HAND = "its containers were removed by hand"
 
 
 def plan_shutdown(desired: DesiredStack, observed: ObservedStack, *, now: float) -> Plan:
@@ -45,11 +48,9 @@ class _Shutdown:
             grace = graces.get(name, 10.0) if grace is None else grace
             for replica in reversed(found.get(name, [])):
                 self._replica(replica, above, grace=grace)
+        for leftover in find_leftovers(self.desired, self.observed):
+            self.removed[leftover] = self.plan.add(RemoveReplica(leftover), LEFT_BEHIND)
         if self.desired.intent is Intent.REMOVE:
-            for leftover in sorted(self.observed.sandboxes):
-                self.removed[leftover] = self.plan.add(
-                    RemoveReplica(leftover), "left behind by an interrupted pass"
-                )
             self._networks()
             self._volumes()
         return self.plan.build()
@@ -62,8 +63,7 @@ class _Shutdown:
         grace: float,
     ) -> None:
         name = replica.id.service
-        over = self.desired.intent is Intent.REMOVE
-        reason = "stack goes down" if over else "stack stops"
+        over, reason = self._fate(name)
         match replica.phase:
             case Running():
                 waits = [other for other in above.get(name, ()) if other in self.alive]
@@ -98,6 +98,14 @@ class _Shutdown:
             self.removed[replica.id] = self.plan.add(
                 RemoveReplica(replica.id), reason, after=(killed,)
             )
+
+    def _fate(self, name: ServiceName) -> tuple[bool, str]:
+        """Return whether nothing of a service is to be left, and why it ends."""
+        if self.desired.intent is Intent.REMOVE:
+            return True, "stack goes down"
+        services = self.desired.services
+        absent = any(one.name == name and one.intent is ServiceIntent.ABSENT for one in services)
+        return absent, REMOVED_BY_HAND if absent else "stack stops"
 
     def _awaits_hooks(self, replica: ObservedReplica, reason: str, after: list[int]) -> bool:
         hooks = replica.pre_stop

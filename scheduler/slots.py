@@ -196,7 +196,7 @@ class Slots:
         match found.phase:
             case Running(since=since):
                 return since < before
-            case Exited(at=at, stopped=False):
+            case Exited(at=at):
                 return at < before
             case _:
                 return False

@@ -9,10 +9,11 @@ from scheduler.hooks import await_hooks
 from scheduler.ids import ServiceName
 from scheduler.observed import ObservedReplica, Running, Stopping
 from scheduler.plan import PlanBuilder
+from scheduler.shutdown import REMOVED_BY_HAND
 
 REASONS = {
     ServiceIntent.STOPPED: "was stopped by hand",
-    ServiceIntent.ABSENT: "its containers were removed by hand",
+    ServiceIntent.ABSENT: REMOVED_BY_HAND,
     ServiceIntent.IDLE: "none of its runs is due",
 }
 

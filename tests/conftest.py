@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -117,10 +118,12 @@ def shared_lab(tmp_path_factory, busybox):
 
 @pytest.fixture
 def free_port():
-    """A port of the host nobody listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
+    """A port of the host nobody listens on, and which the kernel gives to nobody by chance."""
+    chance = secrets.SystemRandom()
+    while True:
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", chance.randrange(20_000, 32_000)))
+            return listener.getsockname()[1]
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def check_invariants(pyorch: Pyorch, *, again: bool = True, but: Mapping[str, st
 def ticks(pyorch: Pyorch, stack: str) -> list[int]:
     """Return what a ticking service of a stack has written into its volume, in order."""
     path = pyorch.settings.data / "volumes" / f"{stack}_ticks" / "_data" / "ticks"
-    return [int(line.split()[1]) for line in path.read_text().splitlines()]
+    return [int(line.split()[1]) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from orchestrator.errors import Paint, PyorchError
 
 COMMANDS = {
     "up": "create and start a stack, and keep it as its file says",
+    "watch": "have a stack be as its file says whenever that changes",
     "down": "stop and remove a stack",
     "start": "start services that were stopped",
     "stop": "stop services, and keep them",
@@ -77,8 +78,8 @@ EVERYWHERE = (
 """Options that are understood before the command and after it."""
 VALUED = ("-p", "--project-name", "--project-directory", "-f", "--file", "--env-file", "--profile")
 """Options before the command whose value is the next word."""
-OWN_F = ("events", "logs", "rm")
-"""Commands after which `-f` is not the stack file: it follows, and it forces, as people know it."""
+OWN_F = ("events", "logs", "rm", "version")
+"""Commands after which `-f` is not the stack file: it follows, forces, formats, as people know."""
 INTERRUPTED = 130
 
 

@@ -12,6 +12,8 @@ from orchestrator.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's own arguments."""
     parser.add_argument("scale", nargs="+", metavar="SERVICE=N", help="so many replicas")
+    # Others are never touched: for scripts that ask for it.
+    parser.add_argument("--no-deps", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,8 +4,10 @@ import argparse
 import contextlib
 import signal
 import threading
+from collections.abc import Mapping
 from functools import partial
 from types import FrameType
+from typing import Any
 
 from orchestrator.cli.following import follow_until_settled, follow_until_stopped
 from orchestrator.cli.loading import settle
@@ -51,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", action="store_true", help="build images that are there, too")
     parser.add_argument("--no-build", action="store_true", help="build no image")
     parser.add_argument("--quiet-build", action="store_true", help="do not show what builds print")
+    parser.add_argument(
+        "--watch", action="store_true", help="follow the stack file, too, and all it includes"
+    )
     parser.add_argument("--no-color", action="store_true", help="no colours in logs")
     parser.add_argument("--no-log-prefix", action="store_true", help="lines as they were written")
 
@@ -59,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
     """Load, send, and follow until it is so."""
     if args.build and args.no_build:
         raise PyorchError("--build and --no-build exclude each other")
+    if args.watch and (args.detach or args.wait or args.no_start or args.locked):
+        raise PyorchError(
+            "--watch is for an `up` that stays", hint="leave out -d, --wait, --no-start, --locked"
+        )
     settled = settle(args, tuple(args.services))
     client = connect(Settings.from_environ())
     document = settled.document
@@ -81,7 +90,19 @@ def run(args: argparse.Namespace) -> int:
             client, name, applied["generation"], wait=args.wait, timeout=args.wait_timeout
         )
         return 0
+    if args.watch:
+        _watch(args, client, options)
     return _attached(args, client, name)
+
+
+def _watch(args: argparse.Namespace, client: Client, options: Mapping[str, Any]) -> None:
+    # Loads what an `up` without it has no use for.
+    from orchestrator.cli.watching import Follower
+
+    lasting = {**options, "force_recreate": False}
+    follower = Follower(args=args, client=client, options=lasting)
+    follower.look()
+    threading.Thread(target=follower.follow, daemon=True).start()
 
 
 def _attached(args: argparse.Namespace, client: Client, name: str) -> int:

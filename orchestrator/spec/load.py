@@ -194,7 +194,7 @@ def load_document(request: LoadRequest) -> Document:
 
 
 def _assemble(request: LoadRequest) -> Document:
-    troubles, notes = Troubles(), Notes()
+    troubles, notes = Troubles(), Notes(read=[] if request.read is None else request.read)
     remotes = Remotes(request.fetch)
 
     def local(file: str) -> str:

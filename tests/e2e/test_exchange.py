@@ -1,5 +1,7 @@
 """`pull` and `push` of a stack, against a real registry."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.root
@@ -70,3 +72,40 @@ def test_what_is_built_is_uploaded_and_what_can_be_built_need_not_be_there(bare,
     bare.run("image", "rm", made)
     bare.run("image", "pull", made)
     assert made in here(bare)
+
+
+def test_a_build_looks_for_a_newer_base_and_uploads_what_it_made(bare, busybox, registry):
+    made, base = f"{registry}/made:1", f"{registry}/base:1"
+    put(bare, busybox, base)
+    service = {
+        "image": made,
+        "build": {"dockerfile_inline": f"FROM {base}\nRUN echo $$MODE > /mode"},
+    }
+    bare.write(json.dumps({"name": "shop", "services": {"web": service}}))
+    bare.run("image", "pull", base)
+    old = bare.run("build", "-q")
+    bare.run("image", "import", str(busybox), "newer", "--env", "MODE=new")
+    bare.run("image", "push", "newer", base)
+
+    same = bare.run("build", "-q")
+    new = bare.run("build", "-q", "--pull", "--push")
+
+    assert same == old
+    assert new != old
+    bare.run("image", "rm", made)
+    bare.run("image", "pull", made)
+    (found,) = json.loads(bare.run("image", "inspect", made))
+    assert found["Id"] == new.strip()
+    assert "MODE=new" in found["Config"]["config"]["Env"]
+
+
+def test_a_step_has_no_more_memory_than_the_build_is_given(pyorch):
+    take = "RUN busybox dd if=/dev/zero of=/dev/null bs=100M count=1"
+    build = {"dockerfile_inline": f"FROM busybox\n{take}"}
+    pyorch.write(json.dumps({"name": "shop", "services": {"web": {"build": build}}}))
+
+    refused = pyorch.try_("build", "-m", "32m")
+
+    assert refused.code == 1
+    assert "exited on killed" in refused.err
+    pyorch.run("build", "-m", "256m")

@@ -103,6 +103,27 @@ def test_top_lists_the_processes_of_every_replica(shop):
     assert {line[1] for line in lines if line[0] == "web"} == {"1", "2"}
 
 
+def test_ps_lists_what_is_in_a_state_and_what_services_that_are(shop):
+    shop.run("stop", "idle")
+    shop.run("pause", "web")
+
+    assert shop.run("ps", "--services", "--orphans") == "web\n"
+    assert shop.run("ps", "--services", "--status", "exited") == "idle\n"
+    assert shop.run("ps", "-q", "--filter", "status=paused") == "shop-web-1\nshop-web-2\n"
+    assert "while :; do sleep 0.01; done" in shop.run("ps", "--no-trunc")
+    assert "is no filter" in shop.try_("ps", "--filter", "name=web").err
+    assert shop.run("ls", "-a", "-q", "--filter", "name=sho") == "shop\n"
+    assert shop.run("ls", "-q", "--filter", "name=nobody") == ""
+
+
+def test_scripts_that_say_more_than_they_have_to_are_understood(shop):
+    shop.run("scale", "--no-deps", "web=1")
+    shop.run("up", "-d", "--remove-orphans")
+    assert json.loads(shop.run("version", "-f", "json"))["version"] in shop.run("version")
+    assert shop.run("version", "--short").strip() in shop.run("version")
+    shop.run("down", "--remove-orphans", "-t", "0")
+
+
 WAITED = """
 name: wait
 services:

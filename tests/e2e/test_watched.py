@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from runtime.mountinfo import unmount_below
 from tests.instance import Pyorch, new_name
 from tests.lab import eventually
 
@@ -158,6 +159,51 @@ def test_f16_on_a_full_disk_the_daemon_says_that_it_is_not_well_until_there_is_r
         (data / "ballast").unlink()
         assert well(pyorch) == (200, {"status": "ok"})
         assert pyorch.run("daemon", "status").startswith("running: ")
+
+
+def test_on_a_disk_that_has_become_read_only_what_runs_goes_on_and_the_daemon_is_not_well(
+    tmp_path, busybox
+):
+    pyorch = Pyorch(name=new_name(), home=tmp_path / "p")
+    image, data = tmp_path / "disk", pyorch.settings.data
+    data.mkdir(parents=True)
+    with image.open("wb") as file:
+        file.truncate(64 * 1024**2)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    mount = ["mount", "-o", "loop,errors=remount-ro", str(image), str(data)]
+    subprocess.run(mount, check=True)
+    try:
+        pyorch.run("image", "import", str(busybox), "busybox")
+        pyorch.write(STACK)
+        pyorch.run("up", "-d", "--wait")
+        before = pyorch.main_process("seen/idle.1")
+        assert well(pyorch) == (200, {"status": "ok"})
+        # The kernel does with it what it does with a disk that fails.
+        device = subprocess.run(
+            ["findmnt", "-no", "SOURCE", str(data)], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error").write_text("a test\n")
+
+        status, said = eventually(lambda: well(pyorch), lambda found: found[0] == 503)
+
+        assert (status, said["reasons"][0]["subject"]) == (503, "state")
+        assert "the state database cannot be written: " in said["detail"]
+        assert pyorch.main_process("seen/idle.1") == before
+        assert pyorch.ps("seen")["seen-idle-1"]["State"] == "running"
+    finally:
+        # Nothing can be taken down on it before it is mended, and that needs everybody gone.
+        pyorch.run("daemon", "stop")
+        for container in ("seen/busy.1", "seen/idle.1", "seen/idle.2"):
+            for pid in pyorch.processes(container):
+                os.kill(pid, signal.SIGKILL)
+            eventually(lambda name=container: pyorch.processes(name), lambda found: not found)
+        unmount_below(data)
+        subprocess.run(["umount", str(data)], check=True)
+        subprocess.run(["e2fsck", "-fy", str(image)], check=False, capture_output=True)
+        subprocess.run(mount, check=True)
+        left = pyorch.clean()
+        subprocess.run(["umount", str(data)], check=True)
+    assert left == []
 
 
 def test_a_program_that_is_gone_is_named_with_the_package_that_has_it(bare, tmp_path):

@@ -121,6 +121,20 @@ async def test_a_restart_makes_new_runs_of_the_same_containers_and_of_those_boun
     assert world.writes().count("containers create shop.db.1") == 1
 
 
+async def test_a_restart_starts_what_a_reboot_ended(world):
+    async with world.daemon():
+        await world.up(STACK.replace("restart: always", "restart: 'no'"))
+    world.containers.reboot()
+    world.host.networks.lose_everything()
+    async with world.daemon():
+        await quiet(world)
+        assert world.phases()[JOB] == "exited 255"
+        await restarted(world, "job")
+        await quiet(world)
+
+        assert world.phases()[JOB] == "running"
+
+
 @pytest.mark.parametrize("crash", ["stop", "start"])
 async def test_a_restart_is_gone_on_with_after_the_daemon_was_killed(world, crash):
     async with world.daemon():
@@ -175,6 +189,23 @@ async def test_containers_that_were_removed_are_made_again_by_up_alone(world):
         await world.up(STACK)
 
     assert world.phases()[JOB] == "running"
+
+
+async def test_containers_of_a_stopped_stack_are_removed_and_the_others_stay_stopped(world):
+    async with world.daemon():
+        await world.up(STACK)
+        await world.orchestrator.stop("shop", grace=None)
+        await quiet(world)
+        assert await world.orchestrator.intents.remove("shop", ["job"], stop=False) == ("job",)
+        await world.until(lambda _: JOB not in world.phases())
+        await quiet(world)
+        assert set(world.phases()) == {DB, WEB}
+        await world.orchestrator.intents.remove("shop", (), stop=False)
+        await world.until(lambda _: not world.phases())
+        await quiet(world)
+        await world.up(STACK)
+
+    assert set(world.phases().values()) == {"running"}
 
 
 async def test_up_of_some_services_makes_them_and_what_they_need_and_no_more(world):

@@ -53,18 +53,31 @@ def test_a_whole_host_is_read_as_iproute2_reads_it(lab):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_routes_are_those_iproute2_tells_of(family):
+    def told():
+        alone = 32 if family == socket.AF_INET else 128
+        for one in ip(FAMILIES[family], "route", "show", "table", "all"):
+            if one["dst"] != "default":
+                target = one["dst"] if "/" in one["dst"] else f"{one['dst']}/{alone}"
+                yield target, one.get("dev", "")
+
+    # Others change this host meanwhile: what is told before and after was there in between.
+    before = set(told())
     names = {link.index: link.name for link in tables.read_links()}
     found = {(str(one.target), names.get(one.out, "")) for one in tables.read_routes(family)}
-    for told in ip(FAMILIES[family], "route", "show", "table", "all"):
-        if told["dst"] != "default":
-            alone = 32 if family == socket.AF_INET else 128
-            target = told["dst"] if "/" in told["dst"] else f"{told['dst']}/{alone}"
-            assert (target, told.get("dev", "")) in found
+
+    assert before & set(told()) <= found
 
 
 def test_addresses_are_those_iproute2_tells_of():
-    told = {(link["ifindex"], one["local"]) for link in ip("address") for one in link["addr_info"]}
-    assert {(index, str(address)) for index, address in tables.read_addresses()} >= told
+    def told():
+        return {
+            (link["ifindex"], one["local"]) for link in ip("address") for one in link["addr_info"]
+        }
+
+    before = told()
+    found = {(index, str(address)) for index, address in tables.read_addresses()}
+
+    assert before & told() <= found
 
 
 @given(st.binary(max_size=80))

@@ -76,12 +76,15 @@ def announce(request, operation: str, chosen: list[Point], total: int) -> None:
         )
 
 
-def choose(request, operation: str, found: list[Point], *, share: int = 1) -> list[Point]:
+def choose(
+    request, operation: str, found: list[Point], *, share: int = 1, times: int = 1
+) -> list[Point]:
     """Return the points to try, the same ones for the same seed.
 
-    Of an operation that takes long only one in ``share`` of as many as of others.
+    Of an operation that takes long only one in ``share`` of as many as of others, of one that
+    takes no time so many ``times`` as many.
     """
-    wanted = min(max(POINTS // share, 1), len(found))
+    wanted = min(max(POINTS * times // share, 1), len(found))
     chosen = sorted(random.Random(SEED).sample(found, wanted))
     announce(request, operation, chosen, len(found))
     return chosen

@@ -1,6 +1,8 @@
 """A daemon under strace(1): its changing system calls are counted, and one of them kills it."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
+from runtime.procfs import stat_of
 from tests.instance import PATIENCE, Pyorch
 
 CHANGING = (
@@ -98,6 +101,19 @@ class Traced:
         self._process.kill()
         self._process.wait()
 
+    def abandon(self) -> None:
+        """Kill the daemon if it still runs, as it is; nobody takes its place."""
+        if not self.daemon_was_killed():
+            daemon = self._pyorch.daemon_pid()
+            os.kill(daemon, signal.SIGKILL)
+            # Until it is gone it holds the lock.
+            deadline = time.monotonic() + PATIENCE
+            while is_alive(daemon):
+                assert time.monotonic() < deadline, "the daemon does not die"
+                time.sleep(0.01)
+        self._process.kill()
+        self._process.wait()
+
     def fired(self) -> bool:
         """Whether the kill came."""
         return "+++ killed by SIGKILL +++" in self._lines()
@@ -129,6 +145,14 @@ class Traced:
             return self._log.read_text(errors="replace")
         except FileNotFoundError:
             return ""
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that is dead and not collected yet does not."""
+    try:
+        return stat_of(pid)[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def points_between(before: Calls, after: Calls) -> list[Point]:

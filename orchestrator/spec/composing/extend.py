@@ -127,6 +127,7 @@ class Extender:
             return None
         absolute = fetched or FilePath(os.path.join(assembler.place.directory, file))
         file = str(fetched or file)
+        assembler.notes.read.append(absolute)
         if not absolute.is_file():
             self._say(root, where, f"`{absolute}` does not exist")
             return None

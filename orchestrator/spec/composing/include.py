@@ -61,6 +61,8 @@ class Includer:
             for known, file in zip(fetched, files, strict=True)
         ]
         for path in paths:
+            # Looked for, whether it is there or not: when it comes, the file says something else.
+            self._assembler.notes.read.append(path)
             if not path.is_file():
                 raise refuse(f"`{path}` does not exist", where, "include")
         if str(paths[0]) in self._chain:
@@ -98,12 +100,14 @@ class Includer:
         named = _listed(entry.get("env_file"))
         if not named:
             beside = directory / ".env"
+            self._assembler.notes.read.append(beside)
             return [beside] if beside.is_file() else []
         found = []
         for file in named:
             if file == NONE:
                 continue
             path = FilePath(os.path.normpath(self._assembler.place.directory / file))
+            self._assembler.notes.read.append(path)
             if not path.is_file():
                 raise refuse(f"env file `{path}` does not exist", mark, "include")
             found.append(path)

@@ -29,7 +29,7 @@ ACCEPTED = {
     "services.*.cpu_rt_period": "real-time scheduling is left to the whole machine",
     "services.*.cpu_rt_runtime": "real-time scheduling is left to the whole machine",
     "services.*.credential_spec": "it is of Windows only",
-    "services.*.develop": "files are not watched yet",
+    "services.*.develop": "`watch` follows the stack's own files alone",
     "services.*.isolation": "it is of Windows only",
     "services.*.models": "AI models are not run yet",
     "services.*.storage_opt": "a container's own files are not limited yet",

@@ -46,6 +46,8 @@ class LoadRequest:
     """Carry what configs and secrets hold, and refuse what cannot be run."""
     trace: bool = False
     """Have values remember every step that brought them where they are."""
+    read: list[Path] | None = None
+    """Is given every file that is looked at, also where loading fails."""
     fetch: Fetch | None = None
     """Brings remote files here; without it there are none."""
 
