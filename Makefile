@@ -6,6 +6,7 @@
 #              hours without KVM: SHARD=1/4 takes a part, VM_TESTS=tests/e2e/... a choice
 # make test-docker the same fifty files under Docker and under pyorch: what the process sees
 # make docs    what is generated of docs/: the reference of every key, the schema for editors
+# make updates fifty updates of a service under load, good ones and bad ones, beside a daemon that dies
 # make model   stacks are changed and broken in thousands of ways, and compared with a model
 # make soak    thousands of passes and restarts, after which the daemon is as large as before
 # make fuzz    the reader of stack files against 200 000 texts nobody would write, in minutes
@@ -29,7 +30,7 @@ PASSES := 10000
 # Which part of the tests `make test-vm` runs; what has run already is not run again.
 SHARD := 1/1
 
-.PHONY: demo down bench docs fuzz model soak sweep test test-docker test-failed test-pure test-vm check install install-dev
+.PHONY: demo down bench docs fuzz model soak sweep updates test test-docker test-failed test-pure test-vm check install install-dev
 
 demo: install
 	@packaging/install-deps mmdebstrap
@@ -72,6 +73,9 @@ docs:
 fuzz:
 	@packaging/venv '[dev]'
 	PYORCH_FUZZ=$(FUZZ) $(PYTHON) -m pytest -q tests/orchestrator/spec/test_fuzz.py
+
+updates: install-dev
+	$(SUDO) env PYORCH_UPDATES=50 $(PYTHON) -m pytest -q -s tests/e2e/test_updates.py
 
 sweep: install-dev
 	$(SUDO) env PYORCH_SWEEP_POINTS=100000 $(PYTHON) -m pytest -q tests/sweep

@@ -53,11 +53,14 @@ class Publisher:
                 self.drivers.networks.list_sandboxes(),
                 self.drivers.networks.list(),
             )
+            stacks = tuple(self.stacks())
             exposure = build_exposure(
-                self.stacks(),
+                stacks,
                 HostView(containers=containers, sandboxes=sandboxes, networks=networks),
                 health=self.health(),
                 leases=self.store.leases.ports(),
+                aside=self.store.replicas.aside(),
+                addresses=self.store.leases.addresses(),
             )
             own = [zone for zone in self._guests if zone not in exposure.zones]
             await self.drivers.networks.publish(replace(exposure, zones=(*exposure.zones, *own)))

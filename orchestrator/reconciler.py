@@ -51,7 +51,13 @@ from runtime.types import HostFacts, ImageFacts, SandboxConfig
 from scheduler import PlanError, claims, plan_stack, reserve
 from scheduler.actions import Addresses, PullImage, StartReplica, describe
 from scheduler.desired import DesiredStack, Intent
-from scheduler.ids import ReplicaId, ServiceName, StackName, parse_container_name
+from scheduler.ids import (
+    ReplicaId,
+    ServiceName,
+    StackName,
+    parse_container_name,
+    service_slot,
+)
 from scheduler.observed import Exited, Illness, ObservedStack, Phase, Running
 from scheduler.plan import Plan, Step
 from scheduler.restart import (
@@ -227,6 +233,8 @@ class Reconciler:
             checked={service.name for service in desired.services if service.checks},
             health=self.prober.health,
             illnesses=self.prober.illnesses,
+            ready=self.prober.ready,
+            updates=self.store.updates.of(stored.name),
             histories=self.store.replicas.histories(stored.name),
             addresses=self.store.leases.addresses(),
             ports=self.store.leases.ports(),
@@ -353,7 +361,7 @@ class Reconciler:
         # Nobody else's pass goes on between the observation and the note of the stack's share:
         # what others hold is counted there, and what this stack holds from now on is counted here.
         desired, observed, now = found.desired, found.observed, self.now()
-        self._release_ports(desired)
+        self._release_leases(desired)
         plan = plan_stack(desired, observed, now=now)
         if desired.intent is Intent.RUN and (due := self.schedules.next_look(desired)) is not None:
             plan = replace(plan, wake_at=min(plan.wake_at or due, due))
@@ -379,6 +387,8 @@ class Reconciler:
         present = {one.id.service for one in found.observed.replicas}
         return StackActions(
             stack=stored.name,
+            generation=stored.generation,
+            now=self.now,
             drivers=self.drivers,
             store=self.store,
             chronicle=self.chronicle,
@@ -553,7 +563,7 @@ class Reconciler:
         if wishes is not None and latest is not None and latest.wishes == stored.wishes:
             self.store.stacks.set_wishes(stored.name, wishes)
 
-    def _release_ports(self, desired: DesiredStack) -> None:
+    def _release_leases(self, desired: DesiredStack) -> None:
         wanted = {
             (service.name, port.target, port.protocol, port.host_ip)
             for service in desired.services
@@ -564,6 +574,11 @@ class Reconciler:
             key = (lease.service, lease.target, lease.protocol, lease.host_ip)
             if lease.stack == desired.name and key not in wanted:
                 self.store.leases.release_port(lease)
+        virtual = {one.name for one in desired.services if one.virtual and one.networks}
+        for held in self.store.leases.addresses():
+            whole = held.replica == service_slot(held.replica.service)
+            if held.stack == desired.name and whole and held.replica.service not in virtual:
+                self.store.leases.lease_addresses(desired.name, held.replica, ())
 
     def _refused(self, name: str, error: PyorchError | PlanError | DriverError) -> float:
         log.error("pass.refused", error=str(error))

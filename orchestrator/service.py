@@ -45,6 +45,7 @@ from runtime.errors import DriverError
 from scheduler import ask_for_ended, plan_stack
 from scheduler.desired import DesiredStack, Intent, ServiceIntent
 from scheduler.ids import StackName, parse_container_name
+from scheduler.observed import UpdateState
 from scheduler.plan import Plan
 
 
@@ -172,6 +173,8 @@ class Orchestrator:
             number = self.store.stacks.save_generation(
                 model.name, document, {}, owner_uid=options.owner_uid, wishes=wishes
             )
+        # Whoever asks for it again wants it to go on.
+        self._turn(model.name, (), UpdateState.PAUSED, UpdateState.RUNNING)
         if options.remove_orphans:
             await self.remove_ended(model.name)
         self._run_again(model, options)
@@ -266,6 +269,40 @@ class Orchestrator:
         desired, observed, _, _ = await self.reconciler.prepare(assumed, whole, pins)
         desired = self.reconciler.schedules.present(desired)
         return plan_stack(desired, ask_for_ended(observed), now=self.reconciler.now())
+
+    def pause_updates(self, name: str, services: Iterable[str]) -> tuple[str, ...]:
+        """Have updates that are going on wait; return whose. What is on trial goes on with it."""
+        return self._turn(name, services, UpdateState.RUNNING, UpdateState.PAUSED)
+
+    def resume_updates(self, name: str, services: Iterable[str]) -> tuple[str, ...]:
+        """Have updates that are paused go on; return whose."""
+        return self._turn(name, services, UpdateState.PAUSED, UpdateState.RUNNING)
+
+    def _turn(
+        self, name: str, services: Iterable[str], before: UpdateState, after: UpdateState
+    ) -> tuple[str, ...]:
+        self._known(name)
+        updates = self.store.updates.of(name)
+        wanted = tuple(services)
+        for service in wanted:
+            if service not in updates:
+                raise PyorchError(
+                    f"service `{service}` of stack `{name}` has had no update",
+                    hint=f"see `pyorch -p {name} rollout status`",
+                    code="not_found",
+                )
+        found = tuple(
+            service
+            for service, one in updates.items()
+            if one.state is before and (not wanted or service in wanted)
+        )
+        for service in found:
+            reason = "somebody asked for that" if after is UpdateState.PAUSED else ""
+            self.store.updates.turn(name, service, after, reason=reason)
+            if after is UpdateState.RUNNING:
+                self.store.replicas.renew_trials(name, service, since=self.reconciler.now())
+        self._wake(name)
+        return found
 
     async def stop(self, name: str, *, grace: float | None = None) -> None:
         """Have every container of a stack stopped and kept."""

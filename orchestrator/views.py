@@ -115,6 +115,10 @@ class StackView:
     """What of this host's own settings is changed as long as there are networks."""
     restarting: tuple[str, ...] = ()
     """Services whose restart was asked for and is not over."""
+    updates: tuple[Mapping[str, object], ...] = ()
+    """The last update of each service that has had one."""
+    undone: Mapping[str, object] | None = None
+    """The generation before, where this one undid it because something failed, and what."""
     unmet: tuple[str, ...] = ()
     """What of the file this host cannot do, or cannot at present, each by its service."""
 
@@ -190,6 +194,8 @@ class Views:
             restarting=tuple(
                 name for name, wish in stored.wishes.items() if wish.restart_before is not None
             ),
+            updates=tuple(map(asdict, self.store.updates.of(stored.name).values())),
+            undone=self._undone(stored),
             unmet=tuple(
                 dict.fromkeys(
                     f"services.{parse_container_name(facts.id)[1].service}.{lost}"
@@ -198,6 +204,10 @@ class Views:
                 )
             ),
         )
+
+    def _undone(self, stored: StoredStack) -> Mapping[str, object] | None:
+        found = self.store.stacks.undone(stored.name, stored.generation) if stored.origin else None
+        return {"generation": found[0], "reason": found[1]} if found else None
 
     def _services(self, stored: StoredStack) -> Iterator[ServiceView]:
         for name, service in self.reconciler.model(stored).services.items():

@@ -73,6 +73,14 @@ class LeasePort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseAddresses:
+    """Note which addresses a service has of its own, besides those of its replicas."""
+
+    service: ServiceName
+    addresses: Addresses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateReplica:
     """Fill a slot: sandbox with these addresses, then the container; nothing runs yet."""
 
@@ -81,6 +89,8 @@ class CreateReplica:
     addresses: Addresses = ()
     shares: tuple[tuple[str, str], ...] = ()
     """What it has of which other container, by its id."""
+    trial: bool = False
+    """It takes part only once it has shown that it works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +201,58 @@ class RemoveReplica:
     keep_address: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginUpdate:
+    """Note that a service is updated to ``target``, and from what: there lies the way back."""
+
+    service: ServiceName
+    target: str
+    revision: Revision
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitReplica:
+    """Have a replica take part: it gets new connections from now on."""
+
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class FailTrial:
+    """Note that a new replica has failed."""
+
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawReplica:
+    """Have a replica get no new connections; those it has go on."""
+
+    replica: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
+class PauseUpdate:
+    """Leave an update as it is until somebody says how to go on."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteUpdate:
+    """Note that an update is done."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Want the stack as it was before the update of a service."""
+
+    service: ServiceName
+
+
 Action = (
     PullImage
     | CreateNetwork
@@ -198,6 +260,7 @@ Action = (
     | CreateVolume
     | RemoveVolume
     | LeasePort
+    | LeaseAddresses
     | CreateReplica
     | MendSandbox
     | PrepareReplica
@@ -211,6 +274,13 @@ Action = (
     | StopReplica
     | KillReplica
     | RemoveReplica
+    | BeginUpdate
+    | AdmitReplica
+    | FailTrial
+    | WithdrawReplica
+    | PauseUpdate
+    | CompleteUpdate
+    | RollBack
 )
 
 
@@ -236,6 +306,9 @@ def describe(action: Action) -> str:
                 f"publish {bound(action.host_ip)}:{action.host_port}/{action.protocol}"
                 f" to {action.service}:{action.target}"
             )
+        case LeaseAddresses():
+            found = " ".join(str(address) for _, address in action.addresses)
+            return f"give {action.service} the address {found}"
         case CreateReplica(replica=replica):
             return f"create {replica}"
         case MendSandbox(replica=replica):
@@ -262,6 +335,20 @@ def describe(action: Action) -> str:
             return f"kill {replica}"
         case RemoveReplica(replica):
             return f"remove {replica}"
+        case BeginUpdate(service=service):
+            return f"begin update of {service}"
+        case AdmitReplica(replica):
+            return f"admit {replica}"
+        case FailTrial(replica):
+            return f"note failure of {replica}"
+        case WithdrawReplica(replica):
+            return f"withdraw {replica}"
+        case PauseUpdate(service):
+            return f"pause update of {service}"
+        case CompleteUpdate(service):
+            return f"complete update of {service}"
+        case RollBack(service):
+            return f"roll back update of {service}"
         case unknown:
             assert_never(unknown)
 

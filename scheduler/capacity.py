@@ -14,6 +14,7 @@ from scheduler.amounts import MICRO, Amount, amount
 from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
 from scheduler.graph import start_order
 from scheduler.ids import ReplicaId, ServiceName
+from scheduler.numbering import slots_with_newcomers
 from scheduler.observed import (
     Claim,
     Exited,
@@ -21,6 +22,7 @@ from scheduler.observed import (
     ObservedStack,
     Running,
     Stopping,
+    UpdateRecord,
 )
 from scheduler.placement import Refusal, misplaced
 from scheduler.restart import StayDown, decide_restart
@@ -91,7 +93,7 @@ def _judge(desired: DesiredStack, observed: ObservedStack, *, now: float) -> "_R
     if desired.intent is not Intent.RUN:
         return room
     services = {service.name: service for service in desired.services}
-    slots = _wanted_slots(desired, services, observed.replicas)
+    slots = _wanted_slots(desired, services, observed.replicas, observed.updates)
     kept = {slot.id for slot in slots}
     for replica in running:
         if replica.id not in kept:
@@ -129,13 +131,17 @@ def _wanted_slots(
     desired: DesiredStack,
     services: Mapping[ServiceName, DesiredService],
     replicas: Iterable[ObservedReplica],
+    updates: Mapping[ServiceName, UpdateRecord],
 ) -> list[_Slot]:
     found = {replica.id: replica for replica in replicas}
+    present: dict[ServiceName, list[ObservedReplica]] = {}
+    for replica in found.values():
+        present.setdefault(replica.id.service, []).append(replica)
     names = (
         (services[name], ReplicaId(name, number))
         for name in start_order(desired)
         if services[name].intent is ServiceIntent.RUN
-        for number in range(1, services[name].replicas + 1)
+        for number in slots_with_newcomers(services[name], present.get(name, ()), updates.get(name))
     )
     return [_Slot(name, service, found.get(name)) for service, name in names]
 

@@ -148,6 +148,43 @@ class RestartPolicy:
     heal_limit: int | None = None
 
 
+class UpdateOrder(StrEnum):
+    """Which of two replicas of a service comes first, where one takes the place of the other."""
+
+    STOP_FIRST = "stop-first"
+    START_FIRST = "start-first"
+
+
+class FailureAction(StrEnum):
+    """What becomes of an update of which too many new replicas fail."""
+
+    PAUSE = "pause"
+    CONTINUE = "continue"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePolicy:
+    """How replicas that run are replaced by others.
+
+    A new one takes part once it has been ready for ``monitor`` seconds, and has failed where
+    that takes longer than ``deadline``. An old one gets no new connections for ``drain`` seconds
+    before it is told to stop.
+    """
+
+    parallelism: int = 1
+    """How many at a time; 0 for all of them."""
+    delay: float = 0.0
+    """Seconds between one batch and the next."""
+    monitor: float = 5.0
+    max_failure_ratio: float = 0.0
+    """Failures among all replicas that are put up with."""
+    order: UpdateOrder = UpdateOrder.STOP_FIRST
+    failure_action: FailureAction = FailureAction.PAUSE
+    drain: float = 3.0
+    deadline: float = 300.0
+
+
 class CheckKind(StrEnum):
     """What a check of a running replica is about."""
 
@@ -295,6 +332,8 @@ class DesiredService:
     pre_start: bool = False
     post_start: bool = False
     ports: tuple[Port, ...] = ()
+    virtual: bool = False
+    """It has an address of its own in each of its networks, which stays whoever serves."""
     stop_grace: float = 10.0
     cpu_reservation: float = 0.0
     memory_reservation: int = 0
@@ -339,6 +378,10 @@ class DesiredService:
     """How long a run may take before it is ended as a failure; 0 for as long as it likes."""
     most_at_once: int = 0
     """How many of its replicas run at one time; 0 for all."""
+    update: UpdatePolicy | None = None
+    """How replicas that run are replaced; without, one after the other, and come what may."""
+    fixed_slots: bool = True
+    """Its replicas are known to others by their numbers, which are 1 to ``replicas``."""
     since: Mapping[Revision, str] = field(default_factory=dict)
     """What has changed since older revisions, in the words of the stack file, where it is known."""
 

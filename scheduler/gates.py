@@ -6,6 +6,7 @@ from typing import assert_never
 
 from scheduler.desired import Condition, Dependency, DesiredService, ServiceIntent
 from scheduler.ids import ReplicaId, ServiceName
+from scheduler.numbering import slots_of
 from scheduler.observed import Created, Exited, Health, Hooks, ObservedReplica, Running
 from scheduler.restart import StayDown, decide_restart
 
@@ -97,7 +98,8 @@ class Gatekeeper:
 
     def _slots(self, wanted: DesiredService) -> list[ObservedReplica | None]:
         by_slot = {replica.id.slot: replica for replica in self.replicas.get(wanted.name, ())}
-        return [by_slot.get(slot) for slot in range(1, wanted.replicas + 1)]
+        numbers = slots_of(wanted, self.replicas.get(wanted.name, ()))
+        return [by_slot.get(slot) for slot in numbers]
 
     def _hooked(self, wanted: DesiredService) -> Gate:
         """Judge the hooks a replica runs before it counts as started."""
@@ -118,7 +120,8 @@ class Gatekeeper:
     def _started(self, wanted: DesiredService) -> Gate:
         after = []
         starting = self.started.get(wanted.name, {})
-        for slot, replica in enumerate(self._slots(wanted), start=1):
+        numbers = slots_of(wanted, self.replicas.get(wanted.name, ()))
+        for slot, replica in zip(numbers, self._slots(wanted), strict=True):
             if slot in starting:
                 after.append(starting[slot])
             elif replica is None or isinstance(replica.phase, Created):

@@ -31,6 +31,11 @@ class ReplicaId:
         return f"{self.service}.{self.slot}"
 
 
+def service_slot(service: ServiceName) -> ReplicaId:
+    """Return what the addresses of a service as a whole are held by: a slot nobody is in."""
+    return ReplicaId(service, 0)
+
+
 def container_name(stack: StackName, replica: ReplicaId) -> str:
     """Return the host-wide name of what fills a slot, e.g. ``shop.web.2``."""
     return f"{stack}.{replica.service}.{replica.slot}"

@@ -1,7 +1,8 @@
 """What an interrupted pass has left of replicas there are not to be: sandboxes, addresses."""
 
 from scheduler.desired import DesiredStack, Intent, ServiceIntent
-from scheduler.ids import ReplicaId
+from scheduler.ids import ReplicaId, service_slot
+from scheduler.numbering import slots_with_newcomers
 from scheduler.observed import ObservedStack
 
 LEFT_BEHIND = "left behind by an interrupted pass"
@@ -15,13 +16,19 @@ def find_leftovers(desired: DesiredStack, observed: ObservedStack) -> tuple[Repl
     filled = {one.id for one in observed.replicas}
     held = {lease.replica for lease in observed.addresses if lease.stack == desired.name}
     slots = {
-        one.name: 0 if one.intent is ServiceIntent.ABSENT else one.replicas
+        one.name: slots_with_newcomers(
+            one,
+            [two for two in observed.replicas if two.id.service == one.name],
+            observed.updates.get(one.name),
+        )
         for one in desired.services
+        if one.intent is not ServiceIntent.ABSENT
     }
+    whole = {service_slot(one.name) for one in desired.services if one.virtual}
     return tuple(
         sorted(
             one
-            for one in {*observed.sandboxes, *held} - filled
-            if one.slot > slots.get(one.service, 0)
+            for one in {*observed.sandboxes, *held} - filled - whole
+            if one.slot not in slots.get(one.service, ())
         )
     )

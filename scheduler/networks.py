@@ -1,9 +1,9 @@
 """A stack's networks: which to make, of which addresses, and which of those a replica has."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from scheduler.actions import Addresses, CreateNetwork, RemoveNetwork
+from scheduler.actions import Addresses, CreateNetwork, LeaseAddresses, RemoveNetwork
 from scheduler.addresses import (
     IPV6_PREFIX,
     choose_address,
@@ -13,7 +13,7 @@ from scheduler.addresses import (
 )
 from scheduler.desired import AddressRange, DesiredNetwork, DesiredService, DesiredStack
 from scheduler.errors import ExhaustedError
-from scheduler.ids import Address, Net, NetworkName, ReplicaId
+from scheduler.ids import Address, Net, NetworkName, ReplicaId, service_slot
 from scheduler.observed import ObservedNetwork, ObservedStack
 from scheduler.plan import PlanBuilder
 
@@ -74,6 +74,24 @@ class NetworkPlanner:
                 used.add(address)
                 chosen.append((place.network, address))
         return tuple(chosen)
+
+    def lease_virtual(self, service: DesiredService) -> None:
+        """Plan what a service as a whole needs to be reached under one address, of IPv4 alone."""
+        slot = service_slot(service.name)
+        places = tuple(replace(place, addresses=()) for place in service.networks)
+        chosen = self.addresses(replace(service, networks=places), slot)
+        wanted = tuple((network, one) for network, one in chosen if one.version == 4)
+        held = {
+            (network, address)
+            for place in places
+            for network, address in (
+                (place.network, one) for one in self._held.get((slot, place.network), set())
+            )
+        }
+        if not set(wanted) <= held:
+            self.plan.add(
+                LeaseAddresses(service=service.name, addresses=wanted), "names lead there"
+            )
 
     def remove_unwanted(self) -> None:
         """Plan to remove what the file does not name any more, once nobody is on it."""

@@ -60,6 +60,39 @@ class Illness:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A new replica of an update has yet to show that it works, since when; or has failed to."""
+
+    since: float
+    failed: bool = False
+
+
+class UpdateState(StrEnum):
+    """How far an update of a service is."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRecord:
+    """The last update of a service: to what, how far, and whether there is a way back."""
+
+    target: str
+    """Revision and image of the new replicas."""
+    state: UpdateState
+    reason: str = ""
+    reversible: bool = False
+
+    def is_open(self, target: str) -> bool:
+        """Whether it is the update to ``target``, and is not over."""
+        going = self.state in (UpdateState.RUNNING, UpdateState.PAUSED)
+        return going and self.target == target
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     """The container exists and no process was started in it."""
 
@@ -71,6 +104,8 @@ class Running:
     since: float
     health: Health = Health.NONE
     illness: Illness | None = None
+    ready_since: float | None = None
+    """Since when its checks say that it is ready; for one without checks, that it runs."""
     monitored: bool = True
     """Somebody keeps its output, and will see how it ends."""
     paused: bool = False
@@ -137,6 +172,11 @@ class ObservedReplica:
     """When the restarts were made of which its policy allows so many."""
     asked: bool = False
     """It has ended, and somebody has asked for it since."""
+    trial: Trial | None = None
+    admitted: float | None = None
+    """When it passed its trial."""
+    leaving: float | None = None
+    """Since when it gets no new connections, because another one takes its place."""
     healing: bool = False
     """It was told to stop because it was unhealthy: it is to run again."""
     follows: str = ""
@@ -263,6 +303,8 @@ class ObservedStack:
     volumes: tuple[ObservedVolume, ...] = ()
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     """Name → container, of those other stacks have and services share something with."""
+    updates: Mapping[ServiceName, UpdateRecord] = field(default_factory=dict)
+    """The last update of each service that has had one."""
     pre_start: Mapping[ServiceName, HookProgress] = field(default_factory=dict)
     """Of every service that has such hooks."""
     images: Mapping[str, str] = field(default_factory=dict)

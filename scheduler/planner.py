@@ -19,6 +19,7 @@ from scheduler.actions import (
 )
 from scheduler.capacity import refuse_starts
 from scheduler.desired import DesiredService, DesiredStack, Intent, ServiceIntent
+from scheduler.discarding import discard
 from scheduler.gates import Gatekeeper
 from scheduler.graph import start_order
 from scheduler.ids import (
@@ -36,8 +37,9 @@ from scheduler.observed import HookProgress, ObservedReplica, ObservedStack, Por
 from scheduler.placement import Refusal
 from scheduler.plan import Plan, PlanBuilder
 from scheduler.ports import lease_ports
-from scheduler.replicas import Donor, Ground, changed_limits, discard, plan_replicas
+from scheduler.replicas import plan_replicas
 from scheduler.shutdown import plan_shutdown
+from scheduler.slots import Donor, Ground, changed_limits
 from scheduler.standstill import plan_standstill
 
 
@@ -187,6 +189,8 @@ class _Planner:
             shut = shut or str(taken)
             hint = "stop it, or publish another port" if taken.holder else "leave it out"
             self.plan.hold(service.name, str(taken), hint=hint, stuck=True)
+        if not shut and service.virtual:
+            self.networks.lease_virtual(service)
         if not shut:
             for lease in leases:
                 after.append(self.plan.add(lease, "is published"))
@@ -208,6 +212,7 @@ class _Planner:
             addresses=partial(self.networks.addresses, service),
             donors=donors,
             refused=self.refused,
+            update=self.observed.updates.get(service.name),
             pre_start=self.observed.pre_start.get(service.name, HookProgress()),
             first=self.first,
         )

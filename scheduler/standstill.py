@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from scheduler.actions import KillReplica, StopReplica
 from scheduler.desired import DesiredService, HookKind, ServiceIntent
+from scheduler.discarding import discard
 from scheduler.hooks import await_hooks
 from scheduler.ids import ServiceName
 from scheduler.observed import ObservedReplica, Running, Stopping
 from scheduler.plan import PlanBuilder
-from scheduler.replicas import discard
 from scheduler.shutdown import REMOVED_BY_HAND
 
 REASONS = {

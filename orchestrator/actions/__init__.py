@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
+from orchestrator.actions.updating import Updating
 from orchestrator.chronicle import Chronicle
 from orchestrator.observer import Drivers, find_images
 from orchestrator.publisher import Publisher
@@ -30,7 +31,7 @@ from runtime.types import (
 )
 from scheduler import actions
 from scheduler.desired import HookKind
-from scheduler.ids import NetworkName, ReplicaId, StackName, container_name
+from scheduler.ids import NetworkName, ReplicaId, StackName, container_name, service_slot
 from scheduler.observed import PortLease
 from scheduler.plan import Step
 
@@ -43,6 +44,8 @@ class StackActions:
     """The actions of one pass over one stack, bound to what carries them out."""
 
     stack: StackName
+    generation: int
+    now: Callable[[], float]
     drivers: Drivers
     store: Store
     chronicle: Chronicle
@@ -90,6 +93,8 @@ class StackActions:
                         target=action.target,
                     )
                 )
+            case actions.LeaseAddresses(service=service, addresses=addresses):
+                self.store.leases.lease_addresses(self.stack, service_slot(service), addresses)
             case actions.CreateReplica() | actions.PrepareReplica():
                 await self._create(action)
             case actions.MendSandbox(replica=replica, addresses=addresses):
@@ -130,8 +135,29 @@ class StackActions:
                 await drivers.containers.remove(self._container(replica))
                 await drivers.networks.remove_sandbox(self._container(replica))
                 self.store.forget_replica(self.stack, replica, keep_address=keep_address)
+            case (
+                actions.BeginUpdate()
+                | actions.AdmitReplica()
+                | actions.FailTrial()
+                | actions.WithdrawReplica()
+                | actions.PauseUpdate()
+                | actions.CompleteUpdate()
+                | actions.RollBack()
+            ):
+                await self.updating.perform(action, reason)
             case unknown:
                 assert_never(unknown)
+
+    @property
+    def updating(self) -> Updating:
+        """The steps of updates."""
+        return Updating(
+            stack=self.stack,
+            generation=self.generation,
+            store=self.store,
+            publisher=self.publisher,
+            now=self.now,
+        )
 
     def _refreshment(self, replica: ReplicaId, react: Collection[str], reason: str) -> Refreshment:
         return Refreshment(
@@ -155,6 +181,9 @@ class StackActions:
     async def _create(self, action: actions.Filling) -> None:
         # Leased before it is used: after a kill in between, the slot finds its address again.
         self.store.leases.lease_addresses(self.stack, action.replica, action.addresses)
+        if isinstance(action, actions.CreateReplica):
+            trial = self.now() if action.trial else None
+            self.store.replicas.record_making(self.stack, action.replica, trial=trial)
         netns = None
         if self.factory.own_sandbox(action.replica):
             netns = await self._sandbox(action.replica, action.addresses)
@@ -251,6 +280,7 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.CreateVolume: "volume.created",
     actions.RemoveVolume: "volume.removed",
     actions.LeasePort: "port.leased",
+    actions.LeaseAddresses: "address.leased",
     actions.CreateReplica: "replica.created",
     actions.MendSandbox: "replica.mended",
     actions.PrepareReplica: "replica.prepared",
@@ -262,6 +292,13 @@ _EVENTS: Mapping[type[actions.Action], str] = {
     actions.StopReplica: "replica.stopping",
     actions.KillReplica: "replica.killed",
     actions.RemoveReplica: "replica.removed",
+    actions.BeginUpdate: "update.started",
+    actions.AdmitReplica: "replica.admitted",
+    actions.FailTrial: "replica.failed",
+    actions.WithdrawReplica: "replica.withdrawn",
+    actions.PauseUpdate: "update.paused",
+    actions.CompleteUpdate: "update.completed",
+    actions.RollBack: "update.rolled_back",
 }
 
 
@@ -274,7 +311,14 @@ def subject_of(action: actions.Action) -> str:
             return network
         case actions.CreateVolume(volume) | actions.RemoveVolume(volume):
             return volume
-        case actions.LeasePort(service=service):
+        case (
+            actions.LeasePort(service=service)
+            | actions.LeaseAddresses(service=service)
+            | actions.BeginUpdate(service=service)
+            | actions.PauseUpdate(service)
+            | actions.CompleteUpdate(service)
+            | actions.RollBack(service)
+        ):
             return service
         case actions.LimitStack():
             return ""

@@ -14,6 +14,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/v1/stacks/{name}/generations", _history),
         web.get("/v1/stacks/{name}/diff", _diff),
         web.post("/v1/stacks/{name}/rollback", _rollback),
+        web.post("/v1/stacks/{name}/rollout/pause", _pause),
+        web.post("/v1/stacks/{name}/rollout/resume", _resume),
     ]
 
 
@@ -38,3 +40,15 @@ async def _rollback(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
     applied = await request.app[KEY].rollback(name, number, owner_uid=peer(request))
     return web.json_response(asdict(applied), status=202)
+
+
+async def _pause(request: web.Request) -> web.StreamResponse:
+    services = [str(one) for one in (await read_body(request)).get("services", ())]
+    found = request.app[KEY].pause_updates(request.match_info["name"], services)
+    return web.json_response({"services": found}, status=202)
+
+
+async def _resume(request: web.Request) -> web.StreamResponse:
+    services = [str(one) for one in (await read_body(request)).get("services", ())]
+    found = request.app[KEY].resume_updates(request.match_info["name"], services)
+    return web.json_response({"services": found}, status=202)

@@ -29,6 +29,7 @@ COMMANDS = {
     "history": "list what a stack was before, generation by generation",
     "diff": "show what changed from one generation to another",
     "rollback": "go back to a generation, with the images it stood on",
+    "rollout": "tell how updates of services go, pause them, or have them go on",
     "ps": "list replicas",
     "cron": "list what runs by the clock, how it went, and run it now",
     "events": "tell what happened to a stack, and why",

@@ -32,6 +32,13 @@ TOLD = {
     "replica.log_waiting": "Container {subject} Log waits {reason}",
     "replica.log_sending": "Container {subject} Log sent {reason}",
     "replica.removed": "Container {subject} Removed",
+    "replica.admitted": "Container {subject} Takes over: {reason}",
+    "replica.withdrawn": "Container {subject} Gets no new connections",
+    "replica.failed": "Container {subject} Failed: {reason}",
+    "update.started": "Service {subject} Updating: {reason}",
+    "update.paused": "Service {subject} Update paused: {reason}",
+    "update.completed": "Service {subject} Updated",
+    "update.rolled_back": "Service {subject} Rolled back: {reason}",
     "network.removed": "Network {subject} Removed",
     "volume.removed": "Volume {subject} Removed",
     "volume.kept": "Volume {subject} Kept: {reason}",
@@ -53,6 +60,12 @@ def follow_until_settled(
     try:
         for state in _states(client, stack, deadline):
             last = state
+            undone = state["undone"]
+            if undone and undone["generation"] == generation:
+                raise PyorchError(
+                    f"stack `{stack}`: {undone['reason']}; rolled back",
+                    hint=f"it is as before; see `pyorch -p {stack} events` and `history`",
+                )
             if state["generation"] != generation:
                 raise _overtaken(stack, state)
             if state["failure"]:

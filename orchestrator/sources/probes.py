@@ -64,6 +64,7 @@ class _Watched:
     asked: dict[CheckKind, _Asked]
     health: Health = Health.STARTING
     well_since: float | None = None
+    ready_since: float | None = None
     illness: Illness | None = None
 
 
@@ -90,6 +91,15 @@ class Prober:
     def illnesses(self) -> Mapping[ContainerId, Illness]:
         """Since when those are unhealthy that are."""
         return {name: one.illness for name, one in self._watched.items() if one.illness}
+
+    @property
+    def ready(self) -> Mapping[ContainerId, float]:
+        """Since when those are ready that are."""
+        return {
+            name: one.ready_since
+            for name, one in self._watched.items()
+            if one.ready_since is not None
+        }
 
     def results(self, container: ContainerId) -> tuple[ProbeResult, ...]:
         """Return what the last probes of a replica's last run came to, the newest last."""
@@ -211,6 +221,7 @@ class Prober:
         now = self.now()
         if watched.health is Health.HEALTHY and watched.well_since is None:
             watched.well_since = now
+        watched.ready_since = now if watched.health is Health.HEALTHY else None
         watched.illness = None
         if watched.health is Health.UNHEALTHY:
             well = 0.0 if watched.well_since is None else now - watched.well_since

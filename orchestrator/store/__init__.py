@@ -22,6 +22,7 @@ from orchestrator.store.values import (
     RunState,
     StoredRun,
     StoredStack,
+    Update,
     Wish,
 )
 
@@ -43,5 +44,6 @@ __all__ = [
     "Store",
     "StoredRun",
     "StoredStack",
+    "Update",
     "Wish",
 ]

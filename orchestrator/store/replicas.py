@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.store.database import Database
 from orchestrator.store.values import Ending, ReplicaHistory
-from scheduler.ids import ReplicaId, ServiceName
+from runtime.types import ContainerId
+from scheduler.ids import ReplicaId, ServiceName, StackName, container_name
+from scheduler.observed import Trial
 
 KEPT_ENDINGS = 10
 """Of each slot."""
@@ -22,7 +24,7 @@ class Replicas:
         """Return what is remembered of each slot of a stack."""
         rows = self._db.read(
             "SELECT service, slot, attempts, restarts, counted, asked, healing, overdue,"
-            " follows"
+            " follows, trial, failed, admitted, leaving"
             " FROM replicas WHERE stack = ?",
             (stack,),
         )
@@ -35,6 +37,9 @@ class Replicas:
                 healing=bool(healing),
                 overdue=bool(overdue),
                 follows=follows,
+                trial=None if trial is None else Trial(trial, bool(failed)),
+                admitted=admitted,
+                leaving=leaving,
             )
             for (
                 service,
@@ -46,6 +51,10 @@ class Replicas:
                 healing,
                 overdue,
                 follows,
+                trial,
+                failed,
+                admitted,
+                leaving,
             ) in rows
         }
 
@@ -92,6 +101,42 @@ class Replicas:
                 (stack, replica.service, replica.slot, attempt, json.dumps(counted)),
             )
 
+    def record_making(self, stack: str, replica: ReplicaId, *, trial: float | None) -> None:
+        """Remember of a container about to be made since when it is on trial, if it is."""
+        self._put(stack, replica, trial=trial, failed=0, admitted=None, leaving=None)
+
+    def record_admission(self, stack: str, replica: ReplicaId, *, at: float) -> None:
+        """Remember that a replica takes part, or does so again."""
+        self._put(stack, replica, trial=None, failed=0, admitted=at, leaving=None)
+
+    def record_failed_trial(self, stack: str, replica: ReplicaId) -> None:
+        """Remember that a new replica has failed."""
+        self._put(stack, replica, failed=1)
+
+    def renew_trials(self, stack: str, service: str, *, since: float) -> None:
+        """Give new replicas of a service that have failed another trial."""
+        with self._db.transaction() as db:
+            db.execute(
+                "UPDATE replicas SET failed = 0, trial = ? WHERE stack = ? AND service = ?"
+                " AND trial IS NOT NULL AND failed = 1",
+                (since, stack, service),
+            )
+
+    def record_leaving(self, stack: str, replica: ReplicaId, *, since: float | None) -> None:
+        """Remember since when a replica gets no new connections; None where it does."""
+        self._put(stack, replica, leaving=since)
+
+    def _put(self, stack: str, replica: ReplicaId, **values: float | None) -> None:
+        columns = tuple(values)
+        with self._db.transaction() as db:
+            db.execute(
+                f"INSERT INTO replicas (stack, service, slot, {', '.join(columns)})"
+                f" VALUES (?, ?, ?, {', '.join('?' * len(columns))})"
+                " ON CONFLICT (stack, service, slot) DO UPDATE SET "
+                + ", ".join(f"{name} = excluded.{name}" for name in columns),
+                (stack, replica.service, replica.slot, *values.values()),
+            )
+
     def record_overdue(self, stack: str, replica: ReplicaId) -> None:
         """Remember that a run is ended because it has taken too long."""
         with self._db.brief_transaction() as db:
@@ -100,6 +145,17 @@ class Replicas:
                 " ON CONFLICT (stack, service, slot) DO UPDATE SET overdue = 1",
                 (stack, replica.service, replica.slot),
             )
+
+    def aside(self) -> frozenset[ContainerId]:
+        """Return the containers that are on trial or about to leave, of every stack."""
+        rows = self._db.read(
+            "SELECT stack, service, slot FROM replicas"
+            " WHERE trial IS NOT NULL OR leaving IS NOT NULL"
+        )
+        return frozenset(
+            ContainerId(container_name(StackName(stack), ReplicaId(ServiceName(service), slot)))
+            for stack, service, slot in rows
+        )
 
     def request(self, stack: str, services: Iterable[str]) -> None:
         """Note that somebody wants what has ended of services to run again."""

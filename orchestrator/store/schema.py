@@ -163,6 +163,26 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (stack, service, number)
     ) STRICT;
     """,
+    """
+    ALTER TABLE replicas ADD COLUMN trial REAL;
+    ALTER TABLE replicas ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE replicas ADD COLUMN admitted REAL;
+    ALTER TABLE replicas ADD COLUMN leaving REAL;
+    ALTER TABLE generations ADD COLUMN undoes INTEGER;
+    ALTER TABLE generations ADD COLUMN because TEXT NOT NULL DEFAULT '';
+    CREATE TABLE updates (
+        stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        target TEXT NOT NULL,
+        before INTEGER,
+        state TEXT NOT NULL,
+        reason TEXT NOT NULL DEFAULT '',
+        began_wall REAL NOT NULL,
+        changed_wall REAL NOT NULL,
+        PRIMARY KEY (stack, service)
+    ) STRICT;
+    """,
 )
 """One entry a version: entry N brings a database from version N to N + 1."""
 

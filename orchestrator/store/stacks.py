@@ -25,7 +25,8 @@ class Stacks:
     def all(self) -> tuple[StoredStack, ...]:
         """Return every stack known, by name."""
         rows = self._db.read(
-            "SELECT name, intent, generation, remove_volumes, stop_grace, owner_uid, changed_wall"
+            "SELECT name, intent, generation, remove_volumes, stop_grace, owner_uid, changed_wall,"
+            " (SELECT origin FROM generations WHERE stack = name AND number = generation)"
             " FROM stacks ORDER BY name"
         )
         wishes = self._wishes()
@@ -39,6 +40,7 @@ class Stacks:
                 owner_uid=owner_uid,
                 changed_wall=changed_wall,
                 wishes=wishes.get(name, {}),
+                origin=origin or "",
             )
             for (
                 name,
@@ -48,6 +50,7 @@ class Stacks:
                 stop_grace,
                 owner_uid,
                 changed_wall,
+                origin,
             ) in rows
         )
 
@@ -63,13 +66,15 @@ class Stacks:
         *,
         owner_uid: int,
         origin: str = "",
+        undoes: tuple[int, str] | None = None,
         wishes: Mapping[str, Wish] | None = None,
     ) -> int:
         """Accept a settled model as the stack's next generation, and return its number.
 
         ``model`` is the JSON form of a stack file with the contents of its secrets; they
         are taken out of it here. The stack's intent becomes `run`, and generations that are too
-        old to be kept go. ``origin`` says where it came from if not from a file. ``wishes`` take
+        old to be kept go. ``origin`` says where it came from if not from a file,
+        ``undoes`` which generation it undoes, and why, if nobody asked for that. ``wishes`` take
         the place of those there are; without any every service is to run.
         """
         found = self.find(name)
@@ -93,7 +98,7 @@ class Stacks:
             )
             db.execute(
                 "INSERT INTO generations (stack, number, model, images, accepted_wall,"
-                " accepted_uid, origin) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " accepted_uid, origin, undoes, because) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     name,
                     number,
@@ -102,6 +107,7 @@ class Stacks:
                     time.time(),
                     owner_uid,
                     origin,
+                    *(undoes or (None, "")),
                 ),
             )
             db.execute(
@@ -142,6 +148,13 @@ class Stacks:
         if row is None:
             raise KeyError(name, number)
         return self._secrets.put_back(name, number, json.loads(row[0])), json.loads(row[1])
+
+    def undone(self, name: str, number: int) -> tuple[int, str] | None:
+        """Return which generation was undone by one that nobody asked for, and why."""
+        row = self._db.read(
+            "SELECT undoes, because FROM generations WHERE stack = ? AND number = ?", (name, number)
+        ).fetchone()
+        return None if row is None or row[0] is None else (row[0], row[1])
 
     def pinned(self) -> dict[str, str]:
         """Return every image a kept generation stands on, and a stack it is of."""

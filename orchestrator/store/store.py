@@ -11,6 +11,7 @@ from orchestrator.store.payloads import SecretFiles
 from orchestrator.store.replicas import Replicas
 from orchestrator.store.runs import Runs
 from orchestrator.store.stacks import Stacks
+from orchestrator.store.updates import Updates
 from scheduler.ids import ReplicaId
 
 
@@ -29,6 +30,7 @@ class Store:
         self.stacks = Stacks(self.db, secrets)
         self.leases = Leases(self.db)
         self.replicas = Replicas(self.db)
+        self.updates = Updates(self.db)
         self.hooks = Hooks(self.db)
         self.runs = Runs(self.db)
         self.one_offs = OneOffs(self.db)
@@ -53,8 +55,13 @@ class Store:
                 (stack, replica.service, replica.slot),
             )
             db.execute(
-                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot IN (?, ?)",
-                # Those of the service as a whole go with its first slot.
-                (stack, replica.service, replica.slot, 0 if replica.slot == 1 else replica.slot),
+                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot = ?",
+                (stack, replica.service, replica.slot),
+            )
+            db.execute(
+                # Those of the service as a whole go with its last slot.
+                "DELETE FROM hooks WHERE stack = ? AND service = ? AND slot = 0 AND NOT EXISTS"
+                " (SELECT 1 FROM replicas WHERE stack = ? AND service = ?)",
+                (stack, replica.service) * 2,
             )
             drop_addresses(db, stack, replica)

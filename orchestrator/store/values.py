@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from scheduler.desired import Intent, ServiceIntent
 from scheduler.ids import ReplicaId, ServiceName, StackName
+from scheduler.observed import Trial, UpdateState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class StoredStack:
     owner_uid: int
     changed_wall: float
     wishes: Mapping[ServiceName, Wish] = field(default_factory=dict)
+    origin: str = ""
+    """Where its generation came from, if not from a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,24 @@ class ReplicaHistory:
     healing: bool = False
     overdue: bool = False
     follows: str = ""
+    trial: Trial | None = None
+    admitted: float | None = None
+    leaving: float | None = None
+    """Moments of the boot clock, as in :class:`scheduler.observed.ObservedReplica`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """The last update of a service, in which generation it was begun, and which one was before."""
+
+    service: ServiceName
+    generation: int
+    target: str
+    before: int | None
+    state: UpdateState
+    reason: str
+    began_wall: float
+    changed_wall: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

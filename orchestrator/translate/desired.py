@@ -32,6 +32,7 @@ from orchestrator.translate.network import (
 )
 from orchestrator.translate.references import reference_of
 from orchestrator.translate.shares import implied, shares_of
+from orchestrator.translate.updates import has_fixed_slots, update_of
 from runtime.types import ImageFacts
 from scheduler import revision_of
 from scheduler.desired import (
@@ -108,7 +109,13 @@ def build_desired(
     ceiling = ceiling_of(model)
     found = {name: facts.id for name, facts in images.items()} | dict(pins)
     services = {
-        name: _service(model, name, service, images.get(reference_of(model, name)), settings)
+        name: replace(
+            _service(model, name, service, images.get(reference_of(model, name)), settings),
+            update=update_of(
+                model, name, images.get(reference_of(model, name)), back=bool(stored.origin)
+            ),
+            fixed_slots=has_fixed_slots(model, name),
+        )
         for name, service in sorted(model.services.items())
     }
     for one in one_offs:
@@ -314,6 +321,7 @@ def _service(
         ),
         contents=_contents(model, service),
         ports=_ports(model, service, settings),
+        virtual=deploy is not None and deploy.endpoint_mode == "vip",
         stop_grace=10.0 if grace is None else grace,
         cpu_reservation=(reserved.cpus or 0.0) if reserved else 0.0,
         memory_reservation=(reserved.memory or 0) if reserved else 0,

@@ -6,6 +6,7 @@ which form before they are ready find each other.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from orchestrator.translate.observed import HostView
 from runtime import types as host
@@ -16,12 +17,22 @@ from scheduler.ids import (
     ReplicaId,
     StackName,
     parse_container_name,
+    service_slot,
 )
-from scheduler.observed import Health, PortLease
+from scheduler.observed import AddressLease, Health, PortLease
 
 Name = tuple[host.NetworkId, str, StackName]
 """In which network, which name, given by which stack."""
-Place = tuple[ReplicaId, Health, Mapping[NetworkName, tuple[Address, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A replica that runs, and where it is."""
+
+    replica: ReplicaId
+    health: Health
+    addresses: Mapping[NetworkName, tuple[Address, ...]]
+    aside: bool
 
 
 def build_exposure(
@@ -30,9 +41,15 @@ def build_exposure(
     *,
     health: Mapping[host.ContainerId, Health],
     leases: Iterable[PortLease],
+    aside: Collection[host.ContainerId] = (),
+    addresses: Iterable[AddressLease] = (),
 ) -> host.Exposure:
-    """Return everything that is to be reachable right now, in a settled order."""
-    running = _running(view, health)
+    """Return everything that is to be reachable right now, in a settled order.
+
+    ``addresses`` are those held by services as a whole. Who stands ``aside`` gets no new
+    connections as long as anybody else can take them.
+    """
+    running = _running(view, health, aside)
     networks = {NetworkName(facts.config.id): facts.config for facts in view.networks}
     held: dict[tuple[str, str], list[PortLease]] = {}
     for lease in leases:
@@ -41,6 +58,12 @@ def build_exposure(
     names: dict[Name, list[Address]] = {}
     own: dict[Name, list[Address]] = {}
     zones: set[host.Zone] = set()
+    own_addresses = {
+        (one.stack, one.replica.service, one.network): one.address
+        for one in addresses
+        if one.replica == service_slot(one.replica.service)
+    }
+    virtual: list[host.VirtualAddress] = []
     for stack in stacks:
         for service in stack.services:
             places = running.get((stack.name, service.name), [])
@@ -51,22 +74,44 @@ def build_exposure(
                 ports += _published(lease, service, ready, networks)
             for membership in (one for one in service.networks if not one.nameless):
                 network = host.NetworkId(membership.network)
-                for alias in (service.name, *membership.aliases):
-                    names.setdefault((network, alias, stack.name), []).extend(
-                        address
-                        for _, _, places_ in ready
-                        for address in places_.get(membership.network, ())
+                answers = [
+                    address
+                    for place in ready
+                    for address in place.addresses.get(membership.network, ())
+                ]
+                held_by_all = own_addresses.get((stack.name, service.name, membership.network))
+                if service.virtual and held_by_all is not None:
+                    virtual.append(
+                        host.VirtualAddress(
+                            network=network,
+                            address=held_by_all,
+                            targets=tuple(
+                                sorted(
+                                    (
+                                        address
+                                        for place in ready
+                                        for address in place.addresses.get(membership.network, ())
+                                        if address.version == held_by_all.version
+                                    ),
+                                    key=_in_order,
+                                )
+                            ),
+                        )
                     )
-                for replica, _, places_ in places:
-                    if membership.network in places_:
-                        name = f"{stack.name}-{replica.service}-{replica.slot}"
+                    answers = [held_by_all, *(one for one in answers if one.version == 6)]
+                for alias in (service.name, *membership.aliases):
+                    names.setdefault((network, alias, stack.name), []).extend(answers)
+                for place in places:
+                    if membership.network in place.addresses:
+                        name = f"{stack.name}-{place.replica.service}-{place.replica.slot}"
                         own.setdefault((network, name, stack.name), []).extend(
-                            places_[membership.network]
+                            place.addresses[membership.network]
                         )
     return host.Exposure(
         ports=tuple(sorted(ports, key=lambda port: (port.protocol, port.host_port, port.host_ip))),
         names=(*_named(own, primary=True), *_named(names, primary=False)),
         zones=tuple(sorted(zones)),
+        virtual=tuple(sorted(virtual, key=lambda one: (one.network, _in_order(one.address)))),
     )
 
 
@@ -99,7 +144,9 @@ def _named(
 
 
 def _running(
-    view: HostView, health: Mapping[host.ContainerId, Health]
+    view: HostView,
+    health: Mapping[host.ContainerId, Health],
+    aside: Collection[host.ContainerId],
 ) -> dict[tuple[StackName, str], list[Place]]:
     addresses = {
         sandbox.config.id: {
@@ -112,7 +159,12 @@ def _running(
         if not isinstance(facts.phase, host.Running):
             continue
         stack, replica = parse_container_name(facts.id)
-        place = (replica, health.get(facts.id, Health.NONE), addresses.get(facts.id, {}))
+        place = Place(
+            replica=replica,
+            health=health.get(facts.id, Health.NONE),
+            addresses=addresses.get(facts.id, {}),
+            aside=facts.id in aside or facts.phase.stop_by is not None,
+        )
         running.setdefault((stack, replica.service), []).append(place)
     return running
 
@@ -121,8 +173,9 @@ def _ready(service: DesiredService, places: list[Place]) -> list[Place]:
     if service.dns_all:
         return places
     well = Health.HEALTHY if service.checks else Health.NONE
-    ready = [place for place in places if place[1] is well]
-    return ready or places
+    ready = [place for place in places if place.health is well]
+    taking_part = [place for place in places if not place.aside]
+    return [place for place in ready if not place.aside] or ready or taking_part or places
 
 
 def _published(
@@ -140,8 +193,8 @@ def _published(
             continue
         targets = tuple(
             (address, lease.target)
-            for _, _, addresses in ready
-            for address in (addresses.get(way, ()) if way is not None else ())
+            for place in ready
+            for address in (place.addresses.get(way, ()) if way is not None else ())
             if address.version == version
         )
         yield host.PublishedPort(

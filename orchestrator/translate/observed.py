@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from orchestrator.store import ReplicaHistory
+from orchestrator.store import ReplicaHistory, Update
 from orchestrator.translate import labels
 from orchestrator.translate.hooks import HookBook
 from orchestrator.translate.limits import NO_CEILING, limits_in_words
@@ -14,6 +14,7 @@ from scheduler.ids import (
     NetworkName,
     ReplicaId,
     Revision,
+    ServiceName,
     StackName,
     VolumeName,
     parse_container_name,
@@ -37,6 +38,7 @@ from scheduler.observed import (
     PortLease,
     Running,
     Stopping,
+    UpdateRecord,
 )
 
 GUESTS = StackName("-builds")
@@ -64,7 +66,9 @@ def build_observed(
     checked: Collection[str],
     health: Mapping[host.ContainerId, Health],
     illnesses: Mapping[host.ContainerId, Illness],
+    ready: Mapping[host.ContainerId, float],
     histories: Mapping[ReplicaId, ReplicaHistory],
+    updates: Mapping[ServiceName, Update],
     addresses: tuple[AddressLease, ...],
     ports: tuple[PortLease, ...],
     size: host.HostFacts | None,
@@ -80,7 +84,8 @@ def build_observed(
 
     ``references`` maps the image references the stack uses to the ids found for them.
     ``checked`` are its services with a healthcheck: their replicas are starting until a
-    probe has said something else; ``illnesses`` tells of those that are unhealthy.
+    probe has said something else; ``illnesses`` tells of those that are unhealthy, ``ready``
+    since when others are not.
     ``machine`` is what it is called, ``size`` how large it is, as far as that is known,
     ``reserved`` what other stacks hold of it, and ``claims`` what they wait for.
     ``volumes_of_others`` says which volumes the files of other stacks name. ``named`` are
@@ -123,11 +128,15 @@ def build_observed(
                     health.get(facts.id, unknown),
                     illness=illnesses.get(facts.id),
                     overdue=history.overdue,
+                    ready_since=ready.get(facts.id),
                 ),
                 attempts=history.attempts,
                 counted=history.counted,
                 asked=history.asked,
                 healing=history.healing,
+                trial=history.trial,
+                admitted=history.admitted,
+                leaving=history.leaving,
                 follows=history.follows,
                 networks=tuple(NetworkName(place.network) for place in sandbox.config.attachments)
                 if sandbox
@@ -181,6 +190,15 @@ def build_observed(
             for found in view.volumes
         ),
         neighbours=dict(_neighbours(view.containers, named)),
+        updates={
+            name: UpdateRecord(
+                target=one.target,
+                state=one.state,
+                reason=one.reason,
+                reversible=one.before is not None,
+            )
+            for name, one in updates.items()
+        },
         pre_start=hooks.before_start(),
         images=dict(references),
         ports=ports,
@@ -274,6 +292,7 @@ def phase_of(
     *,
     illness: Illness | None = None,
     overdue: bool = False,
+    ready_since: float | None = None,
 ) -> Phase:
     """Return a container's phase in the planner's words.
 
@@ -287,6 +306,7 @@ def phase_of(
                 since=running.started,
                 health=health,
                 illness=illness,
+                ready_since=running.started if health is Health.NONE else ready_since,
                 monitored=running.monitored,
                 paused=running.paused,
             )

@@ -76,6 +76,10 @@ class Links:
         """Give a link one more address, of its own."""
         await in_thread(_add_address, name, address)
 
+    async def remove_address(self, name: str, address: Address) -> None:
+        """Take an address of its own from a link; one that is gone is taken."""
+        await in_thread(_remove_address, name, address)
+
     async def claim(self, name: str, net: IPv4Network) -> bool:
         """Have a link hold a net, for as long as it lives; say whether nobody else holds it."""
         return await in_thread(_claim, name, net)
@@ -146,6 +150,14 @@ def _add_address(name: str, address: Address) -> None:
         index = socket.if_nametoindex(name)
         alone = ip_interface(address)
         route.ask(netlink.add_address(index, alone), may_be=ALREADY_THERE)
+
+
+def _remove_address(name: str, address: Address) -> None:
+    with refusal("take an address from link", name), _one_at_a_time, Route() as route:
+        if exists(name):
+            index = socket.if_nametoindex(name)
+            request = netlink.remove_address(index, ip_interface(address))
+            route.ask(request, may_be=(errno.EADDRNOTAVAIL,))
 
 
 def _claim(name: str, net: IPv4Network) -> bool:

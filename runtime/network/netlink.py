@@ -18,7 +18,7 @@ from ipaddress import (
     IPv6Network,
 )
 
-_NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE, _ERROR = 16, 17, 20, 24, 2
+_NEWLINK, _DELLINK, _NEWADDR, _DELADDR, _NEWROUTE, _ERROR = 16, 17, 20, 21, 24, 2
 _NEWQDISC, _DELQDISC = 36, 37
 _REQUEST_ACK, _CREATE_NEW, _CREATE_OR_CHANGE = 0x1 | 0x4, 0x200 | 0x400, 0x100 | 0x400
 _ADDRESS, _IFNAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS, _NET_NS_FD = 1, 3, 4, 5, 10, 18, 20, 28
@@ -172,6 +172,13 @@ def add_address(index: int, address: IPv4Interface | IPv6Interface) -> bytes:
     if address.version == 6:
         both += _number(_IFA_FLAGS, _NO_DAD)
     return _request(_NEWADDR, _CREATE_NEW, head + both)
+
+
+def remove_address(index: int, address: IPv4Interface | IPv6Interface) -> bytes:
+    """Take an address from a link."""
+    family = _family(address.version)
+    head = struct.pack("=BBBBI", family, address.network.prefixlen, 0, 0, index)
+    return _request(_DELADDR, 0, head + _attribute(_IFA_LOCAL, address.packed))
 
 
 def add_route(

@@ -35,6 +35,7 @@ from runtime.network.passages import PASSAGES
 from runtime.network.records import Records
 from runtime.network.sandboxes import Sandboxes
 from runtime.network.table import render_table
+from runtime.network.virtual import VirtualAddresses
 from runtime.network.watch import Lost, Watch
 from runtime.types import (
     ContainerId,
@@ -77,6 +78,7 @@ class Networks(NetworkDriver):
         self._stack = AsyncExitStack()
         self._net = Links()
         self._sandboxes = Sandboxes(instance, self._records, self._net, self._resolvers)
+        self._virtual = VirtualAddresses(instance, self._net)
         self._names = self._sandboxes.names
         """Links that should be there now."""
 
@@ -278,6 +280,14 @@ class Networks(NetworkDriver):
             await self._net.add_address(resolver_link(self._instance), address)
         isolated = frozenset(name for name, one in self._networks.items() if one.internal)
         lost = await self._resolvers.serve(zones, exposure.names, isolated=isolated)
+        await self._virtual.settle(
+            {
+                (self._bridge(one.network), one.address)
+                for one in exposure.virtual
+                if one.network in self._networks
+                and self._networks[one.network].kind is NetworkKind.BRIDGE
+            }
+        )
         await self._firewall.apply(
             render_table(
                 self._instance,

@@ -22,6 +22,7 @@ from runtime.types import (
     NetworkId,
     PublishedPort,
     Subnet,
+    VirtualAddress,
 )
 
 ANY = {4: "0.0.0.0", 6: "::"}
@@ -59,6 +60,7 @@ def render_ruleset(
     ports: Sequence[PublishedPort],
     resolvers: Sequence[Resolver],
     *,
+    virtual: Sequence[VirtualAddress] = (),
     resolver_nets: Sequence[Net],
     close_forwarding: Collection[int],
 ) -> str:
@@ -74,10 +76,10 @@ def render_ruleset(
     places = [_Place(one, subnet, bridges[one.id]) for one in ours for subnet in one.subnets]
     chains = [
         _guard(ours, bridges, places),
-        _publish(ports, places),
+        _publish(ports, places, _lead(virtual, bridges)),
         _postrouting(bridges, places),
         _forward(ours, bridges, places, ports, close=close_forwarding),
-        _input(resolvers, resolver_nets),
+        _input(resolvers, resolver_nets, virtual),
     ]
     return f"{head}table inet {table} {{\n{''.join(chains)}}}\n"
 
@@ -137,7 +139,22 @@ def _guard(
 # ── ports ────────────────────────────────────────────────────────────────────────────────
 
 
-def _publish(ports: Sequence[PublishedPort], places: Sequence[_Place]) -> str:
+def _lead(
+    virtual: Sequence[VirtualAddress], bridges: Mapping[NetworkId, str]
+) -> list[tuple[str, str]]:
+    """Return what leads to the replicas behind an address: from which link, and the rest."""
+    found = []
+    for one in virtual:
+        if one.targets and one.network in bridges:
+            family = _family(one.address)
+            to = f"{family} daddr {one.address} dnat {family} to {_choice(one.targets)}"
+            found.append((f'iifname "{bridges[one.network]}"', to))
+    return found
+
+
+def _publish(
+    ports: Sequence[PublishedPort], places: Sequence[_Place], leading: Sequence[tuple[str, str]]
+) -> str:
     # A port without targets is left alone: the host refuses it.
     text, jumps = "", []
     for version, family in ((4, "ip"), (6, "ip6")):
@@ -168,8 +185,16 @@ def _publish(ports: Sequence[PublishedPort], places: Sequence[_Place]) -> str:
             text += "".join(chains) + _chain(entry, "", rules)
     return (
         text
-        + _chain("prerouting", "type nat hook prerouting priority dstnat; policy accept;", jumps)
-        + _chain("output", "type nat hook output priority -100; policy accept;", jumps)
+        + _chain(
+            "prerouting",
+            "type nat hook prerouting priority dstnat; policy accept;",
+            [*(f"{link} {to}" for link, to in leading), *jumps],
+        )
+        + _chain(
+            "output",
+            "type nat hook output priority -100; policy accept;",
+            [*(to for _, to in leading), *jumps],
+        )
     )
 
 
@@ -178,12 +203,15 @@ def _in_order(ports: Sequence[PublishedPort]) -> list[PublishedPort]:
 
 
 def _translation(port: PublishedPort, family: str) -> str:
-    hosts = [str(address) for address, _ in port.targets]
-    to = hosts[0]
-    if len(hosts) > 1:
-        choices = ", ".join(f"{number} : {host}" for number, host in enumerate(hosts))
-        to = f"numgen inc mod {len(hosts)} map {{ {choices} }}"
+    to = _choice([address for address, _ in port.targets])
     return f"meta l4proto {port.protocol} dnat {family} to {to} : {port.targets[0][1]}"
+
+
+def _choice(hosts: Sequence[Address]) -> str:
+    if len(hosts) == 1:
+        return str(hosts[0])
+    choices = ", ".join(f"{number} : {host}" for number, host in enumerate(hosts))
+    return f"numgen inc mod {len(hosts)} map {{ {choices} }}"
 
 
 def _mode_of(port: PublishedPort, places: Sequence[_Place]) -> GatewayMode:
@@ -263,8 +291,15 @@ def _direct(
         yield f"{outside} {family} daddr . meta l4proto . th dport {_set(targets)} accept"
 
 
-def _input(resolvers: Sequence[Resolver], nets: Sequence[Net]) -> str:
-    rules = []
+def _input(
+    resolvers: Sequence[Resolver], nets: Sequence[Net], virtual: Sequence[VirtualAddress]
+) -> str:
+    # Who asks a service nobody is ready of must not come to the host instead.
+    rules = [
+        f"{_family(one.address)} daddr {one.address} {how}"
+        for one in virtual
+        for how in ("meta l4proto tcp reject with tcp reset", "reject")
+    ]
     for one in sorted(resolvers, key=lambda found: (found.address.version, found.address)):
         asked = f"iifname {_named(one.bridges)} {_family(one.address)} daddr {one.address}"
         rules += [f"{asked} {protocol} dport 53 accept" for protocol in ("tcp", "udp")]

@@ -35,6 +35,7 @@ def render_table(
             )
             for zone, address in resolvers.items()
         ],
+        virtual=exposure.virtual,
         resolver_nets=tuple(resolver_nets),
         close_forwarding=close_forwarding,
     )

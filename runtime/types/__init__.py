@@ -54,6 +54,7 @@ from runtime.types.networks import (
     SandboxConfig,
     SandboxFacts,
     Subnet,
+    VirtualAddress,
     Zone,
 )
 from runtime.types.probes import (
@@ -125,6 +126,7 @@ __all__ = [
     "TcpProbe",
     "Usage",
     "Verdict",
+    "VirtualAddress",
     "VolumeConfig",
     "VolumeFacts",
     "VolumeId",

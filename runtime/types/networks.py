@@ -173,6 +173,16 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualAddress:
+    """An address in a network that is nobody's and leads to one of several, by connection."""
+
+    network: NetworkId
+    address: Address
+    targets: tuple[Address, ...]
+    """In order; empty means: refuse until somebody is ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """Everything that is reachable under a port or a name, in all stacks, at one moment.
 
@@ -183,6 +193,7 @@ class Exposure:
     ports: tuple[PublishedPort, ...] = ()
     names: tuple[NamedAddresses, ...] = ()
     zones: tuple[Zone, ...] = ()
+    virtual: tuple[VirtualAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

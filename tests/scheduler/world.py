@@ -8,25 +8,33 @@ from hypothesis import strategies as st
 
 from scheduler import plan_stack
 from scheduler.actions import (
+    AdmitReplica,
+    BeginUpdate,
+    CompleteUpdate,
     CreateNetwork,
     CreateReplica,
     CreateVolume,
     FailReplica,
+    FailTrial,
     HealReplica,
     KillReplica,
+    LeaseAddresses,
     LeasePort,
     LimitReplica,
     LimitStack,
     MendSandbox,
+    PauseUpdate,
     PrepareReplica,
     PullImage,
     RefreshReplica,
     RemoveNetwork,
     RemoveReplica,
     RemoveVolume,
+    RollBack,
     RunHooks,
     StartReplica,
     StopReplica,
+    WithdrawReplica,
 )
 from scheduler.desired import (
     CheckKind,
@@ -70,6 +78,9 @@ from scheduler.observed import (
     PortLease,
     Running,
     Stopping,
+    Trial,
+    UpdateRecord,
+    UpdateState,
 )
 
 SHOP = StackName("shop")
@@ -211,6 +222,7 @@ class World:
         self.ports = list(host.ports)
         self.ceiling = host.ceiling
         self.addresses = list(host.addresses)
+        self.updates = dict(host.updates)
 
     def _probed(self, replica):
         """A replica has a health exactly when its service has a healthcheck."""
@@ -231,6 +243,7 @@ class World:
             networks=tuple(self.networks.values()),
             volumes=tuple(self.volumes.values()),
             pre_start=dict(self.pre_start),
+            updates=dict(self.updates),
             images=dict(self.images),
             ports=tuple(self.ports),
             addresses=tuple(self.addresses),
@@ -254,7 +267,8 @@ class World:
         for key, one in self.replicas.items():
             match one.phase:
                 case Running(health=Health.STARTING | Health.UNHEALTHY | Health.UNREADY):
-                    self._phase(key, Running(since=self.now, health=Health.HEALTHY))
+                    well = Running(since=self.now, health=Health.HEALTHY, ready_since=self.now)
+                    self._phase(key, well)
                 case Stopping():
                     self._phase(key, Exited(code=143, at=self.now, stopped=True))
 
@@ -307,6 +321,7 @@ class World:
                     image="sha256:img",
                     phase=Created(),
                     made=str(self.count),
+                    trial=Trial(self.now) if action.trial else None,
                     shares={one: self._made(one) for _, one in action.shares},
                     networks=(NET,),
                     cpu_reservation=service.cpu_reservation,
@@ -323,6 +338,13 @@ class World:
             case RefreshReplica(replica=key, react=react):
                 assert not react or isinstance(self.replicas[key].phase, Running)
                 self.replicas[key] = replace(self.replicas[key], contents=self._contents(key))
+            case LeaseAddresses(service=name, addresses=addresses):
+                self.addresses += [
+                    AddressLease(
+                        stack=SHOP, replica=ReplicaId(name, 0), network=network, address=address
+                    )
+                    for network, address in addresses
+                ]
             case MendSandbox(replica=key) | PrepareReplica(replica=key):
                 self.replicas[key] = replace(self.replicas[key], sandbox_intact=True)
             case LimitStack():
@@ -357,7 +379,8 @@ class World:
                     healing=False,
                 )
                 health = Health.STARTING if key.service in self.checked else Health.NONE
-                self._phase(key, Running(since=self.now, health=health))
+                ready = None if key.service in self.checked else self.now
+                self._phase(key, Running(since=self.now, health=health, ready_since=ready))
             case HealReplica(replica=key, attempt=attempt):
                 assert self.replicas[key].phase.health is Health.UNHEALTHY
                 self.replicas[key] = replace(self.replicas[key], healing=True, attempts=attempt)
@@ -374,6 +397,20 @@ class World:
                 del self.replicas[key]
                 if not keep_address:
                     self.addresses = [one for one in self.addresses if one.replica != key]
+            case BeginUpdate(service=name, target=target):
+                self.updates[name] = UpdateRecord(target=target, state=UpdateState.RUNNING)
+            case AdmitReplica(key):
+                assert isinstance(self.replicas[key].phase, Running)
+                self.replicas[key] = replace(
+                    self.replicas[key], trial=None, leaving=None, admitted=self.now
+                )
+            case WithdrawReplica(key):
+                assert self.replicas[key].leaving is None
+                self.replicas[key] = replace(self.replicas[key], leaving=self.now)
+            case CompleteUpdate(name):
+                self.updates[name] = replace(self.updates[name], state=UpdateState.COMPLETED)
+            case FailTrial() | PauseUpdate() | RollBack():
+                raise AssertionError("nothing fails here")
             case unknown:
                 assert_never(unknown)
 

@@ -10,6 +10,7 @@ from orchestrator.spec.tree import Path, Refusal
 from orchestrator.spec.values.placement import KEYS, LABELS, parse_constraint
 
 CONDITIONS = ("", "none", "on-failure", "any")
+ACTIONS = ("pause", "continue", "rollback")
 
 
 def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
@@ -42,6 +43,19 @@ def deploy_refusals(service: Service, path: Path) -> Iterator[Refusal]:
             yield (*path, "x-pyorch", "job"), cause, hint
         if service.x_pyorch.schedule is not None:
             yield (*path, "x-pyorch", "schedule"), cause, hint
+    for key, config in (
+        ("update_config", deploy.update_config),
+        ("rollback_config", deploy.rollback_config),
+    ):
+        able = ACTIONS if key == "update_config" else ACTIONS[:-1]
+        if config and config.failure_action not in ("", *able):
+            cause = f"`{config.failure_action[:40]}` is nothing that can be done then"
+            yield (*place, key, "failure_action"), cause, f"one of {', '.join(able)}"
+        if config and (config.parallelism or 0) < 0:
+            yield (*place, key, "parallelism"), "must not be negative", "0 is all at a time"
+        if config and not 0 <= config.max_failure_ratio <= 1:
+            cause = "is a share of all replicas"
+            yield (*place, key, "max_failure_ratio"), cause, "write a number from 0 to 1"
     if deploy.endpoint_mode not in ("", "vip", "dnsrr"):
         cause = f"`{deploy.endpoint_mode[:40]}` is no way to reach a service"
         yield (*place, "endpoint_mode"), cause, "one of dnsrr, vip"
@@ -75,9 +89,6 @@ def deploy_warnings(stack: StackFile) -> Iterator[str]:
     """Yield one sentence for everything that is accepted and of which nothing comes."""
     for name, service in stack.services.items():
         deploy = service.deploy
-        if deploy and deploy.endpoint_mode == "vip":
-            why = "names always answer with replicas' own addresses"
-            yield f"services.{name}.deploy.endpoint_mode: accepted, but {why}"
         if deploy and deploy.everywhere and deploy.replicas not in (None, 1):
             why = f"`mode: {deploy.mode}` is one replica on every machine"
             yield f"services.{name}.deploy.replicas: accepted, but {why}"

@@ -29,8 +29,6 @@ ACCEPTED = {
     "services.*.cpu_rt_period": "real-time scheduling is left to the whole machine",
     "services.*.cpu_rt_runtime": "real-time scheduling is left to the whole machine",
     "services.*.credential_spec": "it is of Windows only",
-    "services.*.deploy.rollback_config": "updates are not rolled back yet",
-    "services.*.deploy.update_config": "replicas are replaced one way only",
     "services.*.develop": "`watch` follows the stack's own files alone",
     "services.*.isolation": "it is of Windows only",
     "services.*.models": "AI models are not run yet",
@@ -85,7 +83,16 @@ CARRIED_OUT = {
     "services.*.build.ulimits.*": "hard soft",
     "services.*.configs.*": "gid mode source target uid",
     "services.*.depends_on.*": "condition required restart",
-    "services.*.deploy": "endpoint_mode labels mode placement replicas resources restart_policy",
+    "services.*.deploy": """
+        endpoint_mode labels mode placement replicas resources restart_policy rollback_config
+        update_config
+    """,
+    "services.*.deploy.rollback_config": """
+        delay failure_action max_failure_ratio monitor order parallelism
+    """,
+    "services.*.deploy.update_config": """
+        delay failure_action max_failure_ratio monitor order parallelism
+    """,
     "services.*.deploy.placement": "constraints max_replicas_per_node preferences",
     "services.*.deploy.placement.preferences.*": "spread",
     "services.*.deploy.resources": "limits reservations",
@@ -123,8 +130,9 @@ CARRIED_OUT = {
     "services.*.volumes.*.volume": "labels nocopy subpath",
     "services.*.logging": "driver options",
     "services.*.x-pyorch": """
-        backoff dns heal_limit job on_unhealthy priority probes quarantine rates schedule
+        backoff dns heal_limit job on_unhealthy priority probes quarantine rates schedule update
     """,
+    "services.*.x-pyorch.update": "deadline drain mode",
     "services.*.x-pyorch.rates": "receive send",
     "services.*.x-pyorch.job": "max_concurrent timeout",
     "services.*.x-pyorch.schedule": "catch_up cron overlap timezone",
@@ -179,7 +187,12 @@ REMARKS = {
     "services.*.device_cgroup_rules": "what is said of numbers; the node itself is of `devices`",
     "services.*.gpus": "by the descriptions of CDI their makers leave in /etc/cdi",
     "services.*.gpus.*.options": "there is none that means anything to CDI",
-    "services.*.deploy.endpoint_mode": "`dnsrr`; `vip` is warned about",
+    "services.*.deploy.endpoint_mode": "`dnsrr` where it is left out",
+    "services.*.deploy.rollback_config": "of `pyorch rollback`, and where an update undoes itself",
+    "services.*.deploy.update_config.order": "see updates.md for who cannot have `start-first`",
+    "services.*.deploy.rollback_config.order": "as in `update_config`",
+    "services.*.deploy.update_config.failure_action": "`pause`, `continue` or `rollback`",
+    "services.*.deploy.rollback_config.failure_action": "`pause` or `continue`",
     "services.*.deploy.resources.reservations.generic_resources": "of what settings.md says",
     "services.*.deploy.labels": "of the service: its containers do not have them",
     "services.*.deploy.mode": "`global` is one replica here; a job is run to its end once",

@@ -56,7 +56,9 @@ class UpdateConfig(SpecModel):
     parallelism: Whole | None = Field(default=None, description="Replicas replaced at a time.")
     delay: Duration = Field(default=0.0, description="Time between one and the next.")
     failure_action: str = Field(default="", description="What happens when one fails.")
-    monitor: Duration = Field(default=0.0, description="How long a new replica is watched.")
+    monitor: Duration | None = Field(
+        default=None, description="How long a new replica is watched before it takes part."
+    )
     max_failure_ratio: float = Field(
         default=0, allow_inf_nan=False, description="Share of failures that is put up with."
     )

@@ -1,7 +1,7 @@
 """What only pyorch understands: ``x-pyorch``, at the top and in services. Strict both ways."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ class Extension(BaseModel):
     """Closed to the last key: a spelling mistake here is noticed by nobody else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    WORDS: ClassVar[tuple[str, ...]] = ()
+    """What may stand for the mapping as a whole."""
 
 
 class BackoffExtension(Extension):
@@ -127,6 +129,30 @@ class JobExtension(Extension):
     )
 
 
+class UpdateExtension(Extension):
+    """``services.*.x-pyorch.update``; the word `safe` alone is its mode."""
+
+    WORDS = ("safe",)
+
+    mode: Literal["", "safe"] = Field(
+        default="",
+        description="`safe`: the new one is ready before the old one goes, or all is undone.",
+    )
+    drain: Duration = Field(
+        default=3.0,
+        ge=0,
+        description="How long a replica that goes gets no new connections before it is stopped.",
+    )
+    deadline: Duration = Field(
+        default=300.0, ge=0, description="How long a new replica may take to become ready."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, given: object) -> object:
+        return {"mode": given} if given in cls.WORDS else given
+
+
 class ScheduleExtension(Extension):
     """``services.*.x-pyorch.schedule``: when a service runs that does so by the clock."""
 
@@ -169,6 +195,9 @@ class ServiceExtension(Extension):
     )
     job: JobExtension = Field(
         default=JobExtension(), description="How the runs of a service that ends go."
+    )
+    update: UpdateExtension = Field(
+        default=UpdateExtension(), description="How replicas are replaced, besides `deploy`."
     )
     schedule: ScheduleExtension | None = Field(
         default=None, description="When it runs, each time to its end; always without."

@@ -15,6 +15,7 @@ from orchestrator.spec.composing.unique import UNIQUE
 from orchestrator.spec.grammar import STACK
 from orchestrator.spec.grammar.shapes import Either, ListOf, MapOf, Record, Scalar, Shape
 from orchestrator.spec.judging.support import Kind, fate
+from orchestrator.spec.models.extensions import Extension
 from orchestrator.spec.showing.keys import EXTENSIONS, OWN, Key, keys, model_in, place_in
 from orchestrator.spec.tree import Path
 
@@ -100,7 +101,9 @@ class _Writer:
             below = model_in(field.annotation)
             found = self._below(where, field, below) if below else _field(field)
             properties[name] = _about(self._keys[where]) | found
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        found = {"type": "object", "properties": properties, "additionalProperties": False}
+        words = model.WORDS if issubclass(model, Extension) else ()
+        return {"anyOf": [{"enum": list(words)}, found]} if words else found
 
     def _below(self, path: Path, field: FieldInfo, model: type[BaseModel]) -> Schema:
         place = place_in(path, field.annotation)

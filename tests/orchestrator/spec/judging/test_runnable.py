@@ -182,8 +182,6 @@ EXAMPLES = {
     "cpu_rt_period": "1",
     "cpu_rt_runtime": "1",
     "credential_spec": "{file: x}",
-    "deploy.rollback_config": "{rollback_config: {parallelism: 1}}",
-    "deploy.update_config": "{update_config: {order: start-first}}",
     "develop": "{watch: [{path: ., action: rebuild}]}",
     "isolation": "x",
     "models": "[m]",
@@ -250,13 +248,6 @@ def test_replicas_of_what_is_once_on_every_machine_are_named(load):
     assert [one.split(":")[0] for one in once.warnings] == ["services.a.deploy.replicas"]
     assert once.stack.services["a"].replicas == 1
     assert (usual.stack.services["a"].replicas, usual.warnings) == (3, ())
-
-
-@pytest.mark.parametrize(("mode", "told"), [("vip", True), ("dnsrr", False)])
-def test_an_address_for_a_whole_service_is_named_as_what_there_is_none_of(load, mode, told):
-    warnings = load(f"{HEAD}    deploy: {{endpoint_mode: {mode}}}\n").warnings
-
-    assert [one.split(":")[0] for one in warnings] == ["services.a.deploy.endpoint_mode"] * told
 
 
 def test_what_is_carried_out_is_not_warned_about(load):

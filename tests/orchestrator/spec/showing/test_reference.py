@@ -245,6 +245,9 @@ SAME = {
     "networks.*.ipam.options": "there is none",
     "services.*.deploy.mode": "it is the usual one",
     "services.*.deploy.endpoint_mode": "it is the usual one",
+    "services.*.deploy.update_config.order": "the machine may hold no more of them",
+    "services.*.deploy.rollback_config.order": "it is the usual one",
+    "services.*.x-pyorch.update.mode": "`deploy` says all of it",
     "services.*.deploy.labels": "who asks for a service is told",
     "services.*.deploy.placement.preferences.*.spread": "there is nothing to do",
     "volumes.*.driver": "there is one",
@@ -362,6 +365,10 @@ def meaning(stack):
     )  # fmt: skip
     settings = Settings(name="test", data=Path("/d"), run=Path("/r"))
     desired = build_desired(stack, stored, settings, images={}, pins={})
+    back = dataclasses.replace(stored, origin="rollback to 1")
+    going_back = [
+        one.update for one in build_desired(stack, back, settings, images={}, pins={}).services
+    ]
     plain = tuple(dataclasses.replace(one, revision="") for one in desired.services)
     desired = dataclasses.replace(desired, services=plain)
     factory = ContainerFactory(
@@ -393,7 +400,7 @@ def meaning(stack):
     volumes += [factory.mounting.anonymous(ReplicaId(name, 1)) for name in sorted(stack.services)]
     hooks = hooks_of(stack, containers)
     hooks += [checks_of(service, None) for _, service in sorted(stack.services.items())]
-    logs = factory.log_cap, unattached(stack), stack.x_pyorch.notify
+    logs = factory.log_cap, unattached(stack), stack.x_pyorch.notify, going_back
     return desired, containers, (volumes, hooks, reactions), networks, sandboxes, logs
 
 
