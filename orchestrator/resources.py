@@ -4,16 +4,24 @@ A stack makes what its file names and takes its networks away again. Volumes sta
 what is left for people to look after.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from orchestrator.errors import PyorchError
 from orchestrator.observer import Drivers
 from orchestrator.reconciler import Reconciler
 from orchestrator.store import Store
 from orchestrator.translate import labels
-from runtime.types import NetworkId, VolumeConfig, VolumeFacts, VolumeId
+from runtime.errors import DriverError
+from runtime.files import in_thread
+from runtime.image.layers import unpack_copy
+from runtime.oci.packing import pack_tree
+from runtime.types import MountKind, NetworkId, VolumeConfig, VolumeFacts, VolumeId
 from scheduler.desired import Intent
 from scheduler.ids import parse_container_name
 
@@ -84,6 +92,94 @@ class Resources:
         _refuse_used("volume", name, (await self.volume(name)).users)
         await self.drivers.volumes.remove(VolumeId(name))
 
+    async def prune_volumes(self, *, named: bool) -> tuple[str, ...]:
+        """Delete every volume nobody has a use for; with ``named`` those with a name, too."""
+        held = await self._held()
+        gone = []
+        for view in await self.volumes():
+            nameless = labels.ANONYMOUS in view.labels
+            if not view.users and view.name not in held and (named or nameless):
+                await self.drivers.volumes.remove(VolumeId(view.name))
+                gone.append(view.name)
+        return tuple(gone)
+
+    @asynccontextmanager
+    async def packed(self, name: str) -> AsyncIterator[IO[bytes]]:
+        """Yield a tarball of what is in a volume. Raises PyorchError for one kept elsewhere."""
+        path = await self._content(name)
+        with tempfile.TemporaryFile(dir=self.store.data) as file:
+            await in_thread(pack_tree, path, file, changes=False)
+            await in_thread(file.seek, 0)
+            yield file
+
+    async def fill(self, name: str, source: IO[bytes]) -> None:
+        """Unpack a tarball into a volume, which is made, or is there and empty.
+
+        Owners and modes are those of the tarball. Raises PyorchError where anything is in it.
+        """
+        new = all(facts.id != name for facts in await self.drivers.volumes.list())
+        if new:
+            await self.drivers.volumes.create(VolumeConfig(id=VolumeId(name), labels={}))
+        path = await self._content(name)
+        if not new and await in_thread(_holds_anything, path):
+            raise PyorchError(
+                f"volume `{name}` is not empty",
+                hint="import into a new one; `pyorch volume rename` has it take that one's place",
+                code="conflict",
+            )
+        try:
+            await in_thread(unpack_copy, source, path, owner=None, top=True)
+        except DriverError as error:
+            if new:
+                await self.drivers.volumes.remove(VolumeId(name))
+            raise PyorchError(
+                f"cannot unpack it into volume `{name}`: {error.cause}", code="invalid"
+            ) from error
+
+    async def clone(self, name: str, new: str) -> None:
+        """Make a volume that has in it what another one has now. Raises PyorchError if it is there.
+
+        What writes to the one meanwhile may be in the other in part.
+        """
+        if any(facts.id == new for facts in await self.drivers.volumes.list()):
+            raise PyorchError(f"there is a volume `{new}` already", code="already_exists")
+        async with self.packed(name) as file:
+            await self.fill(new, file)
+
+    async def rename(self, name: str, new: str) -> None:
+        """Give a volume another name. Raises PyorchError while anybody uses it."""
+        _refuse_used("volume", name, (await self.volume(name)).users)
+        if name in await self._held():
+            raise PyorchError(
+                f"volume `{name}` is mounted in a container",
+                hint="take its stack down first: `pyorch -p NAME down`",
+                code="conflict",
+            )
+        await self.clone(name, new)
+        await self.drivers.volumes.remove(VolumeId(name))
+
+    async def _content(self, name: str) -> Path:
+        for facts in await self.drivers.volumes.list():
+            if facts.id == name and facts.options:
+                raise PyorchError(
+                    f"volume `{name}` is kept elsewhere: it has options of its own",
+                    hint="copy what is in it where it is, or in a container that mounts it",
+                    code="conflict",
+                )
+            if facts.id == name:
+                return facts.path
+        raise _missing("volume", name)
+
+    async def _held(self) -> frozenset[str]:
+        """Return the volumes containers have, or are to have again."""
+        mounted = {
+            one.source
+            for facts in await self.drivers.containers.list()
+            for one in facts.mounts
+            if one.kind is MountKind.VOLUME
+        }
+        return self.store.leases.held_volumes() | mounted
+
     async def networks(self) -> tuple[NetworkView, ...]:
         """Describe every network."""
         users = await self._users("networks")
@@ -140,6 +236,12 @@ class Resources:
             for resource in getattr(self.reconciler.model(stored), kind).values():
                 found[resource.name] = (*found.get(resource.name, ()), stored.name)
         return found
+
+
+def _holds_anything(folder: Path) -> bool:
+    """Whether anything is in a folder."""
+    with os.scandir(folder) as found:
+        return next(found, None) is not None
 
 
 def _in_words(values: Iterable[object]) -> str:

@@ -1,16 +1,12 @@
 """Files of containers over the API, as tarballs."""
 
-import tempfile
 from pathlib import Path
 
 from aiohttp import web
 
-from orchestrator.api.streams import KEY
+from orchestrator.api.streams import KEY, receive_file, send_file
 from orchestrator.copying import Copier
-from runtime.files import in_thread
 from runtime.types import ContainerId
-
-CHUNK = 1024 * 1024
 
 
 def routes() -> list[web.RouteDef]:
@@ -34,22 +30,13 @@ async def _pack(request: web.Request) -> web.StreamResponse:
     if "/" in name or name in ("", ".."):
         raise ValueError(f"`{name}` is no name of a file")
     async with copier.packed(container, path, name=name, follow=follow) as file:
-        response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
-        response.content_length = await in_thread(file.seek, 0, 2)
-        await in_thread(file.seek, 0)
-        await response.prepare(request)
-        while data := await in_thread(file.read, CHUNK):
-            await response.write(data)
-    return response
+        return await send_file(request, file)
 
 
 async def _unpack(request: web.Request) -> web.StreamResponse:
     """Take a tarball and unpack it into a folder."""
     copier, container, path = await _asked(request)
-    with tempfile.TemporaryFile(dir=copier.scratch) as file:
-        async for data in request.content.iter_chunked(CHUNK):
-            await in_thread(file.write, data)
-        await in_thread(file.seek, 0)
+    async with receive_file(request, copier.scratch) as file:
         await copier.unpack(container, path, file, owners=request.query.get("owners") == "1")
     return web.json_response({})
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from orchestrator.api.streams import KEY, read_body
+from orchestrator.api.streams import KEY, read_body, receive_file, send_file
 from orchestrator.resources import Resources
 
 
@@ -13,6 +13,11 @@ def routes() -> list[web.RouteDef]:
         web.get("/v1/volumes/{name}", _volume),
         web.put("/v1/volumes/{name}", _create_volume),
         web.delete("/v1/volumes/{name}", _remove_volume),
+        web.post("/v1/volumes/prune", _prune_volumes),
+        web.get("/v1/volumes/{name}/content", _export_volume),
+        web.put("/v1/volumes/{name}/content", _import_volume),
+        web.post("/v1/volumes/{name}/clone", _clone_volume),
+        web.post("/v1/volumes/{name}/rename", _rename_volume),
         web.get("/v1/networks", _networks),
         web.post("/v1/networks/prune", _prune_networks),
         web.get("/v1/networks/{name}", _network),
@@ -43,6 +48,34 @@ async def _create_volume(request: web.Request) -> web.StreamResponse:
 
 async def _remove_volume(request: web.Request) -> web.StreamResponse:
     await _resources(request).remove_volume(request.match_info["name"])
+    return web.json_response({})
+
+
+async def _prune_volumes(request: web.Request) -> web.StreamResponse:
+    named = bool((await read_body(request)).get("named"))
+    return web.json_response({"removed": await _resources(request).prune_volumes(named=named)})
+
+
+async def _export_volume(request: web.Request) -> web.StreamResponse:
+    async with _resources(request).packed(request.match_info["name"]) as file:
+        return await send_file(request, file)
+
+
+async def _import_volume(request: web.Request) -> web.StreamResponse:
+    async with receive_file(request, request.app[KEY].settings.data) as file:
+        await _resources(request).fill(request.match_info["name"], file)
+    return web.json_response({})
+
+
+async def _clone_volume(request: web.Request) -> web.StreamResponse:
+    new = str((await read_body(request))["to"])
+    await _resources(request).clone(request.match_info["name"], new)
+    return web.json_response({}, status=201)
+
+
+async def _rename_volume(request: web.Request) -> web.StreamResponse:
+    new = str((await read_body(request))["to"])
+    await _resources(request).rename(request.match_info["name"], new)
     return web.json_response({})
 
 

@@ -1,11 +1,14 @@
 """What every part of the API uses: the orchestrator behind it, objects in, objects out."""
 
 import json
+import os
 import socket
 import struct
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Any
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import IO, Any
 
 import structlog
 from aiohttp import web
@@ -14,9 +17,11 @@ from orchestrator.errors import PyorchError
 from orchestrator.service import Orchestrator
 from orchestrator.spec.judging.consistency import check_settled
 from orchestrator.spec.models import StackFile
+from runtime.files import in_thread
 
 log = structlog.get_logger()
 
+CHUNK = 1024 * 1024
 KEY = web.AppKey("orchestrator", Orchestrator)
 
 
@@ -37,6 +42,27 @@ async def send_stream(
         except ConnectionResetError:
             log.debug("stream.left", path=request.path)
     return stream
+
+
+async def send_file(request: web.Request, file: IO[bytes]) -> web.StreamResponse:
+    """Send a tarball from its beginning, with its length: who reads it knows when it is cut off."""
+    response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+    response.content_length = await in_thread(file.seek, 0, os.SEEK_END)
+    await in_thread(file.seek, 0)
+    await response.prepare(request)
+    while data := await in_thread(file.read, CHUNK):
+        await response.write(data)
+    return response
+
+
+@asynccontextmanager
+async def receive_file(request: web.Request, folder: Path) -> AsyncIterator[IO[bytes]]:
+    """Yield what a request carries, however much, as a nameless file."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        async for data in request.content.iter_chunked(CHUNK):
+            await in_thread(file.write, data)
+        await in_thread(file.seek, 0)
+        yield file
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:

@@ -110,7 +110,9 @@ class Client:
         channel = self._connect()
         try:
             headers = {"Content-Type": "application/x-tar", "Content-Length": str(length)}
-            whole = f"{quote(path, safe='/%')}?{urlencode(query, doseq=True)}"
+            whole = quote(path, safe="/%")
+            if query:
+                whole += f"?{urlencode(query, doseq=True)}"
             request(channel, "PUT", whole, None, headers)
             # Whoever refuses it does not read it to its end, and says why.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -104,6 +104,10 @@ class Leases:
         )
         return dict(rows.fetchall())
 
+    def held_volumes(self) -> frozenset[str]:
+        """Return every volume without a name that a slot of any stack holds."""
+        return frozenset(row[0] for row in self._db.read("SELECT volume FROM anonymous_volumes"))
+
     def lease_volumes(
         self, stack: str, replica: ReplicaId, targets: Iterable[str]
     ) -> dict[str, str]:

@@ -23,6 +23,7 @@ class Store:
 
         Raises PyorchError for one that is broken, or that a newer pyorch wrote.
         """
+        self.data = data
         data.mkdir(parents=True, exist_ok=True, mode=0o711)
         secrets = SecretFiles(data / "secrets")
         self.db = Database(data / "state.db")

@@ -60,15 +60,18 @@ def unpack_plain(
     _unpack(Tee(source), target, _PlainUnpacker, limit, entries)
 
 
-def unpack_copy(source: IO[bytes], target: Path, *, owner: tuple[int, int] | None) -> None:
+def unpack_copy(
+    source: IO[bytes], target: Path, *, owner: tuple[int, int] | None, top: bool = False
+) -> None:
     """Unpack a tarball into a directory that has something in it; what is there is merged with.
 
-    ``owner`` owns all of it, where it is not to be whom the tarball says. No link that leads out of
-    ``target`` is followed, whoever made it. Raises as :func:`unpack_layer` does.
+    ``owner`` owns all of it, where it is not to be whom the tarball says. With ``top`` the
+    directory itself becomes as the tarball says. No link that leads out of ``target`` is followed,
+    whoever made it. Raises as :func:`unpack_layer` does.
     """
 
     def copier(root: int, entries: int, limit: int) -> _Unpacker:
-        return _Copier(root, entries, limit, owner)
+        return _Copier(root, entries, limit, owner, top=top)
 
     _unpack(Tee(source), target, copier, MAX_BYTES, MAX_ENTRIES)
 
@@ -302,9 +305,12 @@ class _PlainUnpacker(_Unpacker):
 
 
 class _Copier(_Unpacker):
-    def __init__(self, root: int, entries: int, limit: int, owner: tuple[int, int] | None) -> None:
+    def __init__(
+        self, root: int, entries: int, limit: int, owner: tuple[int, int] | None, *, top: bool
+    ) -> None:
         super().__init__(root, entries, limit)
         self._owner = owner
+        self._top = top
 
     @override
     def _hidden(self, member: tarfile.TarInfo, folder: int, name: str) -> bool:
@@ -316,7 +322,7 @@ class _Copier(_Unpacker):
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         if self._owner is not None:
             member.uid, member.gid = self._owner
-        if _parts(member.name):
+        if self._top or _parts(member.name):
             # What is copied into was there before, and stays as it is.
             super()._member(archive, member)
 
