@@ -42,7 +42,8 @@ class Intents:
         self.reconciler.need_undrained()
         replicas = await self._replicas(stack)
         stored, model, names = self._look(stack, services)
-        _need_containers(stack, names, replicas)
+        always = [one for one in names if not model.services[one].x_pyorch.schedule]
+        _need_containers(stack, always, replicas)
         others = set(model.services) - set(names) if stored.intent is Intent.STOP else ()
         stopped = Wish(intent=ServiceIntent.STOPPED)
         self.store.replicas.request(stack, names)
@@ -57,8 +58,16 @@ class Intents:
         Raises PyorchError for a service that has no containers.
         """
         self.reconciler.need_undrained()
+        named = tuple(services)
         replicas = await self._replicas(stack)
-        stored, model, names = self._look(stack, services)
+        stored, model, names = self._look(stack, named)
+        if by_clock := [one for one in named if model.services[one].x_pyorch.schedule]:
+            raise PyorchError(
+                f"`{by_clock[0]}` runs by its schedule, each time anew",
+                hint=f"`pyorch cron run {by_clock[0]}` runs it now",
+                code="conflict",
+            )
+        names = tuple(one for one in names if not model.services[one].x_pyorch.schedule)
         _need_containers(stack, names, replicas)
         if dependents:
             running = {one.service for one in replicas if one.running}

@@ -156,6 +156,9 @@ class Orchestrator:
             document: dict[str, Any] = json.loads(model.model_dump_json())
             if options.force_recreate:
                 document["recreate"] = (stored.generation if stored else 0) + 1
+            elif not document["recreate"]:
+                # No file says it: containers that were made anew once are as they should be.
+                document["recreate"] = self._recreated(stored)
             same, pins = self._compared(stored, document)
             await self._check(model)
             stands = same and await self._images_stand(pins, options)
@@ -245,6 +248,8 @@ class Orchestrator:
         await self._check(model)
         pins: Mapping[str, str] = {}
         if stored is not None:
+            if not model.recreate:
+                model = model.model_copy(update={"recreate": self._recreated(stored)})
             same, pins = self._compared(stored, json.loads(model.model_dump_json()))
             if not (same and await self._images_stand(pins, ApplyOptions())):
                 pins = {}
@@ -451,6 +456,12 @@ class Orchestrator:
             return False, {}
         present, pins = self.store.stacks.generation(stored.name, stored.generation)
         return _same(present, document), pins
+
+    def _recreated(self, stored: StoredStack | None) -> int:
+        """Return what makes the revisions of a stack's present containers what they are."""
+        if stored is None or stored.intent is Intent.REMOVE:
+            return 0
+        return self.reconciler.model(stored).recreate
 
     async def _running(self, stack: str) -> set[str]:
         """Return the services of which a replica runs, and is not being stopped."""

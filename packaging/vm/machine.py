@@ -39,6 +39,8 @@ class Guest:
     limit: float = LIMIT
     patience: str | None = None
     """How many times longer everything may take there; None for what its kind needs."""
+    bare: bool = False
+    """Whether it has no systemd."""
     said: Callable[[str], bool] = lambda line: False
     """Take a line of its own, and say whether it was one; others are printed."""
 
@@ -66,6 +68,9 @@ class UnusableError(Exception):
 def run(cache: Path, kind: kinds.Kind, folder: Path, guest: Guest) -> bool:
     """Run the machine to its end; return whether all its checks passed."""
     told = [f"pyorch.checks={guest.checks}", f"pyorch.patience={guest.patience or kind.patience}"]
+    if guest.bare:
+        # What comes last is the first program's own.
+        told += ["init=/usr/bin/tini", "--", "/usr/local/sbin/vm-bare"]
     with (folder / "checks").open("ab") as checks:
         files = kinds.Files(cache=cache, folder=folder, line=checks.fileno())
         with files.words.open("wb") as words:

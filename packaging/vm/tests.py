@@ -54,7 +54,8 @@ def main() -> int:
     words = sys.argv[2:]
     folder = cache / "results" / stamp()
     folder.mkdir(parents=True, exist_ok=True)
-    here, there = Results(folder / "host"), Results(folder / "machine")
+    bare = bool(os.environ.get("PYORCH_VM_BARE"))
+    here, there = Results(folder / "host"), Results(folder / ("bare" if bare else "machine"))
     names = shard(collect(words), os.environ.get("SHARD", "1/1"))
     print(f"{len(names)} tests; results are kept in {folder}", flush=True)
     if left := here.missing(names):
@@ -62,7 +63,7 @@ def main() -> int:
         run_here(left, here)
     if left := there.missing(names):
         print(f"running {len(left)} of them on the machine", flush=True)
-        run_there(left, there, cache)
+        run_there(left, there, cache, bare=bare)
     print(*difference.tell(names, here.read(), there.read()), sep="\n", flush=True)
     return 1 if difference.failed(names, there.read()) else 0
 
@@ -107,7 +108,7 @@ def run_here(names: list[str], results: Results) -> None:
     subprocess.run([*line, *names], env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
-def run_there(names: list[str], results: Results, cache: Path) -> None:
+def run_there(names: list[str], results: Results, cache: Path, *, bare: bool) -> None:
     """Run tests on the machine, and keep each result as it comes."""
     asked = cache / "asked"
     asked.write_text("\n".join(names) + "\n")
@@ -127,7 +128,10 @@ def run_there(names: list[str], results: Results, cache: Path) -> None:
         return True
 
     patience = os.environ.get("PYORCH_PATIENCE")
-    machine.start(cache, machine.Guest(checks="tests", limit=LIMIT, patience=patience, said=said))
+    machine.start(
+        cache,
+        machine.Guest(checks="tests", limit=LIMIT, patience=patience, bare=bare, said=said),
+    )
 
 
 if __name__ == "__main__":

@@ -183,8 +183,10 @@ def _attach(namespace: Path, ends: Sequence[End]) -> None:
     with refusal("join namespace", namespace.name):
         pinned = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            there = netns.run_inside(namespace, lambda: _shared(ends))
             for end in ends:
-                _join(end, pinned)
+                if end.inside not in there:
+                    _join(end, pinned)
         finally:
             os.close(pinned)
         netns.run_inside(namespace, lambda: _configure(ends))
@@ -211,6 +213,12 @@ def _join(end: End, pinned: int) -> None:
         _hold(route, end.name, end.rates.receive)
 
 
+def _shared(ends: Sequence[End]) -> frozenset[str]:
+    """Return the names of shared links that the calling thread's namespace has already."""
+    shared = [end.inside for end in ends if end.kind is not NetworkKind.BRIDGE]
+    return frozenset(name for name in shared if exists(name))
+
+
 def _share(end: End, pinned: int) -> None:
     try:
         parent = socket.if_nametoindex(end.master)
@@ -220,7 +228,7 @@ def _share(end: End, pinned: int) -> None:
         ) from None
     with _one_at_a_time, Route() as route:
         made = netlink.add_shared_link(
-            *(end.kind, end.inside, parent, pinned, end.mac), mode=end.submode, mtu=None
+            *(end.kind, end.name, parent, pinned, end.mac), mode=end.submode, mtu=None
         )
         try:
             route.ask(made, may_be=ALREADY_THERE)
@@ -237,6 +245,10 @@ def _configure(ends: Sequence[End]) -> None:
     with _one_at_a_time, Route() as route:
         wanted = [netlink.set_link("lo", up=True)]
         for end in ends:
+            if end.kind is not NetworkKind.BRIDGE and not exists(end.inside):
+                # Made under a name the host has none of: kernels before 6.14 look there for the
+                # name of what is made elsewhere, and the host's own link may be called the same.
+                route.ask(netlink.rename_link(socket.if_nametoindex(end.name), end.inside))
             ipv6 = any(address.version == 6 for address in end.addresses)
             _sysctl(f"net/ipv6/conf/{end.inside}/disable_ipv6", "0" if ipv6 else "1")
             _sysctl(f"net/ipv6/conf/{end.inside}/accept_ra", "0")

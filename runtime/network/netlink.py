@@ -153,6 +153,12 @@ def set_port(name: str, *, isolated: bool) -> bytes:
     return _link(_NEWLINK, _text(_IFNAME, name), info)
 
 
+def rename_link(index: int, name: str) -> bytes:
+    """Give a link that is down another name."""
+    head = struct.pack("=BxHiII", 0, 0, index, 0, 0)
+    return _request(_NEWLINK, 0, head, _text(_IFNAME, name))
+
+
 def remove_link(name: str) -> bytes:
     """Remove a link."""
     return _link(_DELLINK, _text(_IFNAME, name))

@@ -3,7 +3,6 @@
 import json
 import socket
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 
 import pytest
 
@@ -349,7 +348,7 @@ def test_a_macvlan_without_its_link_and_an_ipvlan_without_a_kernel_are_told(lab)
         done = lab.pyorch.try_("up", "-d", "--wait")
 
         if driver == "ipvlan" and done.code == 0:
-            assert Path("/sys/module/ipvlan").exists()
+            lab.run("host", "ip", "link", "add", "other", "link", "eth0", "type", "ipvlan")
             continue
         assert done.code == 1
         assert expected in done.err

@@ -413,6 +413,20 @@ async def test_the_last_of_several_files_holds(world):
     assert set(world.runs().values()) == {1}
 
 
+async def test_containers_made_anew_once_are_as_the_file_says(world):
+    async with world.daemon() as orchestrator:
+        await world.up(ONE)
+        await world.up(ONE, force_recreate=True)
+        before = world.writes()
+
+        applied = await world.apply(ONE)
+        await world.settled()
+
+        assert not applied.changed
+        assert world.writes() == before
+        assert not (await orchestrator.plan(world.load(ONE), "shop")).steps
+
+
 async def test_force_recreate_makes_the_same_file_new_containers(world):
     async with world.daemon():
         await world.up(ONE)

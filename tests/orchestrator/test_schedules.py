@@ -258,6 +258,22 @@ async def test_a_service_that_is_stopped_amid_a_run_has_failed_and_waits_for_the
         await comes_to(world, lambda: states(world) == ["failed", "succeeded"])
 
 
+async def test_a_restart_of_a_stack_leaves_what_runs_by_the_clock_to_its_clock(world):
+    other = "  web: {image: app, restart: always, stop_grace_period: 1s}\n"
+    async with world.daemon() as orchestrator:
+        await world.up(text() + other)
+        await asyncio.sleep(1)
+        options = {"grace": None, "dependents": True}
+        with pytest.raises(PyorchError, match="`job` runs by its schedule"):
+            await orchestrator.intents.restart("shop", ["job"], **options)
+        await orchestrator.intents.restart("shop", [], **options)
+        await world.until(lambda state: state["settled"] and not state["restarting"])
+        await orchestrator.intents.stop("shop", ["job"], grace=None)
+        await orchestrator.intents.start("shop", ["job"])
+
+    assert world.runs() == {"shop.web.1": 2}
+
+
 async def test_another_schedule_begins_now_and_makes_up_for_nothing(world):
     world.containers.programs[("work",)] = Program(code=0, lives=5.0)
     async with world.daemon():

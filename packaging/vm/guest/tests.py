@@ -22,7 +22,7 @@ LINES = 25
 
 
 def main() -> None:
-    """Run everything that was asked for, then end the machine."""
+    """Run everything that was asked for, then end the machine where that is systemd's to do."""
     Path("/var/tmp/tests").mkdir(exist_ok=True)
     crun = subprocess.run(["crun", "--version"], capture_output=True, text=True, check=True)
     versions = [crun.stdout.splitlines()[0], f"patience {patience()}"]
@@ -32,7 +32,8 @@ def main() -> None:
         run(file, list(names))
     report.say("all checks made")
     os.sync()
-    subprocess.run(["systemctl", "poweroff"], check=True)
+    if Path("/run/systemd/system").exists():
+        subprocess.run(["systemctl", "poweroff"], check=True)
 
 
 def run(file: str, names: list[str]) -> None:
