@@ -13,7 +13,7 @@ pytestmark = pytest.mark.root
 PASSES = int(os.environ.get("PYORCH_SOAK_PASSES", "50"))
 RESTARTS = int(os.environ.get("PYORCH_SOAK_RESTARTS", "20"))
 WARM = 200
-"""Passes before what is measured, one in ten at least: caches fill, and threads begin."""
+"""Passes before what is measured, a third as many at least: what C allocates settles late."""
 WITHIN = 0.05
 SLACK = 2 * 2**20
 """Bytes: pages the allocator keeps are no leak where so few passes are made."""
@@ -73,7 +73,7 @@ def replicas(pyorch):
 def test_many_passes_and_restarts_leave_the_daemon_as_it_was(pyorch, request):
     pyorch.write(STACK)
     pyorch.run("up", "-d", "--wait")
-    make_passes(pyorch, max(PASSES // 10, WARM))
+    make_passes(pyorch, max(PASSES // 3, WARM))
     make_restarts(pyorch, max(RESTARTS // 10, 5))
     before = measure(pyorch)
 
