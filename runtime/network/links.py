@@ -195,7 +195,9 @@ def _attach(namespace: Path, ends: Sequence[End]) -> None:
     with refusal("join namespace", namespace.name):
         pinned = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            there = netns.run_inside(namespace, lambda: _shared(ends))
+            shared = [end.inside for end in ends if end.kind is not NetworkKind.BRIDGE]
+            # Seldom any: whoever is on bridges alone is not entered twice.
+            there = netns.run_inside(namespace, lambda: _existing(shared)) if shared else ()
             for end in ends:
                 if end.inside not in there:
                     _join(end, pinned)
@@ -225,10 +227,9 @@ def _join(end: End, pinned: int) -> None:
         _hold(route, end.name, end.rates.receive)
 
 
-def _shared(ends: Sequence[End]) -> frozenset[str]:
-    """Return the names of shared links that the calling thread's namespace has already."""
-    shared = [end.inside for end in ends if end.kind is not NetworkKind.BRIDGE]
-    return frozenset(name for name in shared if exists(name))
+def _existing(names: Sequence[str]) -> frozenset[str]:
+    """Return those of ``names`` that links of the calling thread's namespace have."""
+    return frozenset(name for name in names if exists(name))
 
 
 def _share(end: End, pinned: int) -> None:
