@@ -161,5 +161,6 @@ def test_f8_many_kills_in_a_row_of_one_that_comes_back_are_made_good(pyorch, req
         after = {one: pyorch.main_process(f"shop/{one}.1") for one in before}
         assert after == before
         check_invariants(pyorch, again=False)
+        pyorch.run("daemon", "stop")
     # Whoever begins after a kill makes other calls than whoever begins after an end.
-    assert killed > len(chosen) / 2, f"{killed} of {len(chosen)} kills came"
+    assert killed >= len(chosen) / 2, f"{killed} of {len(chosen)} kills came"
