@@ -46,10 +46,8 @@ def _story(boot: str) -> Iterator[str]:
         if not line.startswith("{"):
             continue
         entry = json.loads(line)
-        if entry["event"] in ("replica.started", "replica.stopping"):
+        if entry["event"] in ("replica.started", "replica.stopping", "replica.healthy"):
             yield f"{entry['subject'].rpartition('.')[0]} {entry['event'].partition('.')[2]}"
-        elif entry["event"] == "health.changed" and entry["health"] == "healthy":
-            yield f"{entry['container'].split('.')[1]} healthy"
 
 
 def kept() -> None:
