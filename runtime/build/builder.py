@@ -89,7 +89,7 @@ class Builder(BuildDriver):
         shutil.rmtree(self._run, ignore_errors=True)
         shutil.rmtree(self._root / "work", ignore_errors=True)
         for folder in self._temporary.iterdir() if self._temporary.is_dir() else ():
-            if folder.name != "buildah-cache":
+            if folder.name not in gate.CACHES:
                 shutil.rmtree(folder, ignore_errors=True)
         cgroups.remove(self._cgroup)
 

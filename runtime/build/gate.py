@@ -16,7 +16,8 @@ from typing import NamedTuple
 RUNTIME = "PYORCH_BUILD_RUNTIME"
 """Variable with the path of the runtime that does the work."""
 TEMPORARY = "/var/tmp"
-CACHES = f"{TEMPORARY}/buildah-cache"
+CACHES = ("buildah-cache", "buildah-cache-0")
+"""What the builder keeps of ``--mount=type=cache`` below TEMPORARY, older and newer ones."""
 CONTAINERS = "/storage/overlay-containers"
 CONTEXTS = "/context"
 STAGE = re.compile(r"/storage/overlay/[0-9a-f]{64}/merged")
@@ -80,7 +81,8 @@ def may_have(mounts: Mounts, source: str, bundle: str) -> bool:
     contexts = [f"{CONTEXTS}/{name}" for name in os.listdir(CONTEXTS)]
     if any(origin.below(mounts.origin(home)) is not None for home in contexts):
         return True
-    if any(origin.below(mounts.origin(home)) for home in (CACHES, bundle)):
+    caches = [f"{TEMPORARY}/{name}" for name in CACHES]
+    if any(origin.below(mounts.origin(home)) for home in (*caches, bundle)):
         return True
     kept = origin.below(mounts.origin(CONTAINERS)) or ""
     made = origin.below(mounts.origin(TEMPORARY)) or ""
