@@ -397,16 +397,14 @@ class Orchestrator:
         await self.drivers.containers.pack(facts.id, target, changes=False)
 
     async def commit(
-        self, stack: str, service: str, slot: int | None, *, name: str, comment: str
+        self, stack: str, service: str, slot: int | None, config: host.CommitConfig
     ) -> host.ImageFacts:
         """Make an image of what a replica is now."""
         facts = await self.container_of(stack, service, slot)
         with tempfile.TemporaryDirectory(dir=self.settings.data) as folder:
             changes = Path(folder, "changes.tar")
             await self.drivers.containers.pack(facts.id, changes, changes=True)
-            return await self.drivers.images.commit(
-                facts.image, changes, name=name, comment=comment
-            )
+            return await self.drivers.images.commit(facts.image, changes, config)
 
     async def container_of(self, stack: str, service: str, slot: int | None) -> host.ContainerFacts:
         """Return a replica's container, the lowest slot's where none is given."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from runtime.types import (
     BuildConfig,
+    CommitConfig,
     ContainerConfig,
     ContainerFacts,
     ContainerId,
@@ -341,7 +342,7 @@ class ImageDriver(Protocol):
     async def log_out(self, registry: str) -> bool:
         """Forget a login; return whether there was one of ours."""
 
-    async def commit(self, image: str, changes: Path, *, name: str, comment: str) -> ImageFacts:
+    async def commit(self, image: str, changes: Path, config: CommitConfig) -> ImageFacts:
         """Make an image of another one and a layer of ``changes``, a tarball, on top of it."""
 
     def keep_for(self, needed: Needed) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from orchestrator.api.streams import KEY, read_body, send_stream
 from runtime.drivers import ImageDriver, OnProgress
 from runtime.errors import DriverError
-from runtime.types import ImageFacts, PullProgress
+from runtime.types import CommitConfig, ImageFacts, PullProgress
 
 
 def routes() -> list[web.RouteDef]:
@@ -176,8 +176,12 @@ async def _commit(request: web.Request) -> web.StreamResponse:
         request.match_info["name"],
         body["service"],
         body.get("index"),
-        name=str(body["image"]),
-        comment=str(body.get("comment") or ""),
+        CommitConfig(
+            name=str(body["image"]),
+            comment=str(body.get("comment") or ""),
+            author=str(body.get("author") or ""),
+            changes=tuple(map(str, body.get("changes") or ())),
+        ),
     )
     return web.json_response(_image(facts))
 

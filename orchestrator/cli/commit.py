@@ -15,6 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index", type=int, metavar="N", help="which replica; the first one by default"
     )
+    parser.add_argument("-a", "--author", metavar="WHO", help="who made the image")
+    parser.add_argument(
+        "-c",
+        "--change",
+        action="append",
+        metavar="INSTRUCTION",
+        help='line of a Dockerfile about how the image is run, such as `CMD ["/app"]` or'
+        " `ENV MODE=fast`; may be given several times",
+    )
     parser.add_argument("-m", "--message", metavar="TEXT", help="comment in the image's history")
 
 
@@ -25,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
         "index": args.index,
         "image": args.image,
         "comment": args.message,
+        "author": args.author,
+        "changes": args.change or [],
     }
     client = connect(Settings.from_environ())
     image = client.post(f"/v1/stacks/{stack_name(args)}/commit", body)

@@ -36,7 +36,7 @@ from runtime.image.signatures import check_signature, need_verifier
 from runtime.image.store import Store
 from runtime.platforms import Platform, parse_platform, same
 from runtime.trouble import trouble
-from runtime.types import Digest, Freed, ImageDamage, ImageFacts, Instance
+from runtime.types import CommitConfig, Digest, Freed, ImageDamage, ImageFacts, Instance
 
 SHORTEST_ID = 6
 UNPACKERS = 4
@@ -132,11 +132,11 @@ class Images(ImageDriver):
             return await self._facts(image)
 
     @override
-    async def commit(self, image: str, changes: Path, *, name: str, comment: str) -> ImageFacts:
-        reference = _tagged(parse_reference(name), "commit image as")
+    async def commit(self, image: str, changes: Path, config: CommitConfig) -> ImageFacts:
+        reference = _tagged(parse_reference(config.name), "commit image as")
         async with self._changing("commit image", str(reference)):
             base = self._known("commit image", image)
-            made = await in_thread(intake.add_layer, self.store, base, changes, reference, comment)
+            made = await in_thread(intake.add_layer, self.store, base, changes, reference, config)
             await self._collect()
             return await self._facts(made)
 

@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 import zstandard
 
 from runtime.errors import InvalidError, NotFoundError
+from runtime.image.instructions import change_config
 from runtime.image.layers import largest, unpack_layer
 from runtime.image.manifest import (
     MAX_CONFIG,
@@ -41,7 +42,7 @@ from runtime.image.sources import Bag, open_bag, read_document
 from runtime.image.store import Store
 from runtime.image.streams import Tee, compression
 from runtime.platforms import this_platform
-from runtime.types import Digest
+from runtime.types import CommitConfig, Digest
 
 PACKING_LEVEL = 1
 OWN_KEYS = ("architecture", "author", "config", "created", "history", "os", "variant")
@@ -139,14 +140,15 @@ def commit_layers(
 
 
 def add_layer(
-    store: Store, base: Digest, changes: Path, reference: Reference, comment: str
+    store: Store, base: Digest, changes: Path, reference: Reference, config: CommitConfig
 ) -> Digest:
     """Name an image made of another one and one layer more, a plain tarball."""
-    manifest, config = store.read(base)
+    manifest, known = store.read(base)
     document = json.loads(store.document(manifest.config.digest))
+    document["config"] = change_config(document.get("config") or {}, config.changes)
     layers = [
         Layer(diff=diff, digest=one.digest, size=one.size, suffix=_suffix(one.mediaType))
-        for one, diff in zip(manifest.layers, config.rootfs.diff_ids, strict=True)
+        for one, diff in zip(manifest.layers, known.rootfs.diff_ids, strict=True)
     ]
     if len(layers) >= MAX_LAYERS:
         raise InvalidError("commit", str(reference), f"it would have more than {MAX_LAYERS} layers")
@@ -154,8 +156,10 @@ def add_layer(
         layers.append(take_layer(store, stream, size=os.fstat(stream.fileno()).st_size))
     document["created"] = now = datetime.now(UTC).isoformat()
     step = {"created": now, "created_by": "pyorch commit"}
-    if comment:
-        step["comment"] = comment
+    if config.comment:
+        step["comment"] = config.comment
+    if config.author:
+        document["author"] = step["author"] = config.author
     document["history"] = [*(document.get("history") or []), step]
     return commit_layers(store, reference, document, layers)
 

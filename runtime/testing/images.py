@@ -15,7 +15,15 @@ from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.image.manifest import parse_config
 from runtime.image.reference import parse_reference
 from runtime.testing.faults import Faults
-from runtime.types import Digest, Freed, ImageConfig, ImageDamage, ImageFacts, PullProgress
+from runtime.types import (
+    CommitConfig,
+    Digest,
+    Freed,
+    ImageConfig,
+    ImageDamage,
+    ImageFacts,
+    PullProgress,
+)
 
 SHORTEST_ID = 6
 SIZE = 1000
@@ -203,12 +211,13 @@ class FakeImages(Faults, ImageDriver):
         return {"Id": image, "References": list(self._facts(image).references)}
 
     @override
-    async def commit(self, image: str, changes: Path, *, name: str, comment: str) -> ImageFacts:
+    async def commit(self, image: str, changes: Path, config: CommitConfig) -> ImageFacts:
+        name = config.name
         await self.change("commit", name)
         found = self._find(image)
         if found is None:
             raise NotFoundError("commit image", image, "it is not in the store")
-        made = self._put(name, self._images[found].config, origin=f"{found} {changes} {comment}")
+        made = self._put(name, self._images[found].config, origin=f"{found} {changes} {config}")
         await self._collect()
         return made
 

@@ -29,6 +29,7 @@ from runtime.types.containers import (
     Usage,
 )
 from runtime.types.images import (
+    CommitConfig,
     Freed,
     ImageConfig,
     ImageDamage,
@@ -74,6 +75,7 @@ __all__ = [
     "Alias",
     "Attachment",
     "BuildConfig",
+    "CommitConfig",
     "ContainerConfig",
     "ContainerFacts",
     "ContainerId",

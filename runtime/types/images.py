@@ -49,6 +49,16 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommitConfig:
+    """What is said of an image a container's changes become: ``changes`` are instructions."""
+
+    name: str
+    comment: str = ""
+    author: str = ""
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Freed:
     """What a collection took away: images, and bytes of the disk."""
 

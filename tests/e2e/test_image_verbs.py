@@ -334,7 +334,9 @@ def test_what_a_container_wrote_is_committed_and_exported(tiny):
     write = "echo mine > /etc/mine; rm /bin/false; mkdir /new; touch /new/x"
     tiny.run("-p", "x", "exec", "-T", "a", "sh", "-c", write)
 
-    tiny.run("-p", "x", "commit", "a", "changed:1", "-m", "by hand")
+    changes = ("--change", "ENV MODE=fast", "-c", 'CMD ["sleep", "2000"]')
+    tiny.run("-p", "x", "commit", "a", "changed:1", "-m", "by hand", "--author", "me", *changes)
+    wrong = tiny.try_("-p", "x", "commit", "a", "changed:2", "-c", "RUN x")
     tiny.run("-p", "x", "export", "a", "-o", "root.tar")
     tiny.run("image", "import", "root.tar", "whole", "--cmd", "sleep 1000")
 
@@ -344,6 +346,10 @@ def test_what_a_container_wrote_is_committed_and_exported(tiny):
         tiny.run("up", "-d", "--wait")
         assert tiny.run("-p", "x", "exec", "-T", "a", "sh", "-c", ask) == "mine\nx\ngone\n"
     assert "by hand" in tiny.run("image", "history", "changed:1", "--format", "json")
+    (told,) = json.loads(tiny.run("image", "inspect", "changed:1"))
+    assert (wrong.code, "`RUN x`" in wrong.err) == (1, True)
+    assert (told["Config"]["author"], told["Config"]["config"]["Cmd"]) == ("me", ["sleep", "2000"])
+    assert "MODE=fast" in told["Config"]["config"]["Env"]
     assert "every byte" in tiny.try_("doctor", "--deep").out
 
 
