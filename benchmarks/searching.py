@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.rows import timed
@@ -103,7 +104,7 @@ def _search(side: Pyorch, folder: Path, how: str) -> None:
     for name, words in wanted.items():
         line = ["-p", STACK, "logs", "--no-log-prefix", *words]
         found = side.run(*line).count("\n")
-        took = [timed(lambda line=line: side.run(*line)) for _ in range(ROUNDS)]
+        took = [timed(partial(side.run, *line)) for _ in range(ROUNDS)]
         middle, longest = statistics.median(took), max(took)
         sys.stdout.write(f"{name:32} {middle:6.3f} s, at most {longest:.3f} s; {found} lines\n")
 

@@ -83,17 +83,21 @@ def _met(
     target: Target, ours: float | None, theirs: float | None, floor: float | None
 ) -> bool | None:
     checks = []
-    for wanted, other, so in (
-        (target.docker, theirs, lambda limit, other, ours: other / ours >= limit),
-        (target.floor, floor, lambda limit, other, ours: ours / other <= limit),
-        (target.at_most, ours, lambda limit, other, ours: ours <= limit),
+    for limit, figure, is_least in (
+        (target.docker, _ratio(theirs, ours), True),
+        (target.floor, _ratio(ours, floor), False),
+        (target.at_most, ours, False),
     ):
-        if wanted is None:
+        if limit is None:
             continue
-        if ours is None or other is None:
+        if figure is None:
             return None
-        checks.append(so(wanted, other, ours))
+        checks.append(figure >= limit if is_least else figure <= limit)
     return all(checks) if checks else None
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one / other
 
 
 def _words(target: Target, unit: str) -> str:
