@@ -293,10 +293,11 @@ class Containers(ContainerDriver):
             if state is None or state.stop_by is not None:
                 return
             record = self._known(container, "stop container")
-            self._runs.stop_by(container, state, self._clock() + grace)
             image = await self._images.find(record.config.image)
             name = record.config.stop_signal or (image.config.stop_signal if image else "")
-            self._runs.send(container, state, signal_number(name or "SIGTERM"))
+            number = signal_number(name or "SIGTERM")
+            self._runs.stop_by(container, state, self._clock() + grace, owed=number)
+            self._runs.send_owed(container)
             # What stands still hears of nothing.
             await self._go_on(container)
 

@@ -42,6 +42,8 @@ class RunState:
     """Its monitor died under it."""
     paused: bool = False
     """Its processes were told to stand still."""
+    owed: int = 0
+    """The signal to stop, from before it is sent until after; 0 otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,7 @@ class Runs:
             self._states[container] = state
             if state.code is None:
                 self._watch(container, state)
+                self.send_owed(container)
 
     def begin(self, container: ContainerId, number: int, pid: int) -> None:
         """Remember that ``pid`` is a container's main process, and watch it. Raises OSError."""
@@ -189,9 +190,18 @@ class Runs:
         """Return the pids of all main processes."""
         return {state.pid for state in self._states.values() if state.code is None}
 
-    def stop_by(self, container: ContainerId, state: RunState, deadline: float) -> None:
-        """Remember until when a container that is being stopped may take."""
-        self._note(container, replace(state, stop_by=deadline))
+    def stop_by(
+        self, container: ContainerId, state: RunState, deadline: float, *, owed: int = 0
+    ) -> None:
+        """Remember until when a container may take to stop, and the signal it is owed for that."""
+        self._note(container, replace(state, stop_by=deadline, owed=owed))
+
+    def send_owed(self, container: ContainerId) -> None:
+        """Send the signal a container is owed: one whose sender died may come twice, none never."""
+        state = self.lasting(container)
+        if state is not None and state.owed:
+            self.send(container, state, state.owed)
+            self._note(container, replace(state, owed=0))
 
     def pause(self, container: ContainerId, state: RunState, *, paused: bool) -> None:
         """Remember whether a container's processes stand still."""

@@ -20,6 +20,7 @@ from tests.faults.acts import (
 )
 from tests.invariants import TICKING, check_invariants
 from tests.lab import HOST, WITH_PYTHON, eventually
+from tests.sweep.traced import Point, Traced
 
 pytestmark = pytest.mark.root
 
@@ -42,6 +43,14 @@ services:
     image: busybox
     command: sh -c "trap '' TERM; while :; do sleep 0.1; done"
     stop_grace_period: 3s
+"""
+POLITE = """
+name: slow
+services:
+  one:
+    image: busybox
+    command: sh -c "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+    stop_grace_period: 1h
 """
 
 
@@ -88,6 +97,25 @@ def test_f4_a_stop_goes_on_to_the_same_deadline_under_the_next_daemon(pyorch):
     assert ended["stop_by"] == deadline
     assert ended["ended"] >= deadline, "nobody is killed before their time"
     assert pyorch.ps("slow")["slow-one-1"]["ExitCode"] == 137
+    check_invariants(pyorch)
+
+
+def test_f4_a_signal_the_daemon_died_before_sending_is_sent_by_the_next(pyorch):
+    bring_up(pyorch, POLITE)
+    pyorch.run("daemon", "stop")
+    traced = Traced(pyorch, Point("pidfd_send_signal", 1))
+    traced.wait_until_it_answers_or_is_dead()
+    stopping = pyorch.start("stop")
+    traced.wait_until_fired_or(stopping)
+    traced.abandon()
+    end(stopping)
+    noted = state_of(pyorch, "slow.one.1")
+
+    pyorch.run("ls")
+
+    pyorch.until("slow", lambda state: state["replicas"][0]["phase"] == "exited")
+    assert (noted["owed"], noted["code"]) == (signal.SIGTERM, None)
+    assert pyorch.ps("slow")["slow-one-1"]["ExitCode"] == 7
     check_invariants(pyorch)
 
 

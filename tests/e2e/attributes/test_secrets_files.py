@@ -275,7 +275,11 @@ def test_secrets_are_in_no_error(safe):
         ('command: "cat stored-too.txt"', "command: \"sh -c 'cat stored-too.txt; exit 1'\""),
         ("environment: {MODE: loud}", f"post_start: [{{command: [sh, -c, '{TELLS}']}}]"),
         ("environment: {MODE: loud}", f"pre_start: [{{command: [sh, -c, '{TELLS}']}}]"),
-        ("command: sleep 1000", f"command: [sh, -c, '{TELLS}']"),
+        # It is waited for: a program that has just begun may end after that was told.
+        (
+            "command: sleep 1000",
+            f"command: [sh, -c, '{TELLS}']\n    healthcheck: {{test: exit 1}}",
+        ),
     ):
         safe.write(STACK.replace(old, new), "broken.yml")
         done = safe.try_("-f", "broken.yml", "-p", "broken", "up", "-d", "--wait")
