@@ -87,7 +87,7 @@ def test_f12_a_container_that_is_killed_again_and_again_comes_back_each_time(pyo
 def test_f14_a_fork_bomb_hurts_nobody_but_itself(pyorch):
     bring_up(pyorch, FORKING)
     events = cgroups.find(f"{pyorch.settings.instance().cgroup}/shop/bomb.1", "pids.events")
-    eventually(lambda: events.read_text().split()[1], lambda count: int(count) > 100)
+    eventually(lambda: events.read_text().split()[1], lambda count: int(count) > 0)
     good = pyorch.main_process("shop/good.1")
 
     pyorch.run("-p", "shop", "exec", "-T", "good", "true")
